@@ -1,0 +1,67 @@
+#!/bin/sh
+# Configures, only when needed, and builds one of the build directories.
+#
+# Usage: tools/build.sh product|gcc|clang|asan|tsan|fuzz|bench [ninja target ...]
+#   product: build/, what users run; leaves build/tidemark and build/libtidemark.{a,so}
+#   gcc, clang: with tests, warnings are errors
+#   asan, tsan: with tests, under AddressSanitizer + UBSan, or ThreadSanitizer
+#   fuzz: the fuzz targets, by clang with libFuzzer
+set -eu
+cd "$(dirname "$0")/.."
+
+flavour=${1:?usage: tools/build.sh product|gcc|clang|asan|tsan|fuzz [ninja target ...]}
+shift
+compiler=gcc
+directory=build-$flavour
+options=''
+case $flavour in
+product)
+    directory=build
+    options='-Dtests=disabled'
+    ;;
+gcc) options='-Dtests=enabled -Dwerror=true' ;;
+clang)
+    compiler=clang
+    options='-Dtests=enabled -Dwerror=true'
+    ;;
+asan) options='-Dtests=enabled -Db_sanitize=address,undefined' ;;
+tsan) options='-Dtests=enabled -Db_sanitize=thread' ;;
+fuzz)
+    compiler=clang
+    options='-Dtests=disabled -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false'
+    ;;
+*)
+    echo "tools/build.sh: no build is called $flavour" >&2
+    exit 2
+    ;;
+esac
+
+# The stamp holds what the directory was configured with: other options, or a configuration that
+# broke off half-way, and it is made anew.
+stamp="$compiler $options"
+if [ ! -f "$directory/build.ninja" ] || [ "$(cat "$directory/configured" 2>/dev/null)" != "$stamp" ]; then
+    rm -rf "$directory"
+    # shellcheck disable=SC2086 # the options are meant to be split
+    CC=$compiler meson setup "$directory" $options >"$directory.log" 2>&1 || {
+        cat "$directory.log" >&2
+        rm -f "$directory.log"
+        exit 1
+    }
+    rm -f "$directory.log"
+    echo "$stamp" >"$directory/configured"
+fi
+
+# All errors at once, not only the first.
+ninja -C "$directory" --quiet -k 0 "$@"
+
+# Meson leaves what it builds deep in the directory; users look for it at the top.
+find "$directory/src" "$directory/include" \
+    \( -name tidemark -o -name libtidemark.a -o -name 'libtidemark.so*' \) \
+    ! -type d ! -name '*.symbols' 2>/dev/null |
+    while read -r found; do
+        if [ "$(head -c 7 "$found")" = '!<thin>' ]; then
+            echo "tools/build.sh: $found is a thin archive, nobody else can link it" >&2
+            exit 1
+        fi
+        ln -fL "$found" "$directory/$(basename "$found")"
+    done
