@@ -1,0 +1,212 @@
+/* Statements: CREATE METRIC, DROP METRIC, SHOW METRIC(S), and a bare SELECT. */
+#include "base/check.h"
+#include "base/json.h"
+#include "lang/lang.h"
+#include "lang/select.h"
+
+static const char *const statement_words[] = {
+    "CREATE", "DROP", "SHOW", "SELECT", "ALTER", "EXPLAIN", NULL};
+
+static bool parse_metric_name(struct parser *p, struct bytes *name)
+{
+    *name = p->token.text;
+    if (p->token.kind == TOKEN_QUOTED) {
+        if (!parser_unquote(p, &p->token, name)) {
+            return false;
+        }
+    } else if (p->token.kind != TOKEN_WORD) {
+        return parser_expected(p, "the metric's name", NULL);
+    }
+    if (!definition_name_valid(*name)) {
+        (void)parser_fail(p, ERR_SQL_MEANING, "% can't be the name of a metric", *name);
+        return diagnosis_hint(
+            &p->diagnosis, "a-z, 0-9 and _, not beginning with a digit, at most 64", *name);
+    }
+    return parser_advance(p);
+}
+
+static bool parse_body(struct parser *p, struct statement *statement)
+{
+    struct select select;
+    return parse_select(p, &select, &statement->definition) &&
+           check_select(&p->diagnosis, p->arena, &select, &statement->definition);
+}
+
+static bool not_yet(struct parser *p, const char *sentence)
+{
+    return parser_fail(p, ERR_SQL_MEANING, sentence, p->token.text);
+}
+
+static bool parse_create(struct parser *p, struct statement *statement)
+{
+    static const char *const words[] = {"METRIC", NULL};
+    statement->kind = STATEMENT_CREATE_METRIC;
+    if (!parser_need_word(p, "CREATE")) {
+        return false;
+    }
+    if (parser_at_word(p, "OR")) {
+        (void)not_yet(p, "CREATE OR REPLACE is not available");
+        return diagnosis_hint(
+            &p->diagnosis, "DROP METRIC first, or CREATE METRIC IF NOT EXISTS", p->token.text);
+    }
+    if (parser_at_word(p, "TIMEOUT") || parser_at_word(p, "SILENCE")) {
+        return not_yet(p, "CREATE % is not available yet");
+    }
+    if (!parser_at_word(p, "METRIC")) {
+        return parser_expected(p, "METRIC", words);
+    }
+    if (!parser_advance(p)) {
+        return false;
+    }
+    if (parser_at_word(p, "IF") && token_is_word(&p->next, "NOT")) {
+        statement->if_not_exists = true;
+        if (!parser_advance_two(p) || !parser_need_word(p, "EXISTS")) {
+            return false;
+        }
+    }
+    if (!parse_metric_name(p, &statement->name)) {
+        return false;
+    }
+    if (parser_at_word(p, "WITH") && !parse_options(p, &statement->definition)) {
+        return false;
+    }
+    return parser_need_word(p, "AS") && parse_body(p, statement);
+}
+
+static bool parse_drop(struct parser *p, struct statement *statement)
+{
+    statement->kind = STATEMENT_DROP_METRIC;
+    if (!parser_need_word(p, "DROP") || !parser_need_word(p, "METRIC")) {
+        return false;
+    }
+    if (parser_at_word(p, "IF") && token_is_word(&p->next, "EXISTS")) {
+        statement->if_exists = true;
+        if (!parser_advance_two(p)) {
+            return false;
+        }
+    }
+    return parse_metric_name(p, &statement->name);
+}
+
+static bool parse_show(struct parser *p, struct statement *statement)
+{
+    static const char *const words[] = {"METRICS", "METRIC", NULL};
+    statement->kind = STATEMENT_SHOW_METRICS;
+    if (!parser_need_word(p, "SHOW")) {
+        return false;
+    }
+    if (parser_at_word(p, "HOT")) {
+        return not_yet(p, "SHOW HOT KEYS is not available yet");
+    }
+    if (parser_take_word(p, "METRICS")) {
+        return true;
+    }
+    if (!p->failed && !parser_at_word(p, "METRIC")) {
+        return parser_expected(p, "METRICS or METRIC", words);
+    }
+    statement->kind = STATEMENT_SHOW_METRIC;
+    return parser_need_word(p, "METRIC") && parse_metric_name(p, &statement->name);
+}
+
+static bool parse_statement(struct parser *p, struct statement *statement)
+{
+    if (parser_at_word(p, "CREATE")) {
+        return parse_create(p, statement);
+    }
+    if (parser_at_word(p, "DROP")) {
+        return parse_drop(p, statement);
+    }
+    if (parser_at_word(p, "SHOW")) {
+        return parse_show(p, statement);
+    }
+    if (parser_at_word(p, "SELECT")) {
+        statement->kind = STATEMENT_SELECT;
+        return parse_body(p, statement);
+    }
+    if (parser_at_word(p, "ALTER") || parser_at_word(p, "EXPLAIN")) {
+        return not_yet(p, "% is not available yet");
+    }
+    return parser_expected(
+        p, "a statement: CREATE METRIC, DROP METRIC, SHOW METRICS or SELECT", statement_words);
+}
+
+static bool parse_end(struct parser *p)
+{
+    if (!parser_take_symbol(p, ";") && p->failed) {
+        return false;
+    }
+    if (p->token.kind != TOKEN_END) {
+        return parser_expected(p, "the end of the statement", NULL);
+    }
+    return true;
+}
+
+/* The name and the text, and whether all of it fits a record. */
+static bool complete(struct parser *p, struct statement *statement)
+{
+    struct definition *definition = &statement->definition;
+    bool bare = statement->kind == STATEMENT_SELECT;
+    if (!bare && statement->kind != STATEMENT_CREATE_METRIC) {
+        return true;
+    }
+    definition->text = p->diagnosis.text;
+    definition->name =
+        bare ? BYTES("the_longest_name_that_a_caller_may_set_later_has_as_many_letters")
+             : statement->name;
+    if (!definition_valid(definition)) {
+        return parser_fail(p, ERR_LIMIT, "the definition is larger than 64 KiB", definition->text);
+    }
+    definition->name = statement->name;
+    return true;
+}
+
+enum err
+lang_parse(struct bytes text, struct arena *arena, struct statement *statement, struct error *error)
+{
+    struct diagnosis early = {.text = text, .error = error};
+    memset(statement, 0, sizeof(*statement));
+    statement->definition.retain_us = DEFINITION_RETAIN_DEFAULT_US;
+    statement->definition.groups_max = DEFINITION_GROUPS_DEFAULT;
+    if (text.len > DEFINITION_TEXT_MAX) {
+        (void)diagnosis_fail(&early, ERR_LIMIT, 0, "a statement has at most 16384 bytes", text);
+        return error->code;
+    }
+    struct bytes copy = arena_copy(arena, text);
+    if (copy.data == NULL) {
+        (void)diagnosis_fail(&early, ERR_LIMIT, 0, "the statement is too long", text);
+        return error->code;
+    }
+    if (!utf8_valid(copy)) {
+        (void)diagnosis_fail(
+            &early, ERR_UTF8, 0, "the statement is not valid UTF-8", (struct bytes){.data = NULL});
+        return error->code;
+    }
+    struct parser parser;
+    bool good = parser_init(&parser, copy, arena, error) && parse_statement(&parser, statement) &&
+                parse_end(&parser) && complete(&parser, statement);
+    CHECK(good == (error->code == OK));
+    return error->code;
+}
+
+bool lang_next_statement(struct bytes *script, struct bytes *statement)
+{
+    struct lexer lexer = {.text = *script};
+    struct token token = lexer_next(&lexer);
+    while (token_is_symbol(&token, ";")) {
+        token = lexer_next(&lexer);
+    }
+    size_t from = token.offset;
+    if (token.kind == TOKEN_END) {
+        *script = bytes_slice(*script, script->len, 0);
+        return false;
+    }
+    while (token.kind != TOKEN_END && token.kind != TOKEN_BAD && !token_is_symbol(&token, ";")) {
+        token = lexer_next(&lexer);
+    }
+    bool cut = token_is_symbol(&token, ";");
+    size_t end = cut ? token.offset : script->len;
+    size_t next = cut ? token.offset + 1 : script->len;
+    *statement = bytes_slice(*script, from, end - from);
+    *script = bytes_slice(*script, next, script->len - next);
+    return true;
+}

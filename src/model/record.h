@@ -1,0 +1,133 @@
+/* What the log holds: records, each a kind and a body. Everything that can change the engine's state
+ * is one of these (docs/formats/records.md).
+ *
+ *   record:  0        4      5       8
+ *            | length | kind | zeros | body ... (length bytes)
+ *
+ * Decoded records borrow from the bytes that they were read from. */
+#pragma once
+
+#include "base/bytes.h"
+#include "model/clock.h"
+
+#define RECORD_HEADER_BYTES 8
+#define LANE_DEFAULT 0 /* the lane "*": every source that was not declared */
+#define LANES_MAX 4096
+#define PARTITIONS_MAX 64
+#define SOURCE_NAME_MAX 1024
+
+enum record_kind {
+    RECORD_GENESIS = 1, /* the first one: what never changes in this directory */
+    RECORD_EVENTS = 2,  /* a batch of events (model/batch.h) */
+    RECORD_PULSE = 3,   /* time, and the barrier between intakes and shards */
+    RECORD_DEFINE = 4,  /* a metric begins to count here */
+    RECORD_DROP = 5,    /* a metric ends here */
+    RECORD_SOURCE = 6,  /* a source is declared, or declared anew */
+    RECORD_FORGET = 7,  /* a declared source goes back to the default lane */
+    RECORD_LANE = 8,    /* a producer speaks about its own watermark */
+};
+
+struct record {
+    enum record_kind kind;
+    struct bytes body;
+    uint32_t offset; /* of the record's header in the frame body */
+};
+
+struct genesis {
+    uint32_t partitions;
+    uint64_t seed; /* of every keyed hash; never shown */
+    uint8_t instance[16];
+    struct clock_time created;
+};
+
+enum pulse_flags {
+    PULSE_HOLD = 1,     /* the engine is behind or deaf: nothing may be concluded from silence */
+    PULSE_SNAPSHOT = 2, /* a snapshot is taken here; replays ignore it */
+};
+
+enum lane_flags {
+    LANE_FINAL = 1, /* nothing will come any more */
+    LANE_GONE = 2,  /* the source was forgotten */
+};
+
+/* A lane as a pulse reports it. */
+struct lane_state {
+    uint32_t lane;
+    uint8_t flags; /* enum lane_flags */
+    int64_t watermark;
+    int64_t max_time; /* latest event time seen; WATERMARK_NONE before the first */
+};
+
+struct pulse {
+    uint64_t ordinal; /* 1, 2, 3, ... */
+    struct clock_time clock;
+    int64_t watermark; /* over all lanes */
+    uint8_t flags;     /* enum pulse_flags */
+    uint32_t lane_count;
+    struct bytes lanes; /* encoded: read with pulse_next_lane */
+};
+
+struct define {
+    uint32_t metric; /* id, never used twice */
+    uint32_t version;
+    struct clock_time created;
+    struct bytes definition; /* model/definition.h */
+};
+
+enum lane_kind {
+    LANE_BOUNDED = 0,
+    LANE_EXPLICIT = 1,
+};
+
+struct source {
+    uint32_t lane;
+    enum lane_kind kind;
+    int64_t disorder_us;
+    int64_t idle_after_us;
+    int64_t max_future_skew_us;
+    struct clock_time declared;
+    struct bytes name;
+};
+
+enum lane_command_kind {
+    LANE_ADVANCE = 0,
+    LANE_FINISH = 1,
+    LANE_REOPEN = 2,
+};
+
+struct lane_command {
+    uint32_t lane;
+    enum lane_command_kind kind;
+    int64_t time; /* LANE_ADVANCE */
+    struct clock_time clock;
+};
+
+/* Begins a record and returns where its body starts; record_end sets its length. */
+size_t record_begin(struct buf *out, enum record_kind kind);
+void record_end(struct buf *out, size_t body_start);
+
+/* The next record of a frame body; false at its end. A frame that is not a sequence of whole
+ * records of known kinds sets frame->bad. */
+bool record_next(struct reader *frame, const uint8_t *frame_begin, struct record *record);
+
+/* Whole records. */
+void genesis_put(struct buf *out, const struct genesis *genesis);
+void define_put(struct buf *out, const struct define *define);
+void drop_put(struct buf *out, uint32_t metric);
+void source_put(struct buf *out, const struct source *source);
+void forget_put(struct buf *out, uint32_t lane);
+void lane_command_put(struct buf *out, const struct lane_command *command);
+
+/* pulse_begin, then lane_put for each lane that changed, then record_end. */
+size_t pulse_begin(struct buf *out, const struct pulse *pulse);
+void pulse_put_lane(struct buf *out, const struct lane_state *lane);
+
+/* Bodies back; false when they are not what they should be. */
+bool genesis_read(struct bytes body, struct genesis *genesis);
+bool pulse_read(struct bytes body, struct pulse *pulse);
+bool pulse_next_lane(struct reader *lanes, struct lane_state *lane);
+bool define_read(struct bytes body, struct define *define);
+bool drop_read(struct bytes body, uint32_t *metric);
+bool source_read(struct bytes body, struct source *source);
+bool forget_read(struct bytes body, uint32_t *lane);
+bool lane_command_read(struct bytes body, struct lane_command *command);
