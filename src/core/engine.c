@@ -1,0 +1,190 @@
+/* The engine: dispatches records, keeps the shared part (lanes, metrics, time). See engine.h. */
+#include "core/engine.h"
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "core/intake.h"
+#include "core/metrics.h"
+#include "core/shard.h"
+
+void engine_init(struct engine *engine, const struct engine_limits *limits, void *region,
+                 size_t region_bytes)
+{
+    CHECK(limits->partitions >= 1 && limits->partitions <= PARTITIONS_MAX);
+    memset(engine, 0, sizeof(*engine));
+    engine->limits = *limits;
+    engine->watermark = WATERMARK_NONE;
+    engine->finite_watermark = WATERMARK_NONE;
+    engine->clock.us = INT64_MIN;
+    heap_init(&engine->heap, region, region_bytes);
+    engine->lanes = heap_alloc_zero(&engine->heap, LANES_MAX * sizeof(struct lane));
+    CHECK(engine->lanes != NULL);
+    engine->lane_count = 1; /* the default lane */
+    engine->lanes[LANE_DEFAULT].state =
+        (struct lane_state){.watermark = WATERMARK_NONE, .max_time = WATERMARK_NONE};
+}
+
+void engine_own(struct engine *engine, uint32_t number, void *region, size_t region_bytes)
+{
+    CHECK(number < engine->limits.partitions);
+    CHECK(engine->partitions[number] == NULL);
+    struct heap heap;
+    heap_init(&heap, region, region_bytes);
+    struct partition *partition = heap_alloc_zero(&heap, sizeof(*partition));
+    CHECK(partition != NULL);
+    partition->number = number;
+    partition->heap = heap;
+    dedup_init(&partition->dedup,
+               &partition->heap,
+               (struct dedup_limits){engine->limits.dedup_bytes, engine->limits.dedup_horizon_us});
+    late_init(&partition->late, &partition->heap, engine->limits.late_bytes);
+    engine->partitions[number] = partition;
+}
+
+uint64_t group_hash(const struct engine *engine, uint32_t place, struct bytes group)
+{
+    return hash64(group, engine->limits.seed ^ ((uint64_t)(place + 1) << 32));
+}
+
+/* Lanes are known to the core by number; only metrics on chosen sources care for their names. */
+static void declare_lane(struct engine *engine, const struct source *source)
+{
+    CHECK(source->lane < LANES_MAX);
+    for (; engine->lane_count <= source->lane; engine->lane_count++) {
+        engine->lanes[engine->lane_count].state = (struct lane_state){
+            .lane = engine->lane_count, .watermark = WATERMARK_NONE, .max_time = WATERMARK_NONE};
+    }
+    struct lane *lane = &engine->lanes[source->lane];
+    if (lane->name.data == NULL) {
+        uint8_t *name = heap_alloc(&engine->heap, source->name.len);
+        CHECK(name != NULL);
+        memcpy(name, source->name.data, source->name.len);
+        lane->name = bytes_of(name, source->name.len);
+    }
+}
+
+static void forget_lane(struct engine *engine, uint32_t number)
+{
+    CHECK(number < engine->lane_count);
+    struct lane *lane = &engine->lanes[number];
+    heap_free(&engine->heap, (void *)(uintptr_t)lane->name.data, lane->name.len);
+    *lane = (struct lane){.state = {.lane = number,
+                                    .watermark = WATERMARK_NONE,
+                                    .max_time = WATERMARK_NONE}};
+}
+
+void engine_apply(struct engine *engine, const struct record *record, uint64_t frame_position,
+                  struct applied *applied)
+{
+    struct define define;
+    struct source source;
+    uint32_t number;
+    switch (record->kind) {
+    case RECORD_EVENTS:
+        intake_apply(engine, record, frame_position, applied);
+        break;
+    case RECORD_DEFINE:
+        CHECK(define_read(record->body, &define));
+        metrics_define(engine, &define, frame_position);
+        break;
+    case RECORD_DROP:
+        CHECK(drop_read(record->body, &number));
+        metrics_drop(engine, number);
+        break;
+    case RECORD_SOURCE:
+        CHECK(source_read(record->body, &source));
+        declare_lane(engine, &source);
+        break;
+    case RECORD_FORGET:
+        CHECK(forget_read(record->body, &number));
+        forget_lane(engine, number);
+        break;
+    case RECORD_GENESIS:
+    case RECORD_LANE: /* tide's; its outcome reaches the core in the next pulse */
+        break;
+    case RECORD_PULSE:
+        UNREACHABLE("pulses come in two halves");
+    }
+}
+
+void engine_flush(struct engine *engine, const struct pulse *pulse)
+{
+    CHECK(pulse->ordinal == engine->pulse_ordinal + 1);
+    for (uint32_t n = 0; n < engine->limits.partitions; n++) {
+        if (engine->partitions[n] != NULL) {
+            intake_flush(engine, engine->partitions[n], engine->deltas[pulse->ordinal & 1][n]);
+        }
+    }
+}
+
+static void read_lanes(struct engine *engine, const struct pulse *pulse)
+{
+    struct reader in = reader_of(pulse->lanes);
+    struct lane_state state;
+    for (uint32_t n = 0; n < pulse->lane_count; n++) {
+        CHECK(pulse_next_lane(&in, &state));
+        CHECK(state.lane < engine->lane_count);
+        engine->lanes[state.lane].state = state;
+    }
+}
+
+void engine_pulse(struct engine *engine, const struct pulse *pulse, struct engine *const *sources)
+{
+    CHECK(pulse->ordinal == engine->pulse_ordinal + 1);
+    for (uint32_t shard = 0; shard < engine->limits.partitions; shard++) {
+        for (uint32_t n = 0; engine->partitions[shard] != NULL && n < engine->limits.partitions;
+             n++) {
+            const struct deltas *deltas = &sources[n]->deltas[pulse->ordinal & 1][n][shard];
+            shard_apply(engine, engine->partitions[shard], buf_bytes(&deltas->buf));
+        }
+    }
+    read_lanes(engine, pulse);
+    engine->pulse_ordinal = pulse->ordinal;
+    if (pulse->clock.us > engine->clock.us) {
+        engine->clock = pulse->clock;
+    }
+    engine->watermark = pulse->watermark;
+    if (pulse->watermark != WATERMARK_FINAL && pulse->watermark > engine->finite_watermark) {
+        engine->finite_watermark = pulse->watermark;
+    }
+    metrics_move(engine);
+    int64_t keep = metrics_longest_lateness(engine);
+    for (uint32_t n = 0; n < engine->limits.partitions; n++) {
+        if (engine->partitions[n] != NULL) {
+            shard_move(engine, engine->partitions[n]);
+            dedup_expire(&engine->partitions[n]->dedup, engine->finite_watermark, keep);
+        }
+    }
+}
+
+int64_t engine_next_due(const struct engine *engine)
+{
+    int64_t due = INT64_MAX;
+    for (uint32_t n = 0; n < engine->limits.partitions; n++) {
+        if (engine->partitions[n] != NULL) {
+            int64_t own = shard_next_due(engine, engine->partitions[n]);
+            due = own < due ? own : due;
+        }
+    }
+    return due;
+}
+
+void engine_validate(const struct engine *engine)
+{
+    for (uint32_t n = 0; n < engine->limits.partitions; n++) {
+        const struct partition *partition = engine->partitions[n];
+        if (partition == NULL) {
+            continue;
+        }
+        CHECK(partition->heap.used_bytes <= partition->heap.limit_bytes);
+        dedup_validate(&partition->dedup);
+        for (uint32_t place = 0; place < engine->metric_end; place++) {
+            const struct metric_part *part = partition->parts[place];
+            CHECK((part != NULL) == (engine->metrics[place].id != 0));
+            for (uint32_t at = 0; part != NULL && at < part->window_count; at++) {
+                CHECK(at == 0 || part->windows[at - 1].start < part->windows[at].start);
+                rows_validate(&part->windows[at].rows);
+            }
+        }
+    }
+}

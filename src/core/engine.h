@@ -1,0 +1,167 @@
+/* The core as one runner sees it: the state machines of its partitions, and what all of them share.
+ *
+ *                records of the log, in order
+ *                          |
+ *        EVENTS            v              PULSE
+ *   +--- intakes (one per partition) ---- flush ----> deltas[to shard] --+
+ *   |    dedup, filter, panes                                            |  exchange between runners
+ *   |                                                                    v
+ *   +--- shards (one per partition) <---- shard_apply, in the order of partitions, then time moves
+ *        windows, revisions, closing
+ *
+ * The engine is a function of the log: no I/O, clock, randomness, malloc or threads. Any number of
+ * engines may share the partitions out among them; each sees every record and keeps its own copy of
+ * the small shared part (lanes, definitions, time), so results and digests do not depend on how.
+ *
+ * Invariants:
+ *  1. Panes are empty right after a pulse: a snapshot is taken only there.
+ *  2. The clock and every watermark used for closing only move forward.
+ *  3. accepted = unique + duplicates; and for each metric, the unique events since its definition =
+ *     counted + late_corrected + late_dropped + filtered. */
+#pragma once
+
+#include "base/heap.h"
+#include "base/stream.h"
+#include "core/accumulate.h"
+#include "core/dedup.h"
+#include "core/late.h"
+#include "core/rows.h"
+#include "model/batch.h"
+#include "model/record.h"
+
+#define METRICS_MAX 256
+
+struct engine_limits {
+    uint32_t partitions;
+    uint64_t seed;
+    size_t dedup_bytes;    /* per partition */
+    int64_t dedup_horizon_us;
+    size_t late_bytes;     /* late stream, per partition */
+};
+
+/* A metric as an engine runs it. Its definition is decoded once and borrows from `encoded`. */
+struct metric {
+    uint32_t id; /* 0 = this place is free */
+    uint32_t version;
+    uint64_t position; /* of the frame that defined it */
+    struct clock_time created;
+    struct bytes encoded;
+    struct definition definition;
+    struct accumulate_layout layout;
+    uint32_t lanes[DEFINITION_SOURCES_MAX]; /* chosen lanes, resolved at each pulse */
+    int64_t watermark; /* as of the last pulse: over its lanes, or all; never falls but by reopening */
+    int64_t max_time;  /* latest event time over its lanes */
+    int64_t seal;      /* windows that start at or before this are final for ever */
+};
+
+struct lane {
+    struct lane_state state;
+    struct bytes name; /* data NULL: not declared */
+};
+
+/* Fates of the events of one partition, for one metric. */
+struct fates {
+    uint64_t counted;
+    uint64_t filtered;
+    uint64_t late_corrected;
+    uint64_t late_dropped;
+};
+
+struct window {
+    int64_t start;
+    struct rows rows;
+};
+
+/* One partition's half of a metric: panes on the intake side, windows on the shard side. */
+struct metric_part {
+    struct rows panes; /* key: i64 window start, then the group */
+    struct fates fates;
+    struct window *windows; /* by rising start */
+    uint32_t window_count;
+    uint32_t window_cap;
+    uint32_t last_window;    /* where the last delta went: a good first guess */
+    uint64_t overflowed;     /* deltas that went to the overflow row */
+    uint64_t lost;           /* deltas that found no memory at all */
+};
+
+struct partition {
+    uint32_t number;
+    struct heap heap;
+    struct dedup dedup;
+    struct late late;
+    uint64_t unique;
+    uint64_t duplicates;
+    uint64_t unverifiable;
+    struct metric_part *parts[METRICS_MAX]; /* by the metric's place; NULL = free */
+};
+
+/* Deltas of one intake for one shard, between two pulses. They live in the engine's shared heap, which
+ * the host sizes for the most events that it lets pass between two pulses. */
+struct deltas {
+    struct heap *heap;
+    struct buf buf;
+};
+
+struct engine {
+    struct engine_limits limits;
+    struct heap heap; /* of the shared part */
+    struct clock_time clock;
+    uint64_t pulse_ordinal;
+    int64_t watermark;        /* over all lanes, as of the last pulse */
+    int64_t finite_watermark; /* the same, but not moved by FINAL */
+    uint32_t lane_count;
+    struct lane *lanes;
+    struct metric metrics[METRICS_MAX];
+    uint32_t metric_end; /* places at or above are free */
+    struct partition *partitions[PARTITIONS_MAX]; /* NULL: another engine's */
+    struct deltas deltas[2][PARTITIONS_MAX][PARTITIONS_MAX]; /* [parity][intake][shard] */
+    struct program_scratch scratch;
+    struct batch_word words[BATCH_WORDS_MAX];
+};
+
+/* Memory: one region for the shared part, one per partition it owns. */
+void engine_init(struct engine *engine, const struct engine_limits *limits, void *region,
+                 size_t region_bytes);
+void engine_own(struct engine *engine, uint32_t partition, void *region, size_t region_bytes);
+
+/* What became of the events of one batch in this engine's partitions. */
+struct applied {
+    uint32_t duplicates;
+    uint32_t late;
+};
+
+/* Takes any record but a pulse, in the order of the log. */
+void engine_apply(struct engine *engine, const struct record *record, uint64_t frame_position,
+                  struct applied *applied);
+
+/* A pulse, first half: this engine's intakes write their deltas (parity = ordinal & 1). They stay
+ * untouched until the pulse after the next. */
+void engine_flush(struct engine *engine, const struct pulse *pulse);
+
+/* Second half, when every engine has flushed: sources[p] owns intake p. */
+void engine_pulse(struct engine *engine, const struct pulse *pulse,
+                  struct engine *const *sources);
+
+/* The event time at which the next window of this engine closes; INT64_MAX: none is open. */
+int64_t engine_next_due(const struct engine *engine);
+
+/* The hash of a group's key within a metric: chooses its shard and its slot. */
+uint64_t group_hash(const struct engine *engine, uint32_t place, struct bytes group);
+
+struct metric *engine_metric(struct engine *engine, struct bytes name);
+
+/* The shared part, and one partition's; each is complete in itself. At a pulse only. */
+void engine_save_shared(struct engine *engine, struct writer *out);
+void engine_save_partition(struct engine *engine, uint32_t partition, struct writer *out);
+bool engine_load_shared(struct engine *engine, struct loader *in);
+bool engine_load_partition(struct engine *engine, uint32_t partition, struct loader *in);
+
+/* Gives a fresh engine the shared part of another. */
+void engine_copy_shared(struct engine *engine, const struct engine *other);
+
+/* A window's standing for its metric as of the last pulse. */
+bool window_is_closed(const struct metric *metric, int64_t start);
+bool window_is_final(const struct metric *metric, int64_t start);
+
+/* CHECKs all invariants; slow. */
+void engine_validate(const struct engine *engine);
