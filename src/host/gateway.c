@@ -1,0 +1,234 @@
+/* Gateway: see gateway.h. Counts what is under way, so that queues have a limit that users see.
+ *
+ * Invariants:
+ *  1. letters = letters that were sent and are not back; bytes = the records among them.
+ *  2. `done` is called from gateway_step only. */
+#include "host/gateway.h"
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "host/gateway_thread.h"
+#include "host/skews.h"
+#include "host/tide.h"
+
+#include <stdlib.h>
+
+struct gateway {
+    struct gateway_options options;
+    uint32_t address;
+    uint32_t letters;
+    size_t bytes;
+    bool closed;
+    struct skews *skews; /* NULL: the sequencer is not ready yet */
+    struct gateway_counters counters;
+};
+
+struct gateway *gateway_create(const struct gateway_options *options)
+{
+    struct gateway *gateway = calloc(1, sizeof(*gateway));
+    if (gateway != NULL) {
+        gateway->options = *options;
+        gateway->address = post_network(options->post, options->thread);
+    }
+    return gateway;
+}
+
+void gateway_destroy(struct gateway *gateway)
+{
+    free(gateway->skews);
+    free(gateway);
+}
+
+const struct gateway_facts *gateway_facts(const struct gateway *gateway)
+{
+    return &gateway->options.facts;
+}
+
+struct clock_time gateway_now(const struct gateway *gateway)
+{
+    return gateway->options.clock.ops->wall(gateway->options.clock.ctx);
+}
+
+bool gateway_ready(const struct gateway *gateway)
+{
+    return gateway->skews != NULL && !gateway->closed;
+}
+
+void gateway_close(struct gateway *gateway)
+{
+    gateway->closed = true;
+}
+
+uint32_t gateway_under_way(const struct gateway *gateway)
+{
+    return gateway->letters;
+}
+
+/* --- asking --------------------------------------------------------------------------------------------- */
+
+static enum err admit(const struct gateway *gateway, uint32_t letters, size_t bytes)
+{
+    if (!gateway_ready(gateway)) {
+        return ERR_UNAVAILABLE;
+    }
+    bool full = gateway->letters + letters > gateway->options.letters_max ||
+                (gateway->bytes > 0 && gateway->bytes + bytes > gateway->options.bytes_max);
+    return full ? ERR_OVERLOADED : OK;
+}
+
+static void send(struct gateway *gateway, uint32_t to, struct letter *letter)
+{
+    gateway->letters++;
+    post_send(gateway->options.post, gateway->address, to, letter);
+}
+
+enum err gateway_propose(struct gateway *gateway, struct proposal *proposal)
+{
+    enum err err = admit(gateway, 1, proposal->records.len);
+    if (err == OK) {
+        proposal->letter.kind = LETTER_PROPOSAL;
+        proposal->err = OK;
+        proposal->notes_missing = proposal->wants_applied ? gateway->options.post->runner_count : 0;
+        gateway->bytes += proposal->records.len;
+        send(gateway, POST_SEQUENCER, &proposal->letter);
+    }
+    return err;
+}
+
+enum err gateway_inspect(struct gateway *gateway, struct inspection *inspection)
+{
+    enum err err = admit(gateway, 1, 0);
+    if (err == OK) {
+        inspection->letter.kind = LETTER_INSPECTION;
+        send(gateway, POST_SEQUENCER, &inspection->letter);
+    }
+    return err;
+}
+
+enum err gateway_scan(struct gateway *gateway, struct scan *scan)
+{
+    enum err err = admit(gateway, 1, 0);
+    if (err == OK) {
+        scan->letter.kind = LETTER_SCAN;
+        send(gateway, POST_LIBRARIAN, &scan->letter);
+    }
+    return err;
+}
+
+enum err gateway_query(struct gateway *gateway, struct query *query)
+{
+    uint32_t runners = gateway->options.post->runner_count;
+    enum err err = admit(gateway, runners, 0);
+    if (err != OK) {
+        return err;
+    }
+    query->letter.kind = LETTER_QUERY;
+    query->runner_count = runners;
+    query->answers_missing = runners;
+    for (uint32_t n = 0; n < runners; n++) {
+        query->answers[n] = (struct query_answer){0};
+        query->parts[n] = (struct query_part){
+            .letter = {.kind = LETTER_QUERY}, .query = query, .runner = n};
+        send(gateway, post_runner(n), &query->parts[n].letter);
+    }
+    return OK;
+}
+
+/* --- answers ---------------------------------------------------------------------------------------------- */
+
+static void proposal_done(struct gateway *gateway, struct proposal *proposal)
+{
+    CHECK(gateway->bytes >= proposal->records.len);
+    CHECK(gateway->letters > 0);
+    gateway->bytes -= proposal->records.len;
+    gateway->letters--;
+    proposal->letter.done(&proposal->letter);
+}
+
+static void take_note(struct gateway *gateway, const struct applied_note *note)
+{
+    struct proposal *proposal = note->proposal;
+    CHECK(proposal->notes_missing > 0);
+    proposal->duplicates += note->duplicates;
+    proposal->late += note->late;
+    proposal->notes_missing--;
+    if (proposal->notes_missing == 0) {
+        proposal_done(gateway, proposal);
+    }
+}
+
+static void take_skews(struct gateway *gateway, struct skews *skews)
+{
+    free(gateway->skews);
+    gateway->skews = skews;
+}
+
+static void take(struct gateway *gateway, struct letter *letter)
+{
+    if (letter->kind == LETTER_SKEWS) {
+        take_skews(gateway, (struct skews *)(void *)letter);
+    } else if (letter->kind == LETTER_APPLIED) {
+        take_note(gateway, (const struct applied_note *)(void *)letter);
+    } else if (letter->kind == LETTER_PROPOSAL) {
+        proposal_done(gateway, (struct proposal *)(void *)letter);
+    } else if (letter->kind == LETTER_QUERY) {
+        struct query *query = ((struct query_part *)(void *)letter)->query;
+        gateway->letters--;
+        query->answers_missing--;
+        if (query->answers_missing == 0) {
+            query->letter.done(&query->letter);
+        }
+    } else {
+        CHECK(letter->kind == LETTER_INSPECTION || letter->kind == LETTER_SCAN);
+        gateway->letters--;
+        letter->done(letter);
+    }
+}
+
+bool gateway_step(struct gateway *gateway)
+{
+    bool busy = false;
+    for (struct letter *letter;
+         (letter = post_take(gateway->options.post, gateway->address)) != NULL;) {
+        take(gateway, letter);
+        busy = true;
+    }
+    post_flush(gateway->options.post, gateway->address);
+    return busy;
+}
+
+/* --- facts -------------------------------------------------------------------------------------------------- */
+
+struct event_time gateway_time_limit(const struct gateway *gateway, struct bytes source)
+{
+    int64_t skew = TIDE_FUTURE_SKEW_US;
+    if (gateway->skews != NULL) {
+        skew = gateway->skews->default_us;
+        for (size_t n = 0; n < gateway->skews->count; n++) {
+            if (bytes_equal(gateway->skews->entries[n].source, source)) {
+                skew = gateway->skews->entries[n].max_future_skew_us;
+                break;
+            }
+        }
+    }
+    return (struct event_time){time_add(gateway_now(gateway).us, skew)};
+}
+
+struct gateway_counters *gateway_counters(struct gateway *gateway)
+{
+    return &gateway->counters;
+}
+
+struct gateway_counters gateway_counters_sum(const struct gateway *gateway)
+{
+    struct gateway_counters sum = {0};
+    for (uint32_t n = 0; n < gateway->options.peer_count; n++) {
+        const struct gateway_counters *one = &gateway->options.peers[n]->counters;
+        sum.events_accepted += __atomic_load_n(&one->events_accepted, __ATOMIC_RELAXED);
+        sum.events_refused += __atomic_load_n(&one->events_refused, __ATOMIC_RELAXED);
+        sum.requests += __atomic_load_n(&one->requests, __ATOMIC_RELAXED);
+        sum.requests_refused += __atomic_load_n(&one->requests_refused, __ATOMIC_RELAXED);
+        sum.bytes_in += __atomic_load_n(&one->bytes_in, __ATOMIC_RELAXED);
+    }
+    return sum;
+}

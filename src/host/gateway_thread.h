@@ -1,0 +1,30 @@
+/* The engine's side of gateway.h: what the network thread's loop does with it. */
+#pragma once
+
+#include "host/gateway.h"
+#include "host/post.h"
+
+struct gateway_group; /* all gateways of a server: their counters are summed */
+
+struct gateway_options {
+    struct post *post;
+    uint32_t thread; /* number of the network thread */
+    struct clock_port clock;
+    struct gateway_facts facts;
+    struct gateway **peers; /* of all network threads, filled in before they start */
+    uint32_t peer_count;
+    size_t bytes_max; /* of events under way */
+    uint32_t letters_max;
+};
+
+struct gateway *gateway_create(const struct gateway_options *options);
+void gateway_destroy(struct gateway *gateway);
+
+/* Takes what came back and calls the `done`s; false when there was nothing. */
+bool gateway_step(struct gateway *gateway);
+
+/* From now on everything is refused with ERR_UNAVAILABLE (drain). */
+void gateway_close(struct gateway *gateway);
+
+/* Letters that were sent and are not back. */
+uint32_t gateway_under_way(const struct gateway *gateway);

@@ -1,0 +1,99 @@
+/* What the sequencer tells about itself: copies, so that the answer outlives the moment. */
+#include "base/check.h"
+#include "host/sequencer.h"
+
+#include <stdlib.h>
+
+static void inspect_metrics(struct sequencer *sequencer, struct inspection *inspection)
+{
+    const struct catalog *catalog = &sequencer->catalog;
+    size_t text = 0;
+    for (uint32_t n = 0; n < catalog->count; n++) {
+        text += catalog->entries[n].info.definition.len;
+    }
+    size_t table = catalog->count * sizeof(struct metric_info);
+    uint8_t *memory = malloc(table + text + 1);
+    if (memory == NULL) {
+        inspection->err = ERR_OVERLOADED;
+        return;
+    }
+    inspection->memory = memory;
+    inspection->metrics = (struct metric_info *)(void *)memory;
+    uint8_t *at = memory + table;
+    for (uint32_t n = 0; n < catalog->count; n++) {
+        const struct catalog_entry *entry = &catalog->entries[n];
+        if (inspection->name.data != NULL && !bytes_equal(entry->name, inspection->name)) {
+            continue;
+        }
+        struct metric_info *info = &inspection->metrics[inspection->metric_count++];
+        *info = entry->info;
+        memcpy(at, entry->definition, info->definition.len);
+        info->definition.data = at;
+        at += info->definition.len;
+    }
+    if (inspection->name.data != NULL && inspection->metric_count == 0) {
+        inspection->err = ERR_UNKNOWN_METRIC;
+    }
+}
+
+static void inspect_lanes(struct sequencer *sequencer, struct inspection *inspection)
+{
+    const struct tide *tide = &sequencer->tide;
+    size_t text = 0;
+    for (uint32_t n = 0; n < tide->lane_count; n++) {
+        text += tide->lanes[n].source.name.len;
+    }
+    size_t table = tide->lane_count * sizeof(struct lane_info);
+    uint8_t *memory = malloc(table + text + 1);
+    if (memory == NULL) {
+        inspection->err = ERR_OVERLOADED;
+        return;
+    }
+    inspection->memory = memory;
+    inspection->lanes = (struct lane_info *)(void *)memory;
+    uint8_t *at = memory + table;
+    for (uint32_t n = 0; n < tide->lane_count; n++) {
+        const struct tide_lane *lane = &tide->lanes[n];
+        bool wanted = inspection->name.data == NULL ||
+                      bytes_equal(lane->source.name, inspection->name);
+        if (!lane->used || !wanted) {
+            continue;
+        }
+        struct lane_info *info = &inspection->lanes[inspection->lane_count++];
+        tide_lane_info(tide, n, info);
+        memcpy(at, info->name.data, info->name.len);
+        info->name.data = at;
+        info->source.name.data = at;
+        at += info->name.len;
+    }
+    if (inspection->name.data != NULL && inspection->lane_count == 0) {
+        inspection->err = ERR_UNKNOWN_SOURCE;
+    }
+}
+
+void sequencer_inspect(struct sequencer *sequencer, struct inspection *inspection)
+{
+    struct log_status status;
+    sequencer->options.log.ops->status(sequencer->options.log.ctx, &status);
+    inspection->watermark = sequencer->tide.watermark;
+    inspection->log_oldest = status.oldest;
+    inspection->log_durable_end = status.durable_end;
+    inspection->log_bytes = status.bytes_on_disk;
+    inspection->log_segments = status.segment_count;
+    inspection->log_full = status.full;
+    inspection->snapshot_position = sequencer->attempt.last_position;
+    inspection->snapshot_taken = sequencer->attempt.last_taken;
+    inspection->frames = sequencer->frame_count;
+    inspection->pulses = sequencer->pulse_ordinal;
+    inspection->events = sequencer->event_count;
+    switch (inspection->kind) {
+    case INSPECT_METRICS:
+        inspect_metrics(sequencer, inspection);
+        break;
+    case INSPECT_LANES:
+        inspect_lanes(sequencer, inspection);
+        break;
+    case INSPECT_STATUS:
+        break;
+    }
+}

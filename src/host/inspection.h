@@ -1,0 +1,69 @@
+/* Inspections: what the sequencer knows (metrics, sources, watermark, log), copied out. */
+#pragma once
+
+#include "host/letter.h"
+
+enum inspection_kind {
+    INSPECT_METRICS, /* all, or the one in `name` (ERR_UNKNOWN_METRIC) */
+    INSPECT_LANES,   /* sources and watermark; or the one in `name` (ERR_UNKNOWN_SOURCE) */
+    INSPECT_STATUS,
+};
+
+struct metric_info {
+    uint32_t metric;
+    uint32_t version;
+    struct clock_time created;
+    uint64_t position;        /* counts from here */
+    struct bytes definition;  /* encoded */
+};
+
+enum hold_reason {
+    HOLD_NONE,
+    HOLD_NO_EVENT, /* "no event yet" */
+    HOLD_SLOW,
+    HOLD_EXPLICIT,
+    HOLD_DEAF,
+};
+
+struct lane_info {
+    struct bytes name;
+    struct source source; /* as declared; lane 0: the default's settings */
+    uint32_t version;
+    int64_t watermark; /* or WATERMARK_NONE, WATERMARK_FINAL */
+    int64_t max_time;
+    struct clock_time last_heard; /* 0: never */
+    int64_t recent_lag_us;
+    bool heard;
+    bool idle;
+    bool deaf;
+    bool live;
+    bool holds;             /* holds the watermark back now */
+    enum hold_reason why;   /* when it holds */
+};
+
+struct inspection {
+    struct letter letter;
+    enum inspection_kind kind;
+    struct bytes name; /* borrowed until done; data NULL = all */
+
+    /* The answer; texts live in `memory`. inspection_free releases it. */
+    enum err err;
+    int64_t watermark; /* over all lanes */
+    struct metric_info *metrics;
+    size_t metric_count;
+    struct lane_info *lanes;
+    size_t lane_count;
+    uint64_t log_oldest;
+    uint64_t log_durable_end;
+    uint64_t log_bytes;
+    uint64_t log_segments;
+    bool log_full;
+    uint64_t snapshot_position; /* of the newest; UINT64_MAX: none yet */
+    struct clock_time snapshot_taken;
+    uint64_t frames;
+    uint64_t pulses;
+    uint64_t events;
+    void *memory;
+};
+
+void inspection_free(struct inspection *inspection);

@@ -1,0 +1,50 @@
+/* The post: a mailbox from every thread to every other, and a waker for each.
+ *
+ *   addresses:  0 sequencer | 1 librarian | 2.. runners | then network threads
+ *
+ * Every box is large enough for all letters that can be under way (each kind is bounded at its
+ * source), so sending never fails. */
+#pragma once
+
+#include "base/mailbox.h"
+#include "host/letter.h"
+
+#define POST_SEQUENCER 0
+#define POST_LIBRARIAN 1
+#define POST_RUNNERS 2
+#define POST_MAX (POST_RUNNERS + 2 * RUNNERS_MAX)
+#define POST_LETTERS_MAX 8192 /* per box */
+
+struct post {
+    uint32_t runner_count;
+    uint32_t network_count;
+    uint32_t address_count;
+    struct waker wakers[POST_MAX];
+    struct mailbox *boxes; /* [from * address_count + to] */
+};
+
+/* False when the system has no memory or descriptors left. */
+bool post_init(struct post *post, uint32_t runner_count, uint32_t network_count);
+void post_deinit(struct post *post);
+
+static inline uint32_t post_runner(uint32_t runner)
+{
+    return POST_RUNNERS + runner;
+}
+
+static inline uint32_t post_network(const struct post *post, uint32_t thread)
+{
+    return POST_RUNNERS + post->runner_count + thread;
+}
+
+/* Hands a letter over; it wakes nobody before post_flush. A question: `from` is noted in it. */
+void post_send(struct post *post, uint32_t from, uint32_t to, struct letter *letter);
+
+/* The same without touching letter->from: an answer on its way back. */
+void post_return(struct post *post, uint32_t from, struct letter *letter);
+
+void post_flush(struct post *post, uint32_t from);
+
+/* The next letter for this address, from any sender in turn; NULL when there is none. */
+struct letter *post_take(struct post *post, uint32_t address);
+bool post_waiting(struct post *post, uint32_t address);

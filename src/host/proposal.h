@@ -1,0 +1,65 @@
+/* Proposals: what shall enter the log. A network thread hands one to the sequencer, which decides,
+ * writes, and gives it back when it is durable (or applied). */
+#pragma once
+
+#include "host/letter.h"
+
+enum proposal_kind {
+    PROPOSE_EVENTS,
+    PROPOSE_DEFINE,
+    PROPOSE_DROP,
+    PROPOSE_SOURCE,
+    PROPOSE_FORGET,
+    PROPOSE_LANE,
+    PROPOSE_SNAPSHOT, /* take one at the next pulse; done when that pulse is durable */
+};
+
+/* What PROPOSE_DEFINE does when the name is taken. */
+enum define_mode {
+    DEFINE_CREATE,        /* the same definition: fine, unchanged; another: ERR_CONFLICT */
+    DEFINE_IF_NOT_EXISTS, /* fine, unchanged */
+    DEFINE_PUT,           /* the same: unchanged; another: a new version that counts from now on */
+};
+
+struct proposal;
+
+/* One per runner: tells the asking thread what became of its events there. */
+struct applied_note {
+    struct letter letter;
+    struct proposal *proposal;
+    struct applied_note *next; /* the runner's own */
+    uint32_t duplicates;
+    uint32_t late; /* events that at least one metric dropped as late */
+};
+
+struct proposal {
+    struct letter letter;
+    enum proposal_kind kind;
+    struct bytes records; /* EVENTS: whole records of events, borrowed until done */
+    uint32_t event_count;
+    bool wants_applied; /* EVENTS: done only when applied, with duplicates and late filled in */
+
+    struct bytes name;         /* of the metric or source; borrowed until done */
+    struct bytes definition;   /* DEFINE: encoded; borrowed until done */
+    enum define_mode mode;     /* DEFINE */
+    bool has_if_match;         /* DEFINE, DROP, SOURCE, FORGET: refuse (ERR_PRECONDITION) unless ... */
+    uint32_t if_match;         /* ... the version is this; 0 = unless it does not exist */
+    struct source source;      /* SOURCE: kind and durations */
+    enum lane_command_kind command; /* LANE */
+    int64_t time;              /* LANE, LANE_ADVANCE */
+
+    /* The outcome. */
+    enum err err;
+    char detail[DETAIL_BYTES];
+    bool changed;      /* something new was written (a repeated CREATE: false) */
+    bool created;      /* it did not exist before */
+    uint32_t version;  /* of the metric or source now */
+    uint64_t as_of;    /* log position that reads must have applied to see it */
+    uint64_t duplicates;
+    uint64_t late;
+
+    /* The post's own. */
+    struct proposal *next;
+    uint32_t notes_missing;
+    struct applied_note notes[RUNNERS_MAX];
+};

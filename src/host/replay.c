@@ -1,0 +1,298 @@
+/* Coming back: the newest snapshot, then the log behind it; and writing the snapshot in the first
+ * place. A replay takes the same way as live work: frames to the runners, records to tide and
+ * catalogue. */
+#include "base/check.h"
+#include "base/hash.h"
+#include "host/sequencer.h"
+
+#include <stdlib.h>
+
+#define SNAPSHOT_MAGIC 0x544d534e41503031u /* "TMSNAP01" */
+#define WRITER_BYTES (256 * 1024)
+
+/* The child of a fork must not allocate: the buffer is here from the start. */
+static uint8_t writer_memory[WRITER_BYTES];
+
+/* --- capture and write ---------------------------------------------------------------------------------- */
+
+struct growing {
+    uint8_t *data;
+    size_t len;
+    bool failed;
+};
+
+static void grow_flush(void *ctx, struct bytes part)
+{
+    struct growing *growing = ctx;
+    uint8_t *data = growing->failed ? NULL : realloc(growing->data, growing->len + part.len);
+    if (data == NULL) {
+        growing->failed = true;
+        return;
+    }
+    memcpy(data + growing->len, part.data, part.len);
+    growing->data = data;
+    growing->len += part.len;
+}
+
+bool sequencer_capture(struct sequencer *sequencer)
+{
+    struct growing growing = {0};
+    struct writer writer = {
+        .buf = buf_of(writer_memory, sizeof(writer_memory)), .flush = grow_flush, .ctx = &growing};
+    tide_save(&sequencer->tide, &writer);
+    catalog_save(&sequencer->catalog, &writer);
+    write_u64(&writer, sequencer->event_count);
+    write_i64(&writer, sequencer->clock.us);
+    writer_flush(&writer);
+    if (growing.failed) {
+        free(growing.data);
+        return false;
+    }
+    free(sequencer->attempt.host_state);
+    sequencer->attempt.host_state = growing.data;
+    sequencer->attempt.host_state_len = growing.len;
+    sequencer->attempt.position = 0; /* known when its frame is durable */
+    return true;
+}
+
+static void sink_flush(void *ctx, struct bytes part)
+{
+    struct snapshot_sink *sink = ctx;
+    sink->put(sink->ctx, part);
+}
+
+static struct engine *owner_of(const struct sequencer *sequencer, uint32_t partition)
+{
+    return sequencer->options.runners[0].owners[partition];
+}
+
+static void save_engines(const struct sequencer *sequencer, struct writer *writer)
+{
+    engine_save_shared(owner_of(sequencer, 0), writer);
+    for (uint32_t n = 0; n < sequencer->options.genesis.partitions; n++) {
+        engine_save_partition(owner_of(sequencer, n), n, writer);
+    }
+}
+
+void sequencer_write_snapshot(void *ctx, struct snapshot_sink *sink)
+{
+    struct sequencer *sequencer = ctx;
+    struct writer writer = {
+        .buf = buf_of(writer_memory, sizeof(writer_memory)), .flush = sink_flush, .ctx = sink};
+    write_u64(&writer, SNAPSHOT_MAGIC);
+    write_u32(&writer, sequencer->options.genesis.partitions);
+    write_u64(&writer, sequencer->options.genesis.seed);
+    write_string(&writer,
+                 bytes_of(sequencer->attempt.host_state, sequencer->attempt.host_state_len));
+    save_engines(sequencer, &writer);
+    write_u64(&writer, SNAPSHOT_MAGIC);
+    writer_flush(&writer);
+}
+
+/* --- digest ------------------------------------------------------------------------------------------------- */
+
+static void digest_flush(void *ctx, struct bytes part)
+{
+    uint64_t *digest = ctx;
+    *digest = hash64(part, *digest);
+}
+
+uint64_t sequencer_digest(struct sequencer *sequencer)
+{
+    uint64_t digest = 0;
+    struct writer writer = {.buf = buf_of(writer_memory, sizeof(writer_memory)),
+                            .flush = digest_flush,
+                            .ctx = &digest,
+                            .digest = true};
+    save_engines(sequencer, &writer);
+    writer_flush(&writer);
+    return digest;
+}
+
+/* --- restore ------------------------------------------------------------------------------------------------- */
+
+static bool port_read(void *ctx, void *into, size_t len)
+{
+    const struct snapshot_port *port = ctx;
+    return port->ops->read(port->ctx, into, len);
+}
+
+static bool load_all(struct sequencer *sequencer, struct loader *in)
+{
+    const struct genesis *genesis = &sequencer->options.genesis;
+    if (load_u64(in) != SNAPSHOT_MAGIC || load_u32(in) != genesis->partitions ||
+        load_u64(in) != genesis->seed) {
+        return false;
+    }
+    (void)load_u32(in); /* length of the host's state */
+    if (!tide_load(&sequencer->tide, in) || !catalog_load(&sequencer->catalog, in)) {
+        return false;
+    }
+    sequencer->event_count = load_u64(in);
+    sequencer->clock.us = load_i64(in);
+    struct engine *first = owner_of(sequencer, 0);
+    if (in->bad || !engine_load_shared(first, in)) {
+        return false;
+    }
+    sequencer->pulse_ordinal = first->pulse_ordinal;
+    for (uint32_t n = 1; n < sequencer->options.post->runner_count; n++) {
+        engine_copy_shared(sequencer->options.runners[n].engine, first);
+    }
+    for (uint32_t n = 0; n < genesis->partitions; n++) {
+        if (!engine_load_partition(owner_of(sequencer, n), n, in)) {
+            return false;
+        }
+    }
+    return load_u64(in) == SNAPSHOT_MAGIC && !in->bad;
+}
+
+bool sequencer_restore(struct sequencer *sequencer, uint64_t *from)
+{
+    struct snapshot_port *port = &sequencer->options.snapshot;
+    struct log_status status;
+    sequencer->options.log.ops->status(sequencer->options.log.ctx, &status);
+    sequencer->position = status.durable_end;
+    *from = 0;
+    uint64_t position;
+    if (port->ops->open(port->ctx, sequencer->options.replay_until, &position) != OK) {
+        return true; /* none: from the beginning */
+    }
+    struct loader loader = {.read = port_read, .ctx = port};
+    bool understood = load_all(sequencer, &loader);
+    port->ops->close(port->ctx);
+    *from = position;
+    sequencer->attempt.last_position = position;
+    sequencer->attempt.last_taken = sequencer->clock;
+    sequencer->attempt.log_end_at_last = position;
+    for (uint32_t n = 0; n < sequencer->options.post->runner_count; n++) {
+        struct runner *runner = &sequencer->options.runners[n];
+        runner->visible = position;
+        for (uint32_t peer = 0; peer < sequencer->options.post->runner_count; peer++) {
+            runner->peers_ready[peer] = sequencer->pulse_ordinal;
+        }
+    }
+    return understood;
+}
+
+/* --- replay ---------------------------------------------------------------------------------------------------- */
+
+/* Waits for runners to give a frame back. */
+static struct frame *wait_for_frame(struct sequencer *sequencer, uint32_t free_wanted)
+{
+    struct post *post = sequencer->options.post;
+    struct waker *waker = &post->wakers[POST_SEQUENCER];
+    while (true) {
+        for (struct letter *letter; (letter = post_take(post, POST_SEQUENCER)) != NULL;) {
+            CHECK(letter->kind == LETTER_FRAME);
+            struct frame *frame = (struct frame *)(void *)letter;
+            frame->missing--;
+            frame->free = frame->missing == 0;
+        }
+        struct frame *found = NULL;
+        uint32_t free_count = 0;
+        for (uint32_t n = 0; n < SEQUENCER_FRAMES; n++) {
+            found = sequencer->frames[n]->free ? sequencer->frames[n] : found;
+            free_count += sequencer->frames[n]->free;
+        }
+        if (free_count >= free_wanted) {
+            return found;
+        }
+        waker_prepare(waker);
+        if (!post_waiting(post, POST_SEQUENCER)) {
+            waker_wait(waker, -1);
+        }
+        waker_awake(waker);
+    }
+}
+
+/* Tide and catalogue take the frame's records; the number of events in it. */
+static uint64_t take_records(struct sequencer *sequencer, const struct log_view *view)
+{
+    uint64_t events = 0;
+    struct reader reader = reader_of(view->body);
+    struct record record;
+    while (record_next(&reader, view->body.data, &record)) {
+        struct batch batch;
+        struct pulse pulse;
+        tide_replay(&sequencer->tide, &record);
+        catalog_apply(&sequencer->catalog, &record, view->position);
+        sequencer->handover = record.kind != RECORD_PULSE;
+        if (record.kind == RECORD_EVENTS && batch_open(record.body, &batch)) {
+            events += batch.count;
+            sequencer->clock.us =
+                batch.arrival.us > sequencer->clock.us ? batch.arrival.us : sequencer->clock.us;
+        } else if (record.kind == RECORD_PULSE && pulse_read(record.body, &pulse)) {
+            sequencer->pulse_ordinal = pulse.ordinal;
+            sequencer->clock =
+                pulse.clock.us > sequencer->clock.us ? pulse.clock : sequencer->clock;
+        }
+    }
+    CHECK(!reader.bad);
+    return events;
+}
+
+static void replay_frame(struct sequencer *sequencer, const struct log_view *view)
+{
+    struct frame *frame = wait_for_frame(sequencer, 1);
+    CHECK(view->body.len <= frame->log.capacity - LOG_FRAME_HEADER);
+    memcpy(frame->log.data + LOG_FRAME_HEADER, view->body.data, view->body.len);
+    frame->log.body_len = view->body.len;
+    frame->log.position = view->position;
+    frame->log.end = view->end;
+    frame->log.record_count = view->record_count;
+    frame->waiter_count = 0;
+    frame->replayed = true;
+    frame->free = false;
+    frame->missing = sequencer->options.post->runner_count;
+    for (uint32_t n = 0; n < sequencer->options.post->runner_count; n++) {
+        post_send(sequencer->options.post, POST_SEQUENCER, post_runner(n), &frame->letter);
+    }
+    post_flush(sequencer->options.post, POST_SEQUENCER);
+}
+
+/* A new log begins with what never changes in it. */
+static void write_genesis(struct sequencer *sequencer)
+{
+    struct frame *frame = sequencer->frames[0];
+    struct buf out = buf_of(frame->log.data + LOG_FRAME_HEADER, LOG_FRAME_BYTES_MAX / 2);
+    genesis_put(&out, &sequencer->options.genesis);
+    frame->log.body_len = out.len;
+    frame->log.record_count = 1;
+    sequencer->filling = frame;
+    const struct log_port *log = &sequencer->options.log;
+    CHECK(log->ops->submit(log->ctx, &frame->log) == OK);
+    while (!sequencer->durable) {
+        log->ops->poll(log->ctx);
+    }
+    sequencer->durable = false;
+    sequencer->filling = NULL;
+    sequencer->position = frame->log.end;
+}
+
+uint64_t sequencer_replay(struct sequencer *sequencer, uint64_t from)
+{
+    const struct log_reader_port *port = &sequencer->options.log_reader;
+    struct log_status status;
+    sequencer->options.log.ops->status(sequencer->options.log.ctx, &status);
+    uint64_t events = 0;
+    if (status.durable_end == status.oldest && sequencer->options.replay_until == UINT64_MAX) {
+        write_genesis(sequencer);
+    }
+    void *reader = port->ops->open(port->ctx, from);
+    CHECK(reader != NULL);
+    struct log_view view;
+    while (port->ops->next(reader, &view) == OK &&
+           view.end <= sequencer->options.replay_until) {
+        events += take_records(sequencer, &view);
+        sequencer->position = view.end;
+        replay_frame(sequencer, &view);
+    }
+    port->ops->close(reader);
+    (void)wait_for_frame(sequencer, SEQUENCER_FRAMES);
+    sequencer->event_count += events;
+    struct clock_time last_alive = sequencer->clock;
+    struct clock_time now = sequencer->options.clock.ops->wall(sequencer->options.clock.ctx);
+    sequencer->clock = now.us > sequencer->clock.us ? now : sequencer->clock;
+    tide_start(&sequencer->tide, sequencer->clock, last_alive);
+    return events;
+}

@@ -1,0 +1,639 @@
+/* The sequencer: see sequencer.h for its turn and the invariants. */
+#include "host/sequencer.h"
+
+#include "base/check.h"
+#include "host/skews.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define FRAME_ALIGN 4096
+#define FRAME_RESERVE (64 * 1024) /* room that a pulse may need: lanes that changed */
+#define REFUSED_RECENTLY_US US_PER_SECOND
+
+static struct frame *frame_create(void)
+{
+    struct frame *frame = calloc(1, sizeof(*frame));
+    if (frame == NULL) {
+        return NULL;
+    }
+    frame->letter.kind = LETTER_FRAME;
+    frame->letter.from = POST_SEQUENCER;
+    frame->free = true;
+    frame->log.capacity = LOG_FRAME_BYTES_MAX;
+    frame->log.data = aligned_alloc(FRAME_ALIGN, frame->log.capacity);
+    if (frame->log.data == NULL) {
+        free(frame);
+        return NULL;
+    }
+    return frame;
+}
+
+bool sequencer_init(struct sequencer *sequencer, const struct sequencer_options *options)
+{
+    *sequencer = (struct sequencer){
+        .options = *options,
+        .next_due = INT64_MAX,
+        .attempt = {.last_position = UINT64_MAX},
+    };
+    catalog_init(&sequencer->catalog);
+    for (uint32_t n = 0; n < SEQUENCER_FRAMES; n++) {
+        sequencer->frames[n] = frame_create();
+        if (sequencer->frames[n] == NULL) {
+            return false;
+        }
+    }
+    return tide_init(&sequencer->tide);
+}
+
+void sequencer_deinit(struct sequencer *sequencer)
+{
+    for (uint32_t n = 0; n < SEQUENCER_FRAMES; n++) {
+        if (sequencer->frames[n] != NULL) {
+            free(sequencer->frames[n]->log.data);
+            free(sequencer->frames[n]);
+        }
+    }
+    catalog_deinit(&sequencer->catalog);
+    tide_deinit(&sequencer->tide);
+    free(sequencer->attempt.host_state);
+}
+
+static void move_clock(struct sequencer *sequencer)
+{
+    struct clock_time now = sequencer->options.clock.ops->wall(sequencer->options.clock.ctx);
+    if (now.us > sequencer->clock.us) {
+        sequencer->clock = now;
+    }
+}
+
+static void answer(struct sequencer *sequencer, struct proposal *proposal)
+{
+    post_return(sequencer->options.post, POST_SEQUENCER, &proposal->letter);
+}
+
+/* --- letters ---------------------------------------------------------------------------------------- */
+
+static void queue_proposal(struct sequencer *sequencer, struct proposal *proposal)
+{
+    if (sequencer->full) {
+        proposal->err = ERR_NO_SPACE;
+        sequencer->last_refused = sequencer->clock;
+        answer(sequencer, proposal);
+        return;
+    }
+    proposal->next = NULL;
+    if (sequencer->last == NULL) {
+        sequencer->first = proposal;
+    } else {
+        sequencer->last->next = proposal;
+    }
+    sequencer->last = proposal;
+}
+
+/* All runners returned the frame: it may be filled again. */
+static void frame_returned(struct sequencer *sequencer, struct frame *frame)
+{
+    CHECK(frame->missing > 0);
+    frame->missing--;
+    if (frame->missing > 0) {
+        return;
+    }
+    frame->free = true;
+    sequencer->next_due = INT64_MAX;
+    for (uint32_t n = 0; n < sequencer->options.post->runner_count; n++) {
+        int64_t due = frame->reports[n].next_due;
+        sequencer->next_due = due < sequencer->next_due ? due : sequencer->next_due;
+    }
+}
+
+static void finish_snapshot_request(struct sequencer *sequencer, enum err err)
+{
+    while (sequencer->snapshot_waiters != NULL) {
+        struct proposal *proposal = sequencer->snapshot_waiters;
+        sequencer->snapshot_waiters = proposal->next;
+        proposal->err = err;
+        proposal->as_of = sequencer->attempt.last_position;
+        answer(sequencer, proposal);
+    }
+}
+
+/* Every runner stands still at the snapshot's pulse: freeze the state, then let them go on. */
+static void all_parked(struct sequencer *sequencer)
+{
+    struct snapshot_attempt *attempt = &sequencer->attempt;
+    const struct snapshot_port *port = &sequencer->options.snapshot;
+    enum err err =
+        port->ops->start(port->ctx, attempt->position, sequencer_write_snapshot, sequencer);
+    if (err != OK) {
+        attempt->under_way = false;
+        finish_snapshot_request(sequencer, err);
+    }
+    attempt->parked = 0;
+    for (uint32_t n = 0; n < sequencer->options.post->runner_count; n++) {
+        attempt->releases[n] = (struct letter){.kind = LETTER_RELEASE};
+        post_send(sequencer->options.post, POST_SEQUENCER, post_runner(n), &attempt->releases[n]);
+    }
+}
+
+static void take_letter(struct sequencer *sequencer, struct letter *letter)
+{
+    switch (letter->kind) {
+    case LETTER_PROPOSAL:
+        queue_proposal(sequencer, (struct proposal *)(void *)letter);
+        break;
+    case LETTER_INSPECTION:
+        sequencer_inspect(sequencer, (struct inspection *)(void *)letter);
+        post_return(sequencer->options.post, POST_SEQUENCER, letter);
+        break;
+    case LETTER_FRAME:
+        frame_returned(sequencer, (struct frame *)(void *)letter);
+        break;
+    case LETTER_SKEWS: /* back from a network thread: it has a newer one */
+        free(letter);
+        break;
+    case LETTER_PARK:
+        sequencer->attempt.parked++;
+        if (sequencer->attempt.parked == sequencer->options.post->runner_count) {
+            all_parked(sequencer);
+        }
+        break;
+    case LETTER_QUERY:
+    case LETTER_SCAN:
+    case LETTER_READY:
+    case LETTER_APPLIED:
+    case LETTER_RELEASE:
+        UNREACHABLE("a letter for the sequencer");
+    }
+}
+
+/* --- filling a frame ---------------------------------------------------------------------------------- */
+
+static struct frame *free_frame(const struct sequencer *sequencer)
+{
+    for (uint32_t n = 0; n < SEQUENCER_FRAMES; n++) {
+        if (sequencer->frames[n]->free) {
+            return sequencer->frames[n];
+        }
+    }
+    return NULL;
+}
+
+static struct buf frame_buf(struct frame *frame)
+{
+    struct buf buf = buf_of(frame->log.data + LOG_FRAME_HEADER,
+                            frame->log.capacity - LOG_FRAME_HEADER);
+    buf.len = frame->log.body_len;
+    return buf;
+}
+
+/* Copies records of events, stamping each. */
+static void put_events(struct sequencer *sequencer, struct frame *frame,
+                       const struct proposal *proposal, struct buf *out)
+{
+    struct reader reader = reader_of(proposal->records);
+    struct record record;
+    while (record_next(&reader, proposal->records.data, &record)) {
+        CHECK(record.kind == RECORD_EVENTS);
+        buf_put(out, record.body.data - RECORD_HEADER_BYTES, record.body.len + RECORD_HEADER_BYTES);
+        CHECK(!out->overflow);
+        tide_stamp(&sequencer->tide, out, out->len - record.body.len);
+        frame->log.record_count++;
+    }
+    CHECK(!reader.bad);
+    sequencer->event_count += proposal->event_count;
+}
+
+static void add_waiter(const struct sequencer *sequencer, struct frame *frame,
+                       struct proposal *proposal, uint32_t record_end)
+{
+    struct frame_waiter *last =
+        frame->waiter_count == 0 ? NULL : &frame->waiters[frame->waiter_count - 1];
+    struct proposal *who = proposal->wants_applied ? proposal : NULL;
+    if (last != NULL && last->proposal == NULL && who == NULL) {
+        last->record_end = record_end;
+        return;
+    }
+    CHECK(frame->waiter_count < FRAME_WAITERS_MAX);
+    frame->waiters[frame->waiter_count++] =
+        (struct frame_waiter){.record_end = record_end, .proposal = who};
+    for (uint32_t n = 0; who != NULL && n < sequencer->options.post->runner_count; n++) {
+        who->notes[n] = (struct applied_note){
+            .letter = {.kind = LETTER_APPLIED, .from = who->letter.from}};
+    }
+}
+
+static bool has_room(const struct frame *frame, const struct proposal *proposal)
+{
+    size_t need = proposal->records.len + proposal->event_count * (size_t)BATCH_STEP_BYTES_MAX +
+                  proposal->definition.len + proposal->name.len + FRAME_RESERVE;
+    return need <= frame->log.capacity - LOG_FRAME_HEADER - frame->log.body_len &&
+           frame->waiter_count < FRAME_WAITERS_MAX - 1;
+}
+
+static void refuse(struct proposal *proposal, enum err err, const char *detail)
+{
+    proposal->err = err;
+    (void)snprintf(proposal->detail, sizeof(proposal->detail), "%s", detail);
+}
+
+static void put_source(struct sequencer *sequencer, struct proposal *proposal, struct buf *out)
+{
+    uint32_t lane = tide_lane_of(&sequencer->tide, proposal->name);
+    bool is_default = bytes_equal(proposal->name, BYTES("*"));
+    bool exists = lane != LANE_DEFAULT || is_default;
+    uint32_t version = exists ? sequencer->tide.lanes[lane].version : 0;
+    if (proposal->has_if_match && proposal->if_match != version) {
+        refuse(proposal, ERR_PRECONDITION, "the source is not at the version of If-Match");
+        return;
+    }
+    if (!exists) {
+        lane = tide_free_lane(&sequencer->tide);
+    }
+    if (lane >= LANES_MAX) {
+        refuse(proposal, ERR_LIMIT, "no more than 4095 sources can be declared");
+        return;
+    }
+    struct source source = proposal->source;
+    const struct source *now = &sequencer->tide.lanes[lane].source;
+    bool same = exists && source.kind == now->kind && source.disorder_us == now->disorder_us &&
+                source.idle_after_us == now->idle_after_us &&
+                source.max_future_skew_us == now->max_future_skew_us;
+    proposal->version = version;
+    if (same) {
+        return;
+    }
+    source.lane = lane;
+    source.name = proposal->name;
+    source.declared = sequencer->clock;
+    source_put(out, &source);
+    proposal->version = version + 1;
+    proposal->created = !exists;
+    proposal->changed = true;
+}
+
+static void put_forget(struct sequencer *sequencer, struct proposal *proposal, struct buf *out)
+{
+    uint32_t lane = tide_lane_of(&sequencer->tide, proposal->name);
+    if (lane == LANE_DEFAULT) {
+        refuse(proposal, ERR_UNKNOWN_SOURCE, "that source was not declared");
+        return;
+    }
+    if (proposal->has_if_match && proposal->if_match != sequencer->tide.lanes[lane].version) {
+        refuse(proposal, ERR_PRECONDITION, "the source is not at the version of If-Match");
+        return;
+    }
+    forget_put(out, lane);
+    proposal->changed = true;
+}
+
+static void put_lane(struct sequencer *sequencer, struct proposal *proposal, struct buf *out)
+{
+    uint32_t number = tide_lane_of(&sequencer->tide, proposal->name);
+    if (number == LANE_DEFAULT && !bytes_equal(proposal->name, BYTES("*"))) {
+        refuse(proposal, ERR_UNKNOWN_SOURCE, "declare the source first: PUT /v1/sources/{name}");
+        return;
+    }
+    const struct tide_lane *lane = &sequencer->tide.lanes[number];
+    bool advance = proposal->command == LANE_ADVANCE;
+    if (advance && lane->final) {
+        refuse(proposal, ERR_CONFLICT, "the source is final; reopen it with {\"final\":false}");
+        return;
+    }
+    if (advance && lane->watermark != WATERMARK_NONE && proposal->time < lane->watermark) {
+        refuse(proposal, ERR_WATERMARK_BACKWARDS, "the source's watermark is later already");
+        return;
+    }
+    if (advance &&
+        proposal->time > sequencer->clock.us + lane->source.max_future_skew_us) {
+        refuse(proposal, ERR_FUTURE, "a watermark can't lie further ahead than max_future_skew");
+        return;
+    }
+    bool same = (advance && proposal->time == lane->watermark) ||
+                (proposal->command == LANE_FINISH && lane->final) ||
+                (proposal->command == LANE_REOPEN && !lane->final);
+    if (same) {
+        return;
+    }
+    struct lane_command command = {.lane = number,
+                                   .kind = proposal->command,
+                                   .time = proposal->time,
+                                   .clock = sequencer->clock};
+    lane_command_put(out, &command);
+    proposal->changed = true;
+}
+
+static void send_skews(struct sequencer *sequencer);
+
+/* Decides about a command and, if it is taken, writes its records and lets them act. */
+static void put_command(struct sequencer *sequencer, struct frame *frame,
+                        struct proposal *proposal, struct buf *out)
+{
+    size_t start = out->len;
+    if (proposal->kind == PROPOSE_SOURCE) {
+        put_source(sequencer, proposal, out);
+    } else if (proposal->kind == PROPOSE_FORGET) {
+        put_forget(sequencer, proposal, out);
+    } else if (proposal->kind == PROPOSE_LANE) {
+        put_lane(sequencer, proposal, out);
+    } else {
+        catalog_propose(&sequencer->catalog, proposal, sequencer->clock, out);
+    }
+    struct reader reader = reader_of(bytes_of(out->data + start, out->len - start));
+    struct record record;
+    while (record_next(&reader, out->data + start, &record)) {
+        tide_apply(&sequencer->tide, &record);
+        catalog_apply(&sequencer->catalog, &record, sequencer->position);
+        frame->log.record_count++;
+    }
+    CHECK(!reader.bad);
+    if (proposal->kind == PROPOSE_SOURCE || proposal->kind == PROPOSE_FORGET) {
+        send_skews(sequencer);
+    }
+}
+
+static void take_proposal(struct sequencer *sequencer, struct frame *frame,
+                          struct proposal *proposal)
+{
+    struct buf out = frame_buf(frame);
+    if (proposal->kind == PROPOSE_EVENTS) {
+        put_events(sequencer, frame, proposal, &out);
+        add_waiter(sequencer, frame, proposal, (uint32_t)out.len);
+    } else if (proposal->kind == PROPOSE_SNAPSHOT) {
+        sequencer->attempt.wanted = true;
+    } else {
+        put_command(sequencer, frame, proposal, &out);
+    }
+    CHECK(!out.overflow);
+    sequencer->handover = sequencer->handover || out.len > frame->log.body_len;
+    frame->log.body_len = out.len;
+}
+
+static bool pulse_is_due(const struct sequencer *sequencer)
+{
+    bool old = sequencer->clock.us - sequencer->last_pulse.us >= sequencer->options.pulse_every_us;
+    bool something = sequencer->handover || sequencer->moved;
+    return (something && (old || sequencer->final_pulse)) ||
+           (sequencer->attempt.wanted && !sequencer->attempt.under_way);
+}
+
+static void put_pulse(struct sequencer *sequencer, struct frame *frame)
+{
+    struct snapshot_attempt *attempt = &sequencer->attempt;
+    uint8_t flags = 0;
+    bool snapshot = attempt->wanted && !attempt->under_way && sequencer_capture(sequencer);
+    if (snapshot) {
+        flags |= PULSE_SNAPSHOT;
+    }
+    struct buf out = frame_buf(frame);
+    tide_pulse(&sequencer->tide, &out, ++sequencer->pulse_ordinal, sequencer->clock, flags);
+    CHECK(!out.overflow);
+    frame->log.body_len = out.len;
+    frame->log.record_count++;
+    sequencer->last_pulse = sequencer->clock;
+    sequencer->handover = false;
+    sequencer->moved = false;
+    if (snapshot) {
+        attempt->wanted = false;
+        attempt->under_way = true;
+    }
+}
+
+static void fill(struct sequencer *sequencer, struct frame *frame)
+{
+    frame->log.body_len = 0;
+    frame->log.record_count = 0;
+    frame->waiter_count = 0;
+    frame->replayed = false;
+    while (sequencer->first != NULL && has_room(frame, sequencer->first)) {
+        struct proposal *proposal = sequencer->first;
+        sequencer->first = proposal->next;
+        sequencer->last = sequencer->first == NULL ? NULL : sequencer->last;
+        take_proposal(sequencer, frame, proposal);
+        proposal->next = NULL;
+        if (sequencer->in_frame_last == NULL) {
+            sequencer->in_frame_first = proposal;
+        } else {
+            sequencer->in_frame_last->next = proposal;
+        }
+        sequencer->in_frame_last = proposal;
+    }
+    if (pulse_is_due(sequencer)) {
+        put_pulse(sequencer, frame);
+    }
+}
+
+/* --- after the write -------------------------------------------------------------------------------------- */
+
+void sequencer_durable(void *ctx, struct log_frame *frame)
+{
+    struct sequencer *sequencer = ctx;
+    CHECK(sequencer->filling != NULL && frame == &sequencer->filling->log);
+    sequencer->durable = true;
+}
+
+static void answer_frame(struct sequencer *sequencer, uint64_t as_of)
+{
+    while (sequencer->in_frame_first != NULL) {
+        struct proposal *proposal = sequencer->in_frame_first;
+        sequencer->in_frame_first = proposal->next;
+        proposal->as_of = as_of;
+        if (proposal->kind == PROPOSE_SNAPSHOT) {
+            proposal->next = sequencer->snapshot_waiters;
+            sequencer->snapshot_waiters = proposal;
+        } else if (proposal->kind != PROPOSE_EVENTS || !proposal->wants_applied) {
+            answer(sequencer, proposal);
+        }
+    }
+    sequencer->in_frame_last = NULL;
+}
+
+static void hand_out(struct sequencer *sequencer, struct frame *frame)
+{
+    frame->missing = sequencer->options.post->runner_count;
+    frame->free = false;
+    for (uint32_t n = 0; n < sequencer->options.post->runner_count; n++) {
+        post_send(sequencer->options.post, POST_SEQUENCER, post_runner(n), &frame->letter);
+    }
+}
+
+static void finish_write(struct sequencer *sequencer)
+{
+    struct frame *frame = sequencer->filling;
+    sequencer->filling = NULL;
+    sequencer->submitted = false;
+    sequencer->durable = false;
+    sequencer->position = frame->log.end;
+    sequencer->frame_count++;
+    if (sequencer->attempt.under_way && sequencer->attempt.position == 0) {
+        sequencer->attempt.position = frame->log.end;
+    }
+    answer_frame(sequencer, frame->log.end);
+    hand_out(sequencer, frame);
+}
+
+/* Fills a free frame with what waits and submits it; false when there is nothing to write. */
+static bool write_frame(struct sequencer *sequencer)
+{
+    struct frame *frame = free_frame(sequencer);
+    if (frame == NULL || (sequencer->first == NULL && !pulse_is_due(sequencer))) {
+        return false;
+    }
+    fill(sequencer, frame);
+    if (frame->log.body_len == 0) { /* only refusals and repetitions */
+        answer_frame(sequencer, sequencer->position);
+        return true;
+    }
+    sequencer->filling = frame;
+    frame->free = false;
+    return true;
+}
+
+/* Submits the frame once and drives the log until it is durable (the file log: at once). */
+static void drive_write(struct sequencer *sequencer)
+{
+    const struct log_port *log = &sequencer->options.log;
+    if (sequencer->submitted) {
+        log->ops->poll(log->ctx);
+        return;
+    }
+    enum err err = log->ops->submit(log->ctx, &sequencer->filling->log);
+    if (err == OK) {
+        sequencer->submitted = true;
+        log->ops->poll(log->ctx);
+    } else {
+        CHECK(err == ERR_NO_SPACE);
+        sequencer->full = true; /* the frame waits; what comes now is refused */
+    }
+}
+
+/* --- time and snapshots ------------------------------------------------------------------------------------ */
+
+static void tick(struct sequencer *sequencer)
+{
+    if (sequencer->clock.us - sequencer->last_tick.us < SEQUENCER_TICK_US) {
+        return;
+    }
+    sequencer->last_tick = sequencer->clock;
+    bool clear = sequencer->first == NULL && free_frame(sequencer) != NULL && !sequencer->full &&
+                 sequencer->clock.us - sequencer->last_refused.us > REFUSED_RECENTLY_US;
+    if (tide_tick(&sequencer->tide, sequencer->clock, clear) &&
+        sequencer->tide.watermark >= sequencer->next_due) {
+        sequencer->moved = true;
+    }
+    const struct log_port *log = &sequencer->options.log;
+    log->ops->idle(log->ctx, sequencer->clock.us);
+    struct log_status status;
+    log->ops->status(log->ctx, &status);
+    sequencer->full = status.full;
+}
+
+static void watch_snapshot(struct sequencer *sequencer)
+{
+    struct snapshot_attempt *attempt = &sequencer->attempt;
+    const struct snapshot_port *port = &sequencer->options.snapshot;
+    if (attempt->under_way) {
+        uint64_t position;
+        uint64_t oldest_kept;
+        enum snapshot_state state = port->ops->poll(port->ctx, &position, &oldest_kept);
+        if (state == SNAPSHOT_DONE || state == SNAPSHOT_FAILED) {
+            attempt->under_way = false;
+            attempt->position = 0;
+        }
+        if (state == SNAPSHOT_DONE) {
+            attempt->last_position = position;
+            attempt->last_taken = sequencer->clock;
+            sequencer->options.log.ops->trim(sequencer->options.log.ctx, oldest_kept);
+        }
+        if (!attempt->under_way) {
+            finish_snapshot_request(sequencer, state == SNAPSHOT_DONE ? OK : ERR_INTERNAL);
+        }
+        return;
+    }
+    uint64_t every = sequencer->options.snapshot_every_bytes;
+    if (every > 0 && sequencer->position - attempt->log_end_at_last >= every) {
+        attempt->log_end_at_last = sequencer->position;
+        attempt->wanted = true;
+    }
+}
+
+static void send_skews(struct sequencer *sequencer)
+{
+    const struct tide *tide = &sequencer->tide;
+    size_t text = 0;
+    for (uint32_t n = 1; n < tide->lane_count; n++) {
+        text += tide->lanes[n].used ? tide->lanes[n].source.name.len : 0;
+    }
+    struct post *post = sequencer->options.post;
+    for (uint32_t thread = 0; thread < post->network_count; thread++) {
+        size_t entries = tide->lane_count * sizeof(struct skew);
+        struct skews *skews = calloc(1, sizeof(*skews) + entries + text);
+        CHECK(skews != NULL);
+        skews->letter.kind = LETTER_SKEWS;
+        skews->default_us = tide->lanes[LANE_DEFAULT].source.max_future_skew_us;
+        skews->entries = (struct skew *)(void *)(skews + 1);
+        uint8_t *names = (uint8_t *)(skews + 1) + entries;
+        for (uint32_t n = 1; n < tide->lane_count; n++) {
+            const struct source *source = &tide->lanes[n].source;
+            if (tide->lanes[n].used) {
+                memcpy(names, source->name.data, source->name.len);
+                skews->entries[skews->count++] =
+                    (struct skew){bytes_of(names, source->name.len), source->max_future_skew_us};
+                names += source->name.len;
+            }
+        }
+        post_send(post, POST_SEQUENCER, post_network(post, thread), &skews->letter);
+    }
+}
+
+bool sequencer_step(struct sequencer *sequencer)
+{
+    bool busy = false;
+    move_clock(sequencer);
+    for (struct letter *letter;
+         (letter = post_take(sequencer->options.post, POST_SEQUENCER)) != NULL;) {
+        take_letter(sequencer, letter);
+        busy = true;
+    }
+    if (!sequencer->ready) {
+        sequencer->ready = true;
+        sequencer->moved = true;
+        send_skews(sequencer);
+    }
+    tick(sequencer);
+    watch_snapshot(sequencer);
+    if (sequencer->filling == NULL) {
+        busy |= write_frame(sequencer);
+    }
+    if (sequencer->filling != NULL) {
+        drive_write(sequencer);
+    }
+    if (sequencer->durable) {
+        finish_write(sequencer);
+    }
+    post_flush(sequencer->options.post, POST_SEQUENCER);
+    return busy;
+}
+
+int64_t sequencer_patience_us(const struct sequencer *sequencer)
+{
+    if (sequencer->attempt.under_way) {
+        return 5000;
+    }
+    if (sequencer->handover || sequencer->moved) {
+        int64_t age = sequencer->clock.us - sequencer->last_pulse.us;
+        int64_t rest = sequencer->options.pulse_every_us - age;
+        return rest > 0 ? rest : 0;
+    }
+    return SEQUENCER_TICK_US;
+}
+
+bool sequencer_is_idle(const struct sequencer *sequencer)
+{
+    for (uint32_t n = 0; n < SEQUENCER_FRAMES; n++) {
+        if (!sequencer->frames[n]->free) {
+            return false;
+        }
+    }
+    return sequencer->first == NULL && !sequencer->handover && !sequencer->attempt.under_way;
+}

@@ -1,0 +1,125 @@
+/* The sequencer: the one thread that orders the log.
+ *
+ *    proposals --> queue --> frame (stamped by tide, decided by the catalogue) --> log, durable
+ *                                                                                   |
+ *       proposers are answered <----------------------------------------------------+
+ *       every runner gets the frame <-----------------------------------------------+
+ *
+ * Group commit: while one frame is written, proposals gather; the next frame takes all that fit. A
+ * pulse ends a frame when something is to be handed over and the last pulse is PULSE_EVERY old.
+ *
+ * Invariants:
+ *  1. Nothing is answered, and no runner sees a frame, before the frame is durable.
+ *  2. A proposal's records lie in one frame.
+ *  3. A pulse is the last record of its frame.
+ *  4. At most FRAMES frames exist: runners that fall behind hold back the log, and so the senders. */
+#pragma once
+
+#include "host/inspection.h"
+#include "core/engine.h"
+#include "host/catalog.h"
+#include "host/frame.h"
+#include "host/post.h"
+#include "host/runner.h"
+#include "host/tide.h"
+#include "ports/clock.h"
+#include "ports/log.h"
+#include "ports/snapshot.h"
+
+#define SEQUENCER_FRAMES 4
+#define SEQUENCER_TICK_US 100000
+
+struct sequencer_options {
+    struct post *post;
+    struct clock_port clock;
+    struct log_port log;
+    struct log_reader_port log_reader;
+    struct snapshot_port snapshot;
+    struct runner *runners; /* post->runner_count of them */
+    struct genesis genesis; /* for a log that has none yet; else overwritten by the log's */
+    int64_t pulse_every_us;
+    uint64_t snapshot_every_bytes; /* of log; 0 = never by itself */
+    uint64_t replay_until; /* UINT64_MAX: to the end */
+};
+
+/* A snapshot between its pulse and the moment when all runners stand still. */
+struct snapshot_attempt {
+    bool wanted;
+    bool under_way;
+    uint32_t parked;
+    uint64_t position;
+    uint8_t *host_state; /* tide and catalogue as of its pulse */
+    size_t host_state_len;
+    struct letter releases[RUNNERS_MAX];
+    uint64_t last_position; /* of the newest snapshot; UINT64_MAX: none */
+    struct clock_time last_taken;
+    uint64_t log_end_at_last;
+};
+
+struct sequencer {
+    struct sequencer_options options;
+    struct tide tide;
+    struct catalog catalog;
+    struct frame *frames[SEQUENCER_FRAMES];
+    struct frame *filling;  /* being filled or written */
+    struct proposal *first; /* queue */
+    struct proposal *last;
+    struct proposal *in_frame_first; /* proposals of the frame that is written */
+    struct proposal *in_frame_last;
+    struct proposal *snapshot_waiters;
+    bool submitted; /* `filling` is in flight */
+    bool durable;   /* and has become durable */
+    bool ready;   /* replayed */
+    bool full;    /* the disk is */
+    uint64_t pulse_ordinal;
+    struct clock_time clock; /* never goes back */
+    struct clock_time last_pulse;
+    struct clock_time last_tick;
+    struct clock_time last_refused;
+    bool handover; /* records since the last pulse */
+    bool moved;    /* W or a lane changed since the last pulse */
+    bool final_pulse; /* draining: hand everything over */
+    int64_t next_due;
+    uint64_t position; /* end of the last frame */
+    uint64_t frame_count;
+    uint64_t event_count;
+    struct snapshot_attempt attempt;
+};
+
+/* False when there is no memory. */
+bool sequencer_init(struct sequencer *sequencer, const struct sequencer_options *options);
+void sequencer_deinit(struct sequencer *sequencer);
+
+/* The log calls this when the frame in flight is safe (log_file's `durable`). ctx: the sequencer. */
+void sequencer_durable(void *ctx, struct log_frame *frame);
+
+/* One turn: takes letters, fills and submits a frame, drives the log. False when idle. */
+bool sequencer_step(struct sequencer *sequencer);
+
+/* How long the thread may sleep when nothing comes. */
+int64_t sequencer_patience_us(const struct sequencer *sequencer);
+
+/* Everything durable, applied and answered: the log may be closed. */
+bool sequencer_is_idle(const struct sequencer *sequencer);
+
+/* --- host/replay.c --- */
+
+/* Loads the newest snapshot into tide, catalogue and engines (before the runners' threads start);
+ * *from is where the log goes on. False: a snapshot that verified could not be understood. */
+bool sequencer_restore(struct sequencer *sequencer, uint64_t *from);
+
+/* Reads the log from there on and feeds the runners; then everything is ready. Returns the number of
+ * events replayed. Runs on the sequencer's thread; may block. */
+uint64_t sequencer_replay(struct sequencer *sequencer, uint64_t from);
+
+/* Writes a snapshot of everything: what `start` of ports/snapshot.h is given. */
+void sequencer_write_snapshot(void *sequencer, struct snapshot_sink *sink);
+
+/* Captures tide and catalogue for a snapshot at the pulse that was just written. */
+bool sequencer_capture(struct sequencer *sequencer);
+
+/* The digest of the whole core: hash of the shared part and all partitions in order. At a pulse. */
+uint64_t sequencer_digest(struct sequencer *sequencer);
+
+/* --- host/inspect.c --- */
+void sequencer_inspect(struct sequencer *sequencer, struct inspection *inspection);
