@@ -1,0 +1,421 @@
+/* The snapshot directory.
+ *
+ *     start ──fork──► child: snap-<p>.tmp ► blocks ► footer ► sync ► re-read ► rename ► sync dir ►
+ * exit │ │ └─ RUNNING ─────────────────────── poll: waitpid of that child
+ * ◄────────────────────────────┘ ├─ DONE: listed, the oldest beyond `kept` removed └─ FAILED: the
+ * temporary file removed
+ *
+ * Invariants:
+ *  1. A file named snap-<position> was whole, synced and read back before it got its name.
+ *  2. At least `kept` good snapshots stay once there are that many; one found damaged is neither
+ *     counted nor ever removed.
+ *  3. The child makes only async-signal-safe calls (the process may have threads), holds no file
+ *     descriptor but the directory's and stderr's, and does not outlive its parent. */
+#include "adapters/snapshot_dir/snapshot_dir.h"
+
+#include "adapters/snapshot_dir/snapshot_file.h"
+#include "base/check.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ENTRIES_MAX      1024
+#define CHILD_NICE       10
+#define IO_WHO_PROCESS   1
+#define IO_LOWEST_EFFORT ((2 << 13) | 7) /* class best effort, level 7 of 0-7 */
+#define TEMPORARY_SUFFIX ".tmp"
+
+struct snapshot_dir {
+    int dir_fd;
+    bool in_process;
+    size_t kept;
+    uint8_t *buffer;                                /* the writer's: taken before the fork */
+    uint8_t *read_buffer;                           /* the opened snapshot's */
+    struct snapshot_dir_entry entries[ENTRIES_MAX]; /* ascending */
+    size_t entry_count;
+    uint64_t damaged_count;
+    enum snapshot_state state;
+    uint64_t position; /* of the running or last one */
+    pid_t child;
+    struct snapshot_reader reader;
+    bool opened;
+};
+
+/* --- the list --- */
+
+static size_t entry_slot(const struct snapshot_dir *dir, uint64_t position)
+{
+    size_t at = dir->entry_count;
+    while (at > 0 && dir->entries[at - 1].position >= position) {
+        at--;
+    }
+    return at;
+}
+
+static void entry_add(struct snapshot_dir *dir, uint64_t position)
+{
+    size_t at = entry_slot(dir, position);
+    if (at < dir->entry_count && dir->entries[at].position == position) {
+        dir->entries[at].damaged = false; /* written anew */
+        return;
+    }
+    if (dir->entry_count == ENTRIES_MAX) {
+        return; /* it stays on disk, unlisted; hundreds of damaged files must have gathered */
+    }
+    memmove(
+        dir->entries + at + 1, dir->entries + at, (dir->entry_count - at) * sizeof *dir->entries);
+    dir->entries[at] = (struct snapshot_dir_entry){.position = position};
+    dir->entry_count++;
+}
+
+static void entry_remove(struct snapshot_dir *dir, size_t at)
+{
+    CHECK(at < dir->entry_count);
+    dir->entry_count--;
+    memmove(
+        dir->entries + at, dir->entries + at + 1, (dir->entry_count - at) * sizeof *dir->entries);
+}
+
+static uint64_t oldest_good(const struct snapshot_dir *dir)
+{
+    for (size_t i = 0; i < dir->entry_count; i++) {
+        if (!dir->entries[i].damaged) {
+            return dir->entries[i].position;
+        }
+    }
+    return UINT64_MAX;
+}
+
+static void prune(struct snapshot_dir *dir)
+{
+    size_t good = 0;
+    for (size_t i = dir->entry_count; i > 0; i--) {
+        if (dir->entries[i - 1].damaged || ++good <= dir->kept) {
+            continue;
+        }
+        char name[SNAPSHOT_NAME_BYTES];
+        snapshot_name(name, dir->entries[i - 1].position);
+        if (unlinkat(dir->dir_fd, name, 0) == 0) {
+            entry_remove(dir, i - 1);
+        }
+    }
+    (void)fsync(dir->dir_fd);
+}
+
+/* --- writing --- */
+
+static void temporary_name(char name[SNAPSHOT_NAME_BYTES + 4], uint64_t position)
+{
+    snapshot_name(name, position);
+    memcpy(name + strlen(name), TEMPORARY_SUFFIX, sizeof TEMPORARY_SUFFIX);
+}
+
+static void put_part(void *ctx, struct bytes part)
+{
+    snapshot_writer_put(ctx, part);
+}
+
+/* Writes, syncs and reads back; async-signal-safe. */
+static bool write_file(const struct snapshot_dir *dir,
+                       const char *name,
+                       void (*write_state)(void *, struct snapshot_sink *),
+                       void *write_ctx)
+{
+    int fd = openat(dir->dir_fd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        return false;
+    }
+    struct snapshot_writer writer;
+    snapshot_writer_init(&writer, fd, dir->buffer, dir->position);
+    struct snapshot_sink sink = {.put = put_part, .ctx = &writer};
+    write_state(write_ctx, &sink);
+    bool good = snapshot_writer_finish(&writer);
+    if (good) {
+        /* From the disk, not from the page cache. */
+        struct snapshot_reader reader;
+        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+        good = snapshot_reader_open(&reader, fd, dir->buffer, dir->position);
+        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    }
+    return close(fd) == 0 && good;
+}
+
+static bool write_snapshot(const struct snapshot_dir *dir,
+                           void (*write_state)(void *, struct snapshot_sink *),
+                           void *write_ctx)
+{
+    char temporary[SNAPSHOT_NAME_BYTES + 4];
+    char name[SNAPSHOT_NAME_BYTES];
+    temporary_name(temporary, dir->position);
+    snapshot_name(name, dir->position);
+    if (write_file(dir, temporary, write_state, write_ctx) &&
+        renameat(dir->dir_fd, temporary, dir->dir_fd, name) == 0) {
+        return fsync(dir->dir_fd) == 0;
+    }
+    (void)unlinkat(dir->dir_fd, temporary, 0);
+    return false;
+}
+
+/* The copy's first steps: it must not hold what its parent's end has to free (ports, locks), not
+ * answer its signals, and not get in the way of its work. */
+static void become_writer(const struct snapshot_dir *dir, pid_t parent)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent) {
+        _exit(EXIT_FAILURE);
+    }
+    (void)signal(SIGTERM, SIG_DFL);
+    (void)signal(SIGINT, SIG_DFL);
+    (void)signal(SIGHUP, SIG_DFL);
+    unsigned int own = (unsigned int)dir->dir_fd;
+    const unsigned int first = STDERR_FILENO + 1;
+    if (own > first) {
+        (void)close_range(first, own - 1, 0);
+    }
+    (void)close_range(own + 1, ~0u, 0);
+    (void)setpriority(PRIO_PROCESS, 0, CHILD_NICE);
+    (void)syscall(SYS_ioprio_set, IO_WHO_PROCESS, 0, IO_LOWEST_EFFORT);
+}
+
+static enum err
+start(void *ctx, uint64_t position, void (*write)(void *, struct snapshot_sink *), void *write_ctx)
+{
+    struct snapshot_dir *dir = ctx;
+    if (dir->state != SNAPSHOT_IDLE) {
+        return ERR_CONFLICT;
+    }
+    dir->position = position;
+    if (dir->in_process) {
+        dir->state = write_snapshot(dir, write, write_ctx) ? SNAPSHOT_DONE : SNAPSHOT_FAILED;
+        return OK;
+    }
+    pid_t parent = getpid();
+    pid_t child = fork();
+    if (child == 0) {
+        become_writer(dir, parent);
+        _exit(write_snapshot(dir, write, write_ctx) ? EXIT_SUCCESS : EXIT_FAILURE);
+    }
+    dir->child = child;
+    dir->state = child > 0 ? SNAPSHOT_RUNNING : SNAPSHOT_FAILED;
+    return OK;
+}
+
+/* Looks after the child; RUNNING stays RUNNING while it lives. */
+static void reap(struct snapshot_dir *dir, int options)
+{
+    int status = 0;
+    pid_t pid = waitpid(dir->child, &status, options);
+    if (pid == 0 || (pid < 0 && errno == EINTR)) {
+        return;
+    }
+    bool done = pid == dir->child && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS;
+    dir->state = done ? SNAPSHOT_DONE : SNAPSHOT_FAILED;
+    dir->child = 0;
+}
+
+static enum snapshot_state poll_state(void *ctx, uint64_t *position, uint64_t *oldest_kept)
+{
+    struct snapshot_dir *dir = ctx;
+    if (dir->state == SNAPSHOT_RUNNING) {
+        reap(dir, WNOHANG);
+    }
+    enum snapshot_state state = dir->state;
+    if (state == SNAPSHOT_DONE) {
+        entry_add(dir, dir->position);
+        prune(dir);
+    } else if (state == SNAPSHOT_FAILED) {
+        char temporary[SNAPSHOT_NAME_BYTES + 4];
+        temporary_name(temporary, dir->position);
+        (void)unlinkat(dir->dir_fd, temporary, 0);
+    }
+    if (state == SNAPSHOT_DONE || state == SNAPSHOT_FAILED) {
+        dir->state = SNAPSHOT_IDLE;
+    }
+    *position = dir->position;
+    *oldest_kept = oldest_good(dir);
+    return state;
+}
+
+/* --- reading --- */
+
+static bool try_open(struct snapshot_dir *dir, uint64_t position)
+{
+    char name[SNAPSHOT_NAME_BYTES];
+    snapshot_name(name, position);
+    int fd = openat(dir->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        return false;
+    }
+    if (!snapshot_reader_open(&dir->reader, fd, dir->read_buffer, position)) {
+        close(fd);
+        return false;
+    }
+    dir->opened = true;
+    return true;
+}
+
+static void close_opened(void *ctx)
+{
+    struct snapshot_dir *dir = ctx;
+    if (dir->opened) {
+        close(dir->reader.fd);
+        free(dir->read_buffer);
+    }
+    dir->read_buffer = NULL;
+    dir->opened = false;
+}
+
+static enum err open_newest(void *ctx, uint64_t until, uint64_t *position)
+{
+    struct snapshot_dir *dir = ctx;
+    close_opened(dir);
+    dir->read_buffer = malloc(SNAPSHOT_BUFFER_BYTES);
+    if (dir->read_buffer == NULL) {
+        return ERR_OVERLOADED;
+    }
+    for (size_t i = dir->entry_count; i > 0; i--) {
+        struct snapshot_dir_entry *entry = &dir->entries[i - 1];
+        if (entry->position > until || entry->damaged) {
+            continue;
+        }
+        if (try_open(dir, entry->position)) {
+            *position = entry->position;
+            return OK;
+        }
+        entry->damaged = true;
+        dir->damaged_count++;
+    }
+    free(dir->read_buffer);
+    dir->read_buffer = NULL;
+    return ERR_NOT_FOUND;
+}
+
+static bool read_opened(void *ctx, void *into, size_t len)
+{
+    struct snapshot_dir *dir = ctx;
+    CHECK(dir->opened);
+    return snapshot_reader_read(&dir->reader, into, len);
+}
+
+struct snapshot_port snapshot_dir_port(struct snapshot_dir *dir)
+{
+    static const struct snapshot_ops ops = {
+        start, poll_state, open_newest, read_opened, close_opened};
+    return (struct snapshot_port){.ops = &ops, .ctx = dir};
+}
+
+uint64_t snapshot_dir_damaged_count(const struct snapshot_dir *dir)
+{
+    return dir->damaged_count;
+}
+
+size_t
+snapshot_dir_list(const struct snapshot_dir *dir, struct snapshot_dir_entry *entries, size_t max)
+{
+    for (size_t i = 0; i < dir->entry_count && i < max; i++) {
+        entries[i] = dir->entries[dir->entry_count - 1 - i];
+    }
+    return dir->entry_count;
+}
+
+/* --- opening and closing --- */
+
+static bool open_directory(struct snapshot_dir *dir, const char *directory)
+{
+    int root = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0) {
+        return false;
+    }
+    bool made = mkdirat(root, "snapshots", 0700) == 0 ? fsync(root) == 0 : errno == EEXIST;
+    if (made) {
+        dir->dir_fd = openat(root, "snapshots", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    close(root);
+    return dir->dir_fd >= 0;
+}
+
+static bool is_temporary(const char *name)
+{
+    size_t len = strlen(name);
+    const size_t suffix = sizeof TEMPORARY_SUFFIX - 1;
+    return len > suffix && strncmp(name, "snap-", 5) == 0 &&
+           strcmp(name + len - suffix, TEMPORARY_SUFFIX) == 0;
+}
+
+/* Lists the snapshots and removes half-written ones. */
+static bool read_directory(struct snapshot_dir *dir)
+{
+    int fd = openat(dir->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+    if (stream == NULL) {
+        if (fd >= 0) {
+            close(fd);
+        }
+        return false;
+    }
+    for (struct dirent *entry = readdir(stream); entry != NULL; entry = readdir(stream)) {
+        uint64_t position = 0;
+        if (snapshot_parse_name(entry->d_name, &position)) {
+            entry_add(dir, position);
+        } else if (is_temporary(entry->d_name)) {
+            (void)unlinkat(dir->dir_fd, entry->d_name, 0);
+        }
+    }
+    closedir(stream);
+    return fsync(dir->dir_fd) == 0;
+}
+
+enum err snapshot_dir_open(const struct snapshot_dir_options *options,
+                           struct snapshot_dir **out,
+                           struct error *error)
+{
+    struct snapshot_dir *dir = calloc(1, sizeof *dir);
+    if (dir == NULL) {
+        *error = (struct error){.code = ERR_UNAVAILABLE, .text = "no memory for snapshots"};
+        return error->code;
+    }
+    dir->dir_fd = -1;
+    dir->in_process = options->in_process;
+    dir->kept = options->kept > 0 ? (size_t)options->kept : SNAPSHOTS_KEPT_DEFAULT;
+    dir->buffer = malloc(SNAPSHOT_BUFFER_BYTES);
+    if (dir->buffer == NULL || !open_directory(dir, options->directory) || !read_directory(dir)) {
+        *error = (struct error){.code = ERR_UNAVAILABLE};
+        snprintf(error->text,
+                 sizeof error->text,
+                 "can't use %.100s/snapshots: %s",
+                 options->directory,
+                 strerrordesc_np(errno));
+        snapshot_dir_close(dir);
+        return error->code;
+    }
+    *out = dir;
+    return OK;
+}
+
+void snapshot_dir_close(struct snapshot_dir *dir)
+{
+    if (dir->state == SNAPSHOT_RUNNING) {
+        (void)kill(dir->child, SIGKILL);
+        while (dir->state == SNAPSHOT_RUNNING) {
+            reap(dir, 0);
+        }
+        uint64_t position = 0;
+        uint64_t oldest = 0;
+        (void)poll_state(dir, &position, &oldest);
+    }
+    close_opened(dir);
+    if (dir->dir_fd >= 0) {
+        close(dir->dir_fd);
+    }
+    free(dir->buffer);
+    free(dir);
+}

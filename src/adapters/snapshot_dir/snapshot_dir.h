@@ -1,0 +1,41 @@
+/* Snapshots as files of one directory (ports/snapshot.h): data_dir/snapshots/snap-<position>.
+ *
+ * A snapshot is written by a forked copy of the process, so the state stands still for it while the
+ * process goes on. All functions belong to the thread that owns the state. */
+#pragma once
+
+#include "ports/snapshot.h"
+
+#define SNAPSHOTS_KEPT_DEFAULT 3
+
+struct snapshot_dir;
+
+struct snapshot_dir_options {
+    const char *directory; /* the data directory; the caller holds its lock */
+    int kept;              /* good snapshots to keep; 0: the default */
+    bool in_process;       /* write at once instead of in a forked copy */
+};
+
+/* Makes data_dir/snapshots when missing and removes what a crash left half-written. The data
+ * directory must exist. */
+enum err snapshot_dir_open(const struct snapshot_dir_options *options,
+                           struct snapshot_dir **dir,
+                           struct error *error) MUST_CHECK;
+
+/* Ends a running snapshot (it fails) and frees. */
+void snapshot_dir_close(struct snapshot_dir *dir);
+
+struct snapshot_port snapshot_dir_port(struct snapshot_dir *dir);
+
+/* Files found damaged since the start; they stay on disk. */
+uint64_t snapshot_dir_damaged_count(const struct snapshot_dir *dir);
+
+/* One line of a listing. */
+struct snapshot_dir_entry {
+    uint64_t position;
+    bool damaged; /* known to be */
+};
+
+/* Writes at most `max` entries, newest first; returns how many there are. */
+size_t
+snapshot_dir_list(const struct snapshot_dir *dir, struct snapshot_dir_entry *entries, size_t max);

@@ -1,0 +1,196 @@
+/* Writing and reading one snapshot file.
+ *
+ * The writer syncs every few MiB: one large sync at the end would fill the disk's queue and stall
+ * the log's commits for as long as it takes. */
+#include "adapters/snapshot_dir/snapshot_file.h"
+
+#include "base/check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#define SYNC_EVERY_BYTES (4u * 1024u * 1024u)
+
+static bool write_all(int fd, const uint8_t *data, size_t len, uint64_t offset)
+{
+    size_t done = 0;
+    while (done < len) {
+        ssize_t n = pwrite(fd, data + done, len - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return false;
+        }
+        done += (size_t)n;
+    }
+    return true;
+}
+
+static bool read_all(int fd, uint8_t *into, size_t len, uint64_t offset)
+{
+    size_t done = 0;
+    while (done < len) {
+        ssize_t n = pread(fd, into + done, len - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return false;
+        }
+        done += (size_t)n;
+    }
+    return true;
+}
+
+void snapshot_writer_init(struct snapshot_writer *writer,
+                          int fd,
+                          uint8_t *buffer,
+                          uint64_t position)
+{
+    CHECK(fd >= 0 && buffer != NULL);
+    *writer = (struct snapshot_writer){.fd = fd, .buffer = buffer, .position = position};
+}
+
+static void flush_block(struct snapshot_writer *writer)
+{
+    CHECK(writer->len > 0 && writer->len <= SNAPSHOT_BLOCK_BYTES);
+    struct bytes content = bytes_of(writer->buffer + SNAPSHOT_HEADER_BYTES, writer->len);
+    uint64_t hash = snapshot_block_hash(content, writer->position, writer->block_count);
+    snapshot_header_encode(writer->buffer, (uint32_t)content.len, hash);
+    size_t size = SNAPSHOT_HEADER_BYTES + content.len;
+    bool kept = write_all(writer->fd, writer->buffer, size, writer->offset);
+    writer->offset += size;
+    writer->unsynced += size;
+    if (kept && writer->unsynced >= SYNC_EVERY_BYTES) {
+        kept = fdatasync(writer->fd) == 0;
+        writer->unsynced = 0;
+    }
+    writer->failed = writer->failed || !kept;
+    writer->hash = snapshot_hash_add(writer->hash, hash);
+    writer->content_bytes += content.len;
+    writer->block_count++;
+    writer->len = 0;
+}
+
+void snapshot_writer_put(struct snapshot_writer *writer, struct bytes part)
+{
+    while (part.len > 0 && !writer->failed) {
+        size_t room = SNAPSHOT_BLOCK_BYTES - writer->len;
+        size_t len = part.len < room ? part.len : room;
+        memcpy(writer->buffer + SNAPSHOT_HEADER_BYTES + writer->len, part.data, len);
+        writer->len += len;
+        part = bytes_of(part.data + len, part.len - len);
+        if (writer->len == SNAPSHOT_BLOCK_BYTES) {
+            flush_block(writer);
+        }
+    }
+}
+
+bool snapshot_writer_finish(struct snapshot_writer *writer)
+{
+    if (!writer->failed && writer->len > 0) {
+        flush_block(writer);
+    }
+    if (writer->failed) {
+        return false;
+    }
+    uint8_t footer[SNAPSHOT_FOOTER_BYTES];
+    snapshot_footer_encode(footer,
+                           &(struct snapshot_footer){.version = SNAPSHOT_VERSION,
+                                                     .block_count = writer->block_count,
+                                                     .position = writer->position,
+                                                     .content_bytes = writer->content_bytes,
+                                                     .hash = writer->hash});
+    return write_all(writer->fd, footer, sizeof footer, writer->offset) &&
+           fdatasync(writer->fd) == 0;
+}
+
+static void rewind_reader(struct snapshot_reader *reader)
+{
+    reader->next_block = 0;
+    reader->offset = 0;
+    reader->len = 0;
+    reader->used = 0;
+    reader->hash = 0;
+    reader->content_bytes = 0;
+}
+
+/* The next block into the buffer, proved; false at the end or on damage. */
+static bool next_block(struct snapshot_reader *reader)
+{
+    if (reader->next_block == reader->footer.block_count) {
+        return false;
+    }
+    uint8_t header[SNAPSHOT_HEADER_BYTES];
+    uint32_t len = 0;
+    uint64_t hash = 0;
+    bool last = reader->next_block + 1 == reader->footer.block_count;
+    if (!read_all(reader->fd, header, sizeof header, reader->offset) ||
+        !snapshot_header_decode(header, &len, &hash) || (!last && len != SNAPSHOT_BLOCK_BYTES) ||
+        !read_all(reader->fd, reader->buffer, len, reader->offset + sizeof header)) {
+        return false;
+    }
+    struct bytes content = bytes_of(reader->buffer, len);
+    if (snapshot_block_hash(content, reader->footer.position, reader->next_block) != hash) {
+        return false;
+    }
+    reader->hash = snapshot_hash_add(reader->hash, hash);
+    reader->offset += sizeof header + len;
+    reader->content_bytes += len;
+    reader->next_block++;
+    reader->len = len;
+    reader->used = 0;
+    return true;
+}
+
+static bool read_footer(struct snapshot_reader *reader, uint64_t position)
+{
+    uint8_t footer[SNAPSHOT_FOOTER_BYTES];
+    off_t size = lseek(reader->fd, 0, SEEK_END);
+    if (size < (off_t)sizeof footer ||
+        !read_all(reader->fd, footer, sizeof footer, (uint64_t)size - sizeof footer) ||
+        !snapshot_footer_decode(footer, &reader->footer)) {
+        return false;
+    }
+    uint64_t blocks = (uint64_t)reader->footer.block_count * SNAPSHOT_HEADER_BYTES;
+    return reader->footer.position == position && reader->footer.content_bytes <= (uint64_t)size &&
+           blocks + reader->footer.content_bytes + sizeof footer == (uint64_t)size;
+}
+
+bool snapshot_reader_open(struct snapshot_reader *reader,
+                          int fd,
+                          uint8_t *buffer,
+                          uint64_t position)
+{
+    *reader = (struct snapshot_reader){.fd = fd, .buffer = buffer};
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    if (!read_footer(reader, position)) {
+        return false;
+    }
+    while (next_block(reader)) {
+    }
+    bool whole = reader->next_block == reader->footer.block_count &&
+                 reader->hash == reader->footer.hash &&
+                 reader->content_bytes == reader->footer.content_bytes;
+    rewind_reader(reader);
+    return whole;
+}
+
+bool snapshot_reader_read(struct snapshot_reader *reader, void *into, size_t len)
+{
+    uint8_t *at = into;
+    while (len > 0) {
+        if (reader->used == reader->len && !next_block(reader)) {
+            return false;
+        }
+        size_t left = reader->len - reader->used;
+        size_t take = len < left ? len : left;
+        memcpy(at, reader->buffer + reader->used, take);
+        reader->used += take;
+        at += take;
+        len -= take;
+    }
+    return true;
+}

@@ -1,0 +1,53 @@
+/* One snapshot file: written in blocks, verified, read back.
+ *
+ * Everything here makes only async-signal-safe calls and takes its buffer from the caller, because
+ * it runs in a forked copy of a process with threads. */
+#pragma once
+
+#include "adapters/snapshot_dir/snapshot_format.h"
+
+#define SNAPSHOT_BUFFER_BYTES (SNAPSHOT_HEADER_BYTES + SNAPSHOT_BLOCK_BYTES)
+
+struct snapshot_writer {
+    int fd;
+    uint8_t *buffer; /* SNAPSHOT_BUFFER_BYTES */
+    size_t len;      /* content gathered for the next block */
+    uint64_t position;
+    uint64_t offset;   /* in the file */
+    uint64_t unsynced; /* bytes */
+    uint64_t content_bytes;
+    uint64_t hash;
+    uint32_t block_count;
+    bool failed;
+};
+
+void snapshot_writer_init(struct snapshot_writer *writer,
+                          int fd,
+                          uint8_t *buffer,
+                          uint64_t position);
+void snapshot_writer_put(struct snapshot_writer *writer, struct bytes part);
+
+/* Writes the footer and syncs; false when this or anything before failed. */
+bool snapshot_writer_finish(struct snapshot_writer *writer);
+
+struct snapshot_reader {
+    int fd;
+    uint8_t *buffer; /* SNAPSHOT_BUFFER_BYTES */
+    struct snapshot_footer footer;
+    uint32_t next_block;
+    uint64_t offset; /* of the next block in the file */
+    size_t len;      /* content in the buffer ... */
+    size_t used;     /* ... and how much of it was handed out */
+    uint64_t hash;
+    uint64_t content_bytes;
+};
+
+/* Proves the whole file: every block, the footer, the position. Afterwards the reader stands at the
+ * beginning. */
+bool snapshot_reader_open(struct snapshot_reader *reader,
+                          int fd,
+                          uint8_t *buffer,
+                          uint64_t position);
+
+/* Exactly len bytes; false at the end or on damage. */
+bool snapshot_reader_read(struct snapshot_reader *reader, void *into, size_t len);
