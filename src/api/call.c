@@ -1,0 +1,289 @@
+/* Calls: see call.h for their life and its invariants. */
+#include "api/call.h"
+
+#include "api/ingest.h"
+#include "api/problem.h"
+#include "api/sql.h"
+#include "base/check.h"
+#include "base/text.h"
+
+#include <stdlib.h>
+
+struct call *call_create(struct api *api, struct http_exchange *exchange)
+{
+    struct call *call = calloc(1, sizeof(*call));
+    if (call == NULL) {
+        return NULL;
+    }
+    call->api = api;
+    call->exchange = exchange;
+    call->method = exchange->request->method;
+    call->started = gateway_now(api->gateway);
+    call->reading = true;
+    call->next = api->calls;
+    if (api->calls != NULL) {
+        api->calls->previous = call;
+    }
+    api->calls = call;
+    api->open++;
+    exchange->user = call;
+    return call;
+}
+
+static void letters_free(struct call *call)
+{
+    if (call->inspection != NULL) {
+        inspection_free(call->inspection);
+    }
+    if (call->query != NULL) {
+        query_free(call->query);
+    }
+    if (call->scan != NULL) {
+        scan_free(call->scan);
+    }
+    free(call->proposal);
+    free(call->inspection);
+    free(call->query);
+    free(call->scan);
+}
+
+void call_settle(struct call *call)
+{
+    if (call_open(call) || call->letters > 0) {
+        return;
+    }
+    struct api *api = call->api;
+    if (call->previous != NULL) {
+        call->previous->next = call->next;
+    } else {
+        CHECK(api->calls == call);
+        api->calls = call->next;
+    }
+    if (call->next != NULL) {
+        call->next->previous = call->previous;
+    }
+    letters_free(call);
+    ingest_destroy(call->ingest);
+    script_destroy(call->script);
+    body_deinit(&call->body);
+    memory_free(&call->memory);
+    free(call);
+}
+
+void answer_init(struct answer *answer, int status, const char *content_type)
+{
+    answer->status = status;
+    answer->close = false;
+    answer->field_count = 0;
+    answer->texts_len = 0;
+    if (content_type != NULL) {
+        answer_field(answer, "Content-Type", bytes_of_string(content_type));
+    }
+    answer_field(answer, "X-Content-Type-Options", BYTES("nosniff"));
+}
+
+void answer_field(struct answer *answer, const char *name, struct bytes value)
+{
+    CHECK(answer->field_count < ANSWER_FIELDS_MAX);
+    answer->fields[answer->field_count++] =
+        (struct http_field){.name = bytes_of_string(name), .value = value};
+}
+
+/* Room in the answer's own texts. */
+static struct buf answer_text(struct answer *answer, size_t need)
+{
+    CHECK(need <= sizeof(answer->texts) - answer->texts_len);
+    return buf_of(answer->texts + answer->texts_len, need);
+}
+
+static void answer_made_field(struct answer *answer, const char *name, struct buf text)
+{
+    CHECK(!text.overflow);
+    answer->texts_len += text.len;
+    answer_field(answer, name, buf_bytes(&text));
+}
+
+void answer_as_of(struct answer *answer, uint64_t position)
+{
+    struct buf text = answer_text(answer, HEX64_BYTES);
+    uint8_t *digits = buf_reserve(&text, HEX64_BYTES);
+    hex64_put(digits, position);
+    answer_made_field(answer, "Tidemark-As-Of", text);
+}
+
+void answer_version_tag(struct answer *answer, uint32_t version)
+{
+    struct buf text = answer_text(answer, 24);
+    buf_put_u8(&text, '"');
+    u64_put(&text, version);
+    buf_put_u8(&text, '"');
+    answer_made_field(answer, "ETag", text);
+}
+
+void answer_hash_tag(struct answer *answer, uint64_t hash)
+{
+    struct buf text = answer_text(answer, HEX64_BYTES + 2);
+    buf_put_u8(&text, '"');
+    uint8_t *digits = buf_reserve(&text, HEX64_BYTES);
+    hex64_put(digits, hash);
+    buf_put_u8(&text, '"');
+    answer_made_field(answer, "ETag", text);
+}
+
+static const char too_much[] =
+    "{\"type\":\"urn:tidemark:problem:unavailable\",\"title\":\"The server is starting, draining "
+    "or "
+    "too far behind\",\"status\":503,\"detail\":\"there was no memory for the answer\"}";
+
+void call_answer(struct call *call, struct answer *answer)
+{
+    struct api *api = call->api;
+    if (!call_open(call)) {
+        return;
+    }
+    struct bytes body = buf_bytes(&api->out.buf);
+    if (api->out.buf.overflow) {
+        answer_init(answer, 503, "application/problem+json");
+        answer_field(answer, "Retry-After", BYTES("1"));
+        body = BYTES(too_much);
+    }
+    struct gateway_counters *counters = gateway_counters(api->gateway);
+    counters->requests++;
+    counters->requests_refused += answer->status >= 400 ? 1 : 0;
+    const struct http_response response = {
+        .status = answer->status,
+        .fields = answer->fields,
+        .field_count = answer->field_count,
+        .body = body,
+        .close = answer->close,
+    };
+    struct http_exchange *exchange = call->exchange;
+    call->exchange = NULL;
+    exchange->user = NULL;
+    CHECK(api->open > 0);
+    api->open--;
+    api->server.ops->respond(api->server.server, exchange, &response);
+}
+
+void call_answer_json(struct call *call)
+{
+    struct answer answer;
+    answer_init(&answer, 200, "application/json");
+    call_answer(call, &answer);
+}
+
+/* The memory of a former letter of this kind, or new; zeroed by the caller. */
+static void *letter_memory(struct call *call, void *former, size_t size)
+{
+    CHECK(call->letters == 0);
+    void *letter = former != NULL ? former : malloc(size);
+    if (letter == NULL) {
+        call_fail(call, ERR_UNAVAILABLE, "there is no memory for another question");
+        return NULL;
+    }
+    memset(letter, 0, size);
+    return letter;
+}
+
+struct proposal *call_proposal(struct call *call, enum proposal_kind kind)
+{
+    struct proposal *proposal = letter_memory(call, call->proposal, sizeof(*proposal));
+    if (proposal != NULL) {
+        proposal->kind = kind;
+        call->proposal = proposal;
+    }
+    return proposal;
+}
+
+struct inspection *call_inspection(struct call *call, enum inspection_kind kind)
+{
+    if (call->inspection != NULL) {
+        inspection_free(call->inspection);
+    }
+    struct inspection *inspection = letter_memory(call, call->inspection, sizeof(*inspection));
+    if (inspection != NULL) {
+        inspection->kind = kind;
+        call->inspection = inspection;
+    }
+    return inspection;
+}
+
+struct query *call_query(struct call *call, enum query_kind kind)
+{
+    if (call->query != NULL) {
+        query_free(call->query);
+    }
+    struct query *query = letter_memory(call, call->query, sizeof(*query));
+    if (query != NULL) {
+        query->kind = kind;
+        query->from = INT64_MIN;
+        query->to = INT64_MAX;
+        query->limit = UINT32_MAX;
+        call->query = query;
+    }
+    return query;
+}
+
+struct scan *call_scan(struct call *call, enum scan_kind kind)
+{
+    if (call->scan != NULL) {
+        scan_free(call->scan);
+    }
+    struct scan *scan = letter_memory(call, call->scan, sizeof(*scan));
+    if (scan != NULL) {
+        scan->kind = kind;
+        scan->from = INT64_MIN;
+        scan->to = INT64_MAX;
+        call->scan = scan;
+    }
+    return scan;
+}
+
+static void letter_back(struct letter *letter)
+{
+    struct call *call = letter->user;
+    CHECK(call->letters > 0);
+    call->letters--;
+    if (call_open(call)) {
+        call->then(call);
+    }
+    call_settle(call);
+}
+
+static void letter_sent(struct call *call, enum err err, void (*then)(struct call *call))
+{
+    if (err != OK) {
+        call_fail(call, err, NULL);
+        return;
+    }
+    call->letters++;
+    call->then = then;
+}
+
+void call_propose(struct call *call, void (*then)(struct call *call))
+{
+    call->proposal->letter.done = letter_back;
+    call->proposal->letter.user = call;
+    letter_sent(call, gateway_propose(call->api->gateway, call->proposal), then);
+}
+
+void call_inspect(struct call *call, void (*then)(struct call *call))
+{
+    call->inspection->letter.done = letter_back;
+    call->inspection->letter.user = call;
+    letter_sent(call, gateway_inspect(call->api->gateway, call->inspection), then);
+}
+
+void call_ask_runners(struct call *call, void (*then)(struct call *call))
+{
+    call->query->letter.done = letter_back;
+    call->query->letter.user = call;
+    letter_sent(call, gateway_query(call->api->gateway, call->query), then);
+}
+
+void call_ask_log(struct call *call, void (*then)(struct call *call))
+{
+    call->scan->letter.done = letter_back;
+    call->scan->letter.user = call;
+    letter_sent(call, gateway_scan(call->api->gateway, call->scan), then);
+}

@@ -1,0 +1,170 @@
+/* Reading small objects strictly: see config.h. A typing error must never be a silent default. */
+#include "api/config.h"
+
+#include "api/problem.h"
+#include "base/json.h"
+#include "base/text.h"
+
+#include <stdio.h>
+
+static struct config_member *
+member_find(struct config_member *members, size_t count, struct bytes name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (bytes_equal(bytes_of_string(members[i].name), name)) {
+            return &members[i];
+        }
+    }
+    return NULL;
+}
+
+/* The content without escapes; data is NULL when there is no memory. */
+static struct bytes plain_text(struct call *call, const struct json_value *value)
+{
+    if (!value->escaped) {
+        return memory_copy(&call->memory, value->content);
+    }
+    uint8_t *memory = memory_take(&call->memory, value->content.len);
+    if (memory == NULL) {
+        return (struct bytes){0};
+    }
+    struct buf plain = buf_of(memory, value->content.len);
+    json_unescape(value->content, &plain);
+    return buf_bytes(&plain);
+}
+
+static bool take(struct call *call, struct config_member *member, const struct json_value *value)
+{
+    struct bytes name = bytes_of_string(member->name);
+    bool right = member->is_bool ? value->kind == JSON_TRUE || value->kind == JSON_FALSE
+                                 : value->kind == JSON_STRING;
+    if (member->given) {
+        call_fail_member(call, ERR_DUPLICATE_MEMBER, name, NULL);
+        return false;
+    }
+    if (!right) {
+        call_fail_member(call,
+                         ERR_WRONG_TYPE,
+                         name,
+                         member->is_bool ? "it must be true or false" : "it must be a string");
+        return false;
+    }
+    member->given = true;
+    member->value = value->kind == JSON_TRUE;
+    if (!member->is_bool) {
+        member->text = plain_text(call, value);
+    }
+    return true;
+}
+
+static void
+fail_unknown(struct call *call, struct config_member *members, size_t count, struct bytes name)
+{
+    char known[160] = "known members: ";
+    size_t len = strlen(known);
+    for (size_t i = 0; i < count && len < sizeof(known); i++) {
+        int more =
+            snprintf(known + len, sizeof(known) - len, "%s%s", i == 0 ? "" : ", ", members[i].name);
+        len += more > 0 ? (size_t)more : 0;
+    }
+    call_fail_member(call, ERR_UNKNOWN_MEMBER, name, known);
+}
+
+static void fail_text(struct call *call, const struct json_scanner *scanner, enum err err)
+{
+    char detail[80];
+    (void)snprintf(detail, sizeof(detail), "at byte %zu", (size_t)(scanner->at - scanner->begin));
+    call_fail(call, err, err == ERR_WRONG_TYPE ? "the body must be an object" : detail);
+}
+
+bool config_read(struct call *call, struct config_member *members, size_t count)
+{
+    struct json_scanner scanner = json_scanner_of(buf_bytes(&call->body.whole));
+    enum err err = json_object_begin(&scanner);
+    bool more = err == OK;
+    while (more) {
+        struct json_value name;
+        struct json_value value;
+        err = json_object_next(&scanner, &name, &more);
+        if (err != OK || !more) {
+            break;
+        }
+        err = json_value(&scanner, &value);
+        if (err != OK) {
+            break;
+        }
+        struct bytes text = plain_text(call, &name);
+        struct config_member *member = member_find(members, count, text);
+        if (member == NULL) {
+            fail_unknown(call, members, count, text);
+            return false;
+        }
+        if (!take(call, member, &value)) {
+            return false;
+        }
+    }
+    if (err == OK) {
+        err = json_end(&scanner);
+    }
+    if (err != OK) {
+        fail_text(call, &scanner, err);
+    }
+    return err == OK;
+}
+
+bool config_duration(struct call *call,
+                     const struct config_member *member,
+                     int64_t max_us,
+                     int64_t *us)
+{
+    if (!member->given) {
+        return true;
+    }
+    if (duration_parse(member->text, us) != OK || *us > max_us) {
+        call_fail_member(call,
+                         ERR_DURATION,
+                         bytes_of_string(member->name),
+                         "it must be an ISO 8601 duration such as PT5S, of at most 366 days");
+        return false;
+    }
+    return true;
+}
+
+/* "12" with its quotes. */
+static bool tag_version(struct bytes tag, uint32_t *version)
+{
+    uint64_t number = 0;
+    if (tag.len < 3 || tag.data[0] != '"' || tag.data[tag.len - 1] != '"') {
+        return false;
+    }
+    if (!u64_parse(bytes_slice(tag, 1, tag.len - 2), &number) || number > UINT32_MAX) {
+        return false;
+    }
+    *version = (uint32_t)number;
+    return number > 0;
+}
+
+bool config_condition(struct call *call, struct proposal *proposal)
+{
+    if (call->if_none_match.data != NULL) {
+        if (!bytes_equal(call->if_none_match, BYTES("*")) || call->if_match.data != NULL) {
+            call_fail(call, ERR_UNPROCESSABLE, "a write takes If-None-Match: * alone");
+            return false;
+        }
+        proposal->has_if_match = true;
+        proposal->if_match = 0;
+    }
+    if (call->if_match.data == NULL) {
+        return true;
+    }
+    if (bytes_equal(call->if_match, BYTES("*"))) {
+        call_fail(call, ERR_UNPROCESSABLE, "If-Match takes one entity tag, as a read returned it");
+        return false;
+    }
+    proposal->has_if_match = true;
+    if (!tag_version(call->if_match, &proposal->if_match)) {
+        call_fail(call, ERR_PRECONDITION, "no object here has that entity tag");
+        return false;
+    }
+    return true;
+}

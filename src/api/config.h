@@ -1,0 +1,25 @@
+/* Small JSON objects with known members: configuration and commands. */
+#pragma once
+
+#include "api/call.h"
+
+struct config_member {
+    const char *name;
+    bool is_bool; /* else a string */
+    bool given;
+    struct bytes text; /* of a string, in the call's memory */
+    bool value;
+};
+
+/* Reads the call's whole body. Not JSON, a member twice, or of the wrong type: 400; an unknown
+ * member: 422, named. False: the call was answered. */
+bool config_read(struct call *call, struct config_member *members, size_t count);
+
+/* An ISO 8601 duration in [0, max_us], if the member was given: else 422, named. */
+bool config_duration(struct call *call,
+                     const struct config_member *member,
+                     int64_t max_us,
+                     int64_t *us);
+
+/* An If-Match or If-None-Match header as the proposal's condition. False: answered (412, 422). */
+bool config_condition(struct call *call, struct proposal *proposal);

@@ -1,0 +1,245 @@
+/* A stream of lines of any length, in bounded memory.
+ *
+ *   part ─► [stash] ─► decoder ─► input: | line | line | … | beginning of a line |
+ *            │                           └ complete lines: a chunk ┘└ stays, moved to the front
+ *            └ only while INGEST_CHUNKS_MAX chunks are under way: the server was told to pause
+ *
+ * Invariants:
+ *  1. input.len <= CHUNK_BYTES + LINE_BYTES_MAX.
+ *  2. Lines are parsed once, in order; a line that was parsed is in a chunk or in the tally.
+ *  3. `ended` is set once, when nothing of the body is left to parse. */
+#include "api/ingest.h"
+#include "api/ingest_state.h"
+#include "base/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CHUNK_BYTES       ((size_t)1024 * 1024)
+#define INPUT_BYTES_FIRST ((size_t)64 * 1024)
+#define INPUT_BYTES_MAX   (CHUNK_BYTES + LINE_BYTES_MAX)
+
+static void lines_fail(struct ingest *ingest, enum err err, const char *detail)
+{
+    if (ingest->failed == OK) {
+        ingest->failed = err;
+        (void)snprintf(ingest->failed_detail, sizeof(ingest->failed_detail), "%s", detail);
+    }
+}
+
+static bool can_take(const struct ingest *ingest)
+{
+    return ingest->failed == OK && ingest->chunks < INGEST_CHUNKS_MAX && ingest->blocked == NULL;
+}
+
+static bool stash_empty(const struct ingest *ingest)
+{
+    return ingest->stash_at == ingest->stash.len && !ingest->more;
+}
+
+static void input_drop(struct ingest *ingest, size_t len)
+{
+    struct buf *input = &ingest->input;
+    CHECK(len <= input->len);
+    memmove(input->data, input->data + len, input->len - len);
+    input->len -= len;
+}
+
+/* Inside of a line that is too long: forget until its end. */
+static void input_skip(struct ingest *ingest)
+{
+    struct buf *input = &ingest->input;
+    if (!ingest->skipping || input->len == 0) {
+        return;
+    }
+    const uint8_t *end = memchr(input->data, '\n', input->len);
+    ingest->skipping = end == NULL;
+    input_drop(ingest, end == NULL ? input->len : (size_t)(end - input->data) + 1);
+}
+
+/* Parses what the input has in complete lines, all of it when it is the last, and sends it off. */
+static void input_flush(struct call *call, bool last)
+{
+    struct ingest *ingest = call->ingest;
+    struct buf *input = &ingest->input;
+    const uint8_t *end = input->len == 0 ? NULL : memrchr(input->data, '\n', input->len);
+    size_t len = end == NULL ? 0 : (size_t)(end - input->data) + 1;
+    len = last ? input->len : len;
+    if (len > 0) {
+        struct chunk *chunk = chunk_create(call, len);
+        if (chunk == NULL) {
+            lines_fail(ingest, ERR_UNAVAILABLE, "there is no memory for these events");
+            return;
+        }
+        ingest_parse_lines(call, bytes_of(input->data, len), chunk);
+        ingest_send(call, chunk);
+        memory_free(&ingest->texts);
+        input_drop(ingest, len);
+    }
+    if (input->len > LINE_BYTES_MAX) {
+        const struct refusal refusal = {.err = ERR_EVENT_TOO_LARGE};
+        tally_refuse(&ingest->tally, &refusal);
+        ingest->skipping = true;
+        input->len = 0;
+    }
+}
+
+static bool input_room(struct ingest *ingest)
+{
+    struct buf *input = &ingest->input;
+    if (input->len < input->cap) {
+        return true;
+    }
+    size_t cap = input->cap == 0 ? INPUT_BYTES_FIRST : input->cap * 2;
+    cap = cap > INPUT_BYTES_MAX ? INPUT_BYTES_MAX : cap;
+    CHECK(cap > input->len);
+    uint8_t *data = realloc(input->data, cap);
+    if (data == NULL) {
+        lines_fail(ingest, ERR_UNAVAILABLE, "there is no memory for this line");
+        return false;
+    }
+    input->data = data;
+    input->cap = cap;
+    return true;
+}
+
+/* Takes from *part until it is empty or no more chunks may be under way (always: until empty). */
+static void lines_take(struct call *call, struct bytes *part, bool always)
+{
+    struct ingest *ingest = call->ingest;
+    ingest->more = part->len > 0 || ingest->more;
+    while (ingest->more && (can_take(ingest) || (always && ingest->failed == OK))) {
+        if (!input_room(ingest)) {
+            return;
+        }
+        enum err err = body_take(&call->body, part, &ingest->input, &ingest->more);
+        input_skip(ingest);
+        if (err != OK) {
+            input_flush(call, false);
+            lines_fail(ingest, err, "the encoded body is broken, or it grows too much");
+            return;
+        }
+        if (ingest->input.len >= CHUNK_BYTES) {
+            input_flush(call, false);
+        }
+    }
+}
+
+static bool stash_put(struct ingest *ingest, struct bytes part)
+{
+    struct buf *stash = &ingest->stash;
+    if (part.len > stash->cap - stash->len) {
+        uint8_t *data = realloc(stash->data, stash->len + part.len);
+        if (data == NULL) {
+            return false;
+        }
+        stash->data = data;
+        stash->cap = stash->len + part.len;
+    }
+    buf_put_bytes(stash, part);
+    return true;
+}
+
+static void stash_drain(struct call *call, bool always)
+{
+    struct ingest *ingest = call->ingest;
+    struct bytes rest = bytes_slice(
+        buf_bytes(&ingest->stash), ingest->stash_at, ingest->stash.len - ingest->stash_at);
+    lines_take(call, &rest, always);
+    ingest->stash_at = ingest->stash.len - rest.len;
+    if (ingest->stash_at == ingest->stash.len) {
+        ingest->stash.len = 0;
+        ingest->stash_at = 0;
+    }
+}
+
+static void pause_if_needed(struct call *call)
+{
+    struct ingest *ingest = call->ingest;
+    const struct http_server_port *server = &call->api->server;
+    if (call_open(call) && call->reading && !ingest->paused && !can_take(ingest)) {
+        ingest->paused = true;
+        server->ops->pause(server->server, call->exchange);
+    }
+}
+
+void lines_feed(struct call *call, struct bytes part)
+{
+    struct ingest *ingest = call->ingest;
+    if (ingest->failed != OK) {
+        return;
+    }
+    if (stash_empty(ingest)) {
+        lines_take(call, &part, false);
+    }
+    if (part.len > 0 && ingest->failed == OK && !stash_put(ingest, part)) {
+        lines_fail(ingest, ERR_UNAVAILABLE, "there is no memory for this stream");
+    }
+    pause_if_needed(call);
+    ingest_maybe_answer(call);
+}
+
+/* The body has ended and everything of it was taken: the last line needs no newline. */
+static void lines_finish(struct call *call)
+{
+    struct ingest *ingest = call->ingest;
+    if (ingest->ended || !stash_empty(ingest) || ingest->failed != OK) {
+        return;
+    }
+    enum err err = body_finish(&call->body);
+    input_flush(call, err == OK);
+    if (err != OK) {
+        lines_fail(ingest, err, "the encoded body was cut short");
+    }
+    ingest->ended = true;
+}
+
+void lines_end(struct call *call)
+{
+    if (can_take(call->ingest)) {
+        stash_drain(call, false);
+    }
+    lines_finish(call);
+    ingest_maybe_answer(call);
+}
+
+void lines_gone(struct call *call)
+{
+    struct ingest *ingest = call->ingest;
+    if (ingest->ended || ingest->failed != OK) {
+        return;
+    }
+    stash_drain(call, true);
+    if (ingest->failed == OK) {
+        input_flush(call, false);
+    }
+    ingest->ended = true;
+}
+
+void lines_tick(struct call *call)
+{
+    struct ingest *ingest = call->ingest;
+    if (call->reading && can_take(ingest) && ingest->input.len > 0) {
+        input_flush(call, false);
+        pause_if_needed(call);
+        ingest_maybe_answer(call);
+    }
+}
+
+void lines_chunk_back(struct call *call)
+{
+    struct ingest *ingest = call->ingest;
+    const struct http_server_port *server = &call->api->server;
+    if (!call_open(call)) {
+        return;
+    }
+    if (can_take(ingest)) {
+        stash_drain(call, false);
+    }
+    if (!call->reading) {
+        lines_finish(call);
+    } else if (ingest->paused && can_take(ingest) && stash_empty(ingest)) {
+        ingest->paused = false;
+        server->ops->resume(server->server, call->exchange);
+    }
+}

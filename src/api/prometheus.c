@@ -1,0 +1,210 @@
+/* GET /metrics: figures in the text format of Prometheus (version 0.0.4).
+ *
+ *   this thread's view of all threads' counters ─┐
+ *   inspect (log, frames, pulses) ───────────────┼─► one page
+ *   ask the runners (counters per metric) ───────┘
+ *
+ * While the engine starts, only the first part is given: a scraper must not go blind then. Labels
+ * are names of metrics alone, which are identifiers: nothing needs escaping. */
+#include "api/info.h"
+
+#include "api/problem.h"
+#include "api/stats.h"
+
+struct figure {
+    const char *name;
+    const char *type;
+    const char *help;
+};
+
+static void put_head(struct out *out, const struct figure *figure)
+{
+    out_text(out, "# HELP tidemark_");
+    out_text(out, figure->name);
+    out_char(out, ' ');
+    out_text(out, figure->help);
+    out_text(out, "\n# TYPE tidemark_");
+    out_text(out, figure->name);
+    out_char(out, ' ');
+    out_text(out, figure->type);
+    out_char(out, '\n');
+}
+
+static void put_figure(struct out *out, const char *const words[3], uint64_t value)
+{
+    const struct figure figure = {words[0], words[1], words[2]};
+    put_head(out, &figure);
+    out_text(out, "tidemark_");
+    out_text(out, figure.name);
+    out_char(out, ' ');
+    out_u64(out, value);
+    out_char(out, '\n');
+}
+
+static void counter(struct out *out, const char *name, const char *help, uint64_t value)
+{
+    put_figure(out, (const char *const[3]){name, "counter", help}, value);
+}
+
+static void gauge(struct out *out, const char *name, const char *help, uint64_t value)
+{
+    put_figure(out, (const char *const[3]){name, "gauge", help}, value);
+}
+
+static void put_threads(struct call *call)
+{
+    struct out *out = &call->api->out;
+    struct gateway_counters sum = gateway_counters_sum(call->api->gateway);
+    out_clear(out);
+    gauge(out,
+          "ready",
+          "1 when the engine serves, 0 while it starts or drains.",
+          gateway_ready(call->api->gateway) ? 1 : 0);
+    counter(out, "events_accepted_total", "Events answered as accepted.", sum.events_accepted);
+    counter(out, "events_refused_total", "Events answered as refused.", sum.events_refused);
+    counter(out, "http_requests_total", "Requests answered.", sum.requests);
+    counter(out,
+            "http_requests_refused_total",
+            "Requests answered with 400 or more.",
+            sum.requests_refused);
+    counter(out, "http_body_bytes_total", "Bytes of request bodies.", sum.bytes_in);
+}
+
+static void put_status(struct out *out, const struct inspection *inspection)
+{
+    gauge(out, "log_oldest_position", "Oldest position that is kept.", inspection->log_oldest);
+    gauge(out,
+          "log_durable_position",
+          "Everything before it is durable.",
+          inspection->log_durable_end);
+    gauge(out, "log_bytes", "Bytes that the log takes on disk.", inspection->log_bytes);
+    gauge(out, "log_segments", "Segments of the log.", inspection->log_segments);
+    gauge(out,
+          "log_full",
+          "1 when the disk is full and ingest is refused.",
+          inspection->log_full ? 1 : 0);
+    counter(out, "frames_total", "Frames written.", inspection->frames);
+    counter(out, "pulses_total", "Pulses written.", inspection->pulses);
+    counter(out, "log_events_total", "Events written.", inspection->events);
+}
+
+/* The runners' counters that are shown; others are the engine's own business. */
+static const struct figure shown[] = {
+    {"counted", "counter", "Events counted by the metric."},
+    {"filtered", "counter", "Events that the metric's filter passed over."},
+    {"late_corrected", "counter", "Late events that corrected a closed window."},
+    {"late_dropped", "counter", "Events too late for the metric."},
+    {"overflowed", "counter", "Events counted in the group of all groups beyond the limit."},
+    {"lost", "counter", "Events that no memory was left for."},
+    {"rows", "gauge", "Rows kept: one per window and group."},
+    {"unique", "counter", "Events seen for the first time."},
+    {"duplicates", "counter", "Events seen before."},
+    {"unverifiable", "counter", "Events older than the memory of duplicates."},
+    {"late_kept", "gauge", "Late events that can be read back."},
+    {"late_forgotten", "counter", "Late events that can no longer be read back."},
+    {"dedup_entries", "gauge", "Events remembered, to know their duplicates."},
+    {"dedup_bytes", "gauge", "Bytes of that memory."},
+    {"dedup_evicted", "counter", "Generations forgotten early, for lack of memory."},
+    {"state_bytes", "gauge", "Bytes of state."},
+};
+
+/* Each (counter, metric) once, at its first occurrence over all runners. */
+static bool seen_before(const struct query *query,
+                        uint32_t answer,
+                        const uint8_t *row_at,
+                        const struct stat_row *row)
+{
+    for (uint32_t i = 0; i <= answer; i++) {
+        struct reader rows = reader_of(buf_bytes(&query->answers[i].rows));
+        struct stat_row other;
+        while (!(i == answer && rows.at == row_at) && stat_next(&rows, &other)) {
+            if (bytes_equal(other.counter, row->counter) &&
+                bytes_equal(other.metric, row->metric)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void put_sample(struct out *out,
+                       const struct query *query,
+                       const struct figure *figure,
+                       struct bytes metric)
+{
+    out_text(out, "tidemark_");
+    out_text(out, figure->name);
+    if (metric.len > 0) {
+        out_text(out, "{metric=\"");
+        out_bytes(out, metric);
+        out_text(out, "\"}");
+    }
+    out_char(out, ' ');
+    out_i64(out, stats_sum(query, figure->name, metric));
+    out_char(out, '\n');
+}
+
+static void put_counter(struct out *out, const struct query *query, const struct figure *figure)
+{
+    bool headed = false;
+    for (uint32_t i = 0; i < query->runner_count; i++) {
+        struct reader rows = reader_of(buf_bytes(&query->answers[i].rows));
+        struct stat_row row;
+        const uint8_t *at = rows.at;
+        for (; stat_next(&rows, &row); at = rows.at) {
+            if (!bytes_equal(row.counter, bytes_of_string(figure->name)) ||
+                seen_before(query, i, at, &row)) {
+                continue;
+            }
+            if (!headed) {
+                put_head(out, figure);
+                headed = true;
+            }
+            put_sample(out, query, figure, row.metric);
+        }
+    }
+}
+
+static void page_answer(struct call *call)
+{
+    struct answer answer;
+    answer_init(&answer, 200, "text/plain; version=0.0.4; charset=utf-8");
+    call_answer(call, &answer);
+}
+
+static void stats_back(struct call *call)
+{
+    struct out *out = &call->api->out;
+    const char *detail = NULL;
+    put_threads(call);
+    if (call->inspection->err == OK) {
+        put_status(out, call->inspection);
+    }
+    if (query_err(call->query, &detail) == OK) {
+        for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
+            put_counter(out, call->query, &shown[i]);
+        }
+    }
+    page_answer(call);
+}
+
+static void status_back(struct call *call)
+{
+    struct query *query = call_query(call, QUERY_STATS);
+    if (query != NULL) {
+        query->deadline.us = gateway_now(call->api->gateway).us + US_PER_SECOND;
+        call_ask_runners(call, stats_back);
+    }
+}
+
+void info_prometheus(struct call *call)
+{
+    if (!gateway_ready(call->api->gateway)) {
+        put_threads(call);
+        page_answer(call);
+        return;
+    }
+    if (call_inspection(call, INSPECT_STATUS) != NULL) {
+        call_inspect(call, status_back);
+    }
+}

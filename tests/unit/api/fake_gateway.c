@@ -1,0 +1,430 @@
+#include "fake_gateway.h"
+
+#include "base/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RECORDS_CAP ((size_t)64 * 1024 * 1024)
+#define ROWS_CAP    ((size_t)1024 * 1024)
+
+void fake_gateway_init(struct gateway *gateway)
+{
+    memset(gateway, 0, sizeof(*gateway));
+    gateway->facts = (struct gateway_facts){
+        .seed = 42,
+        .partitions = 16,
+        .runner_count = 2,
+        .dedup_horizon_us = US_PER_DAY,
+        .started = {1700000000000000},
+    };
+    gateway->now_us = 1700000000000000; /* 2023-11-14T22:13:20Z */
+    gateway->skew_us = 5 * US_PER_MINUTE;
+    gateway->ready = true;
+    gateway->position = 0x1000;
+    gateway->records = buf_of(malloc(RECORDS_CAP), RECORDS_CAP);
+    gateway->runner_count = 2;
+    for (size_t i = 0; i < RUNNERS_MAX; i++) {
+        gateway->rows[i] = buf_of(malloc(ROWS_CAP), ROWS_CAP);
+    }
+}
+
+void fake_gateway_deinit(struct gateway *gateway)
+{
+    free(gateway->records.data);
+    for (size_t i = 0; i < RUNNERS_MAX; i++) {
+        free(gateway->rows[i].data);
+    }
+}
+
+const struct gateway_facts *gateway_facts(const struct gateway *gateway)
+{
+    return &gateway->facts;
+}
+
+struct clock_time gateway_now(const struct gateway *gateway)
+{
+    return (struct clock_time){gateway->now_us};
+}
+
+bool gateway_ready(const struct gateway *gateway)
+{
+    return gateway->ready;
+}
+
+struct event_time gateway_time_limit(const struct gateway *gateway, struct bytes source)
+{
+    (void)source;
+    return (struct event_time){gateway->now_us + gateway->skew_us};
+}
+
+struct gateway_counters *gateway_counters(struct gateway *gateway)
+{
+    return &gateway->counters;
+}
+
+struct gateway_counters gateway_counters_sum(const struct gateway *gateway)
+{
+    return gateway->counters;
+}
+
+static enum err post(struct gateway *gateway, struct letter *letter, enum letter_kind kind)
+{
+    if (gateway->refuse != OK) {
+        return gateway->refuse;
+    }
+    CHECK(gateway->queue_len < sizeof(gateway->queue) / sizeof(gateway->queue[0]));
+    letter->kind = kind;
+    gateway->queue[gateway->queue_len++] = letter;
+    return OK;
+}
+
+enum err gateway_propose(struct gateway *gateway, struct proposal *proposal)
+{
+    return post(gateway, &proposal->letter, LETTER_PROPOSAL);
+}
+
+enum err gateway_inspect(struct gateway *gateway, struct inspection *inspection)
+{
+    return post(gateway, &inspection->letter, LETTER_INSPECTION);
+}
+
+enum err gateway_query(struct gateway *gateway, struct query *query)
+{
+    return post(gateway, &query->letter, LETTER_QUERY);
+}
+
+enum err gateway_scan(struct gateway *gateway, struct scan *scan)
+{
+    return post(gateway, &scan->letter, LETTER_SCAN);
+}
+
+static struct fake_metric *metric_find(struct gateway *gateway, struct bytes name, bool add)
+{
+    struct fake_metric *free_one = NULL;
+    for (size_t i = 0; i < FAKE_TABLE; i++) {
+        struct fake_metric *metric = &gateway->metrics[i];
+        if (metric->used && bytes_equal(bytes_of(metric->name, metric->name_len), name)) {
+            return metric;
+        }
+        free_one = !metric->used && free_one == NULL ? metric : free_one;
+    }
+    if (add && free_one != NULL) {
+        memcpy(free_one->name, name.data, name.len);
+        free_one->name_len = name.len;
+        return free_one;
+    }
+    return NULL;
+}
+
+static struct fake_source *source_find(struct gateway *gateway, struct bytes name, bool add)
+{
+    struct fake_source *free_one = NULL;
+    for (size_t i = 0; i < FAKE_TABLE; i++) {
+        struct fake_source *source = &gateway->sources[i];
+        if (source->used && bytes_equal(bytes_of(source->name, source->name_len), name)) {
+            return source;
+        }
+        free_one = !source->used && free_one == NULL ? source : free_one;
+    }
+    if (add && free_one != NULL) {
+        memcpy(free_one->name, name.data, name.len);
+        free_one->name_len = name.len;
+        return free_one;
+    }
+    return NULL;
+}
+
+static enum err define(struct gateway *gateway, struct proposal *proposal)
+{
+    struct fake_metric *metric = metric_find(gateway, proposal->name, true);
+    CHECK(metric != NULL);
+    uint32_t version = metric->used ? metric->version : 0;
+    if (proposal->has_if_match && proposal->if_match != version) {
+        return ERR_PRECONDITION;
+    }
+    bool same = metric->used && bytes_equal(bytes_of(metric->definition, metric->definition_len),
+                                            proposal->definition);
+    proposal->version = version;
+    if (same || (metric->used && proposal->mode == DEFINE_IF_NOT_EXISTS)) {
+        return OK;
+    }
+    if (metric->used && proposal->mode == DEFINE_CREATE) {
+        return ERR_CONFLICT;
+    }
+    CHECK(proposal->definition.len <= sizeof(metric->definition));
+    memcpy(metric->definition, proposal->definition.data, proposal->definition.len);
+    metric->definition_len = proposal->definition.len;
+    proposal->created = !metric->used;
+    proposal->changed = true;
+    metric->used = true;
+    metric->version = version + 1;
+    proposal->version = metric->version;
+    return OK;
+}
+
+static enum err declare(struct gateway *gateway, struct proposal *proposal)
+{
+    struct fake_source *source = source_find(gateway, proposal->name, true);
+    CHECK(source != NULL);
+    uint32_t version = source->used ? source->version : 0;
+    if (proposal->has_if_match && proposal->if_match != version) {
+        return ERR_PRECONDITION;
+    }
+    proposal->created = !source->used;
+    proposal->changed = true;
+    source->watermark = source->used ? source->watermark : WATERMARK_NONE;
+    source->used = true;
+    source->version = version + 1;
+    source->source = proposal->source;
+    proposal->version = source->version;
+    return OK;
+}
+
+static enum err lane(struct gateway *gateway, struct proposal *proposal)
+{
+    struct fake_source *source = source_find(gateway, proposal->name, false);
+    if (source == NULL) {
+        return ERR_UNKNOWN_SOURCE;
+    }
+    if (proposal->command == LANE_ADVANCE) {
+        if (proposal->time < source->watermark) {
+            return ERR_WATERMARK_BACKWARDS;
+        }
+        source->watermark = proposal->time;
+    } else {
+        source->watermark = proposal->command == LANE_FINISH ? WATERMARK_FINAL : WATERMARK_NONE;
+    }
+    return OK;
+}
+
+static enum err proposal_take(struct gateway *gateway, struct proposal *proposal)
+{
+    struct fake_metric *metric = NULL;
+    struct fake_source *source = NULL;
+    switch (proposal->kind) {
+    case PROPOSE_EVENTS:
+        buf_put_bytes(&gateway->records, proposal->records);
+        CHECK(!gateway->records.overflow);
+        proposal->duplicates = proposal->wants_applied ? gateway->duplicates : 0;
+        proposal->late = proposal->wants_applied ? gateway->late : 0;
+        return OK;
+    case PROPOSE_DEFINE:
+        return define(gateway, proposal);
+    case PROPOSE_DROP:
+        metric = metric_find(gateway, proposal->name, false);
+        if (metric == NULL) {
+            return ERR_UNKNOWN_METRIC;
+        }
+        metric->used = false;
+        proposal->changed = true;
+        return OK;
+    case PROPOSE_SOURCE:
+        return declare(gateway, proposal);
+    case PROPOSE_FORGET:
+        source = source_find(gateway, proposal->name, false);
+        if (source == NULL) {
+            return ERR_UNKNOWN_SOURCE;
+        }
+        source->used = false;
+        return OK;
+    case PROPOSE_LANE:
+        return lane(gateway, proposal);
+    case PROPOSE_SNAPSHOT:
+        return OK;
+    }
+    return ERR_INTERNAL;
+}
+
+static void answer_proposal(struct gateway *gateway, struct proposal *proposal)
+{
+    gateway->proposals++;
+    proposal->err = gateway->propose_result;
+    if (proposal->err == OK) {
+        proposal->err = proposal_take(gateway, proposal);
+    }
+    proposal->as_of = ++gateway->position;
+    gateway->last = *proposal;
+}
+
+/* One block: first the metrics and lanes, then their texts. */
+static void answer_inspection(struct gateway *gateway, struct inspection *inspection)
+{
+    struct metric_info *metrics =
+        calloc(1, FAKE_TABLE * sizeof(struct metric_info) + FAKE_TABLE * sizeof(struct lane_info));
+    struct lane_info *lanes = (struct lane_info *)(void *)(metrics + FAKE_TABLE);
+    bool all = inspection->name.data == NULL;
+    inspection->memory = metrics;
+    inspection->metrics = metrics;
+    inspection->lanes = lanes;
+    inspection->watermark = 1699999995000000;
+    for (size_t i = 0; i < FAKE_TABLE; i++) {
+        struct fake_metric *metric = &gateway->metrics[i];
+        struct bytes name = bytes_of(metric->name, metric->name_len);
+        if (metric->used && (all || bytes_equal(name, inspection->name))) {
+            metrics[inspection->metric_count++] = (struct metric_info){
+                .metric = (uint32_t)i,
+                .version = metric->version,
+                .created = {1700000000000000},
+                .definition = bytes_of(metric->definition, metric->definition_len),
+            };
+        }
+        struct fake_source *source = &gateway->sources[i];
+        name = bytes_of(source->name, source->name_len);
+        if (source->used && (all || bytes_equal(name, inspection->name))) {
+            lanes[inspection->lane_count++] = (struct lane_info){
+                .name = name,
+                .source = source->source,
+                .version = source->version,
+                .watermark = source->watermark,
+                .holds = source->watermark == WATERMARK_NONE,
+                .why = source->watermark == WATERMARK_NONE ? HOLD_NO_EVENT : HOLD_NONE,
+            };
+        }
+    }
+    if (!all && inspection->kind == INSPECT_METRICS && inspection->metric_count == 0) {
+        inspection->err = ERR_UNKNOWN_METRIC;
+    }
+    if (!all && inspection->kind == INSPECT_LANES && inspection->lane_count == 0) {
+        inspection->err = ERR_UNKNOWN_SOURCE;
+    }
+    inspection->log_durable_end = gateway->position;
+    inspection->log_segments = 2;
+    inspection->snapshot_position = UINT64_MAX;
+}
+
+static void answer_query(struct gateway *gateway, struct query *query)
+{
+    struct fake_metric *metric = metric_find(gateway, query->metric, false);
+    query->runner_count = gateway->runner_count;
+    for (uint32_t i = 0; i < gateway->runner_count; i++) {
+        struct query_answer *answer = &query->answers[i];
+        size_t len = gateway->rows[i].len;
+        answer->rows = buf_of(malloc(len + 1), len + 1);
+        buf_put_bytes(&answer->rows, buf_bytes(&gateway->rows[i]));
+        answer->row_count = gateway->row_counts[i];
+        answer->as_of = gateway->position + i;
+        answer->watermark = 1699999995000000 + i;
+        if (metric != NULL) {
+            answer->definition = malloc(metric->definition_len);
+            memcpy(answer->definition, metric->definition, metric->definition_len);
+            answer->definition_len = metric->definition_len;
+        } else if (query->kind == QUERY_VALUES) {
+            answer->err = ERR_UNKNOWN_METRIC;
+        }
+        if (gateway->query_err != OK) {
+            answer->err = gateway->query_err;
+            (void)snprintf(answer->detail, DETAIL_BYTES, "%s", gateway->query_detail);
+        }
+    }
+    gateway->last_query = *query;
+}
+
+static void answer_scan(struct gateway *gateway, struct scan *scan)
+{
+    gateway->last_scan = *scan;
+    if (gateway->scan_items != NULL) {
+        size_t len = strlen(gateway->scan_items);
+        scan->items = buf_of(malloc(len + 1), len + 1);
+        buf_put_text(&scan->items, gateway->scan_items);
+    }
+    if (scan->kind == SCAN_FATE) {
+        scan->limit = gateway->scan_items != NULL ? 1 : 0;
+    }
+    scan->more = gateway->scan_more;
+    scan->at_position = 7;
+    scan->at_record = 8;
+    scan->at_row = 9;
+}
+
+size_t fake_gateway_deliver(struct gateway *gateway)
+{
+    size_t delivered = 0;
+    while (gateway->queue_len > 0) {
+        struct letter *letter = gateway->queue[0];
+        gateway->queue_len--;
+        memmove(gateway->queue, gateway->queue + 1, gateway->queue_len * sizeof(letter));
+        if (letter->kind == LETTER_PROPOSAL) {
+            answer_proposal(gateway, (struct proposal *)(void *)letter);
+        } else if (letter->kind == LETTER_INSPECTION) {
+            answer_inspection(gateway, (struct inspection *)(void *)letter);
+        } else if (letter->kind == LETTER_QUERY) {
+            answer_query(gateway, (struct query *)(void *)letter);
+        } else {
+            CHECK(letter->kind == LETTER_SCAN);
+            answer_scan(gateway, (struct scan *)(void *)letter);
+        }
+        letter->done(letter);
+        delivered++;
+    }
+    return delivered;
+}
+
+void fake_events_begin(struct fake_events *events, const struct gateway *gateway)
+{
+    events->frame = reader_of(buf_bytes(&gateway->records));
+    events->begin = gateway->records.data;
+    events->open = false;
+}
+
+bool fake_events_next(struct fake_events *events, struct event *event)
+{
+    struct batch_row row;
+    while (!events->open || !batch_next_row(&events->cursor, &row)) {
+        struct record record;
+        if (!record_next(&events->frame, events->begin, &record)) {
+            CHECK(!events->frame.bad);
+            return false;
+        }
+        CHECK(record.kind == RECORD_EVENTS);
+        bool good = batch_open(record.body, &events->batch) &&
+                    batch_read_words(&events->batch, events->words, &events->word_count);
+        CHECK(good);
+        batch_cursor_init(&events->cursor, &events->batch);
+        events->open = true;
+    }
+    bool good = batch_row_event(&events->batch, events->words, events->word_count, &row, event);
+    CHECK(good);
+    return true;
+}
+
+void fake_row(struct gateway *gateway,
+              uint32_t runner,
+              int64_t start_us,
+              uint8_t flags,
+              struct value group,
+              struct value result)
+{
+    uint8_t text[512];
+    struct buf key = buf_of(text, sizeof(text));
+    struct buf *rows = &gateway->rows[runner];
+    size_t start = rows->len;
+    value_put(&key, group);
+    buf_put_u32(rows, 0);
+    buf_put_i64(rows, start_us);
+    buf_put_i64(rows, start_us + US_PER_MINUTE);
+    buf_put_u8(rows, flags);
+    buf_put_u32(rows, 0);
+    buf_put_string(rows, buf_bytes(&key));
+    value_put(rows, result);
+    struct buf length = buf_of(rows->data + start, 4);
+    buf_put_u32(&length, (uint32_t)(rows->len - start - 4));
+    gateway->row_counts[runner]++;
+}
+
+void fake_stat(struct gateway *gateway,
+               uint32_t runner,
+               const char *counter,
+               const char *metric,
+               int64_t value)
+{
+    struct buf *rows = &gateway->rows[runner];
+    size_t start = rows->len;
+    buf_put_u32(rows, 0);
+    buf_put_string(rows, bytes_of_string(counter));
+    buf_put_string(rows, bytes_of_string(metric));
+    buf_put_i64(rows, value);
+    struct buf length = buf_of(rows->data + start, 4);
+    buf_put_u32(&length, (uint32_t)(rows->len - start - 4));
+}
