@@ -1,0 +1,472 @@
+/* A node: see node.h for its threads.
+ *
+ * Start: lock -> genesis -> log (recovery) -> engines -> snapshot -> threads -> replay -> ready.
+ * End:   gateways have everything back -> sequencer drains -> threads end -> log closes with a
+ * seal.
+ *
+ * Invariant: after node_open returned OK, every thread but the caller's runs until node_close. */
+#include "apps/node.h"
+
+#include "adapters/clock_system/clock_system.h"
+#include "adapters/log_file/log_file.h"
+#include "adapters/snapshot_dir/snapshot_dir.h"
+#include "apps/directory.h"
+#include "base/check.h"
+#include "base/hash.h"
+#include "host/gateway_thread.h"
+#include "host/librarian.h"
+#include "host/sequencer.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define SHARED_REGION_BYTES (4ull << 30) /* address space for deltas; touched as needed */
+#define LETTERS_MAX         4096
+#define BYTES_UNDER_WAY_MAX (64u << 20)
+#define CACHE_LINE          64
+
+struct region {
+    void *memory;
+    size_t bytes;
+};
+
+struct node {
+    struct node_options options;
+    struct genesis genesis;
+    struct post post;
+    struct log_file *log;
+    struct snapshot_dir *snapshots;
+    struct sequencer sequencer;
+    struct librarian *librarian;
+    struct runner *runners;
+    struct engine *owners[PARTITIONS_MAX];
+    struct gateway *gateways[RUNNERS_MAX];
+    struct region regions[PARTITIONS_MAX + 2 * RUNNERS_MAX];
+    uint32_t region_count;
+    pthread_t runner_threads[RUNNERS_MAX];
+    pthread_t sequencer_thread;
+    pthread_t librarian_thread;
+    uint64_t replayed;
+    uint64_t replay_from;
+    _Atomic bool replay_done;
+    _Atomic bool drain; /* the sequencer shall come to its end */
+    _Atomic bool end;   /* all threads shall */
+    int lock_fd;
+};
+
+/* --- memory
+ * ------------------------------------------------------------------------------------------------
+ */
+
+/* Address space that takes memory only as it is touched. */
+static void *reserve(struct node *node, size_t bytes)
+{
+    void *memory = mmap(
+        NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) {
+        return NULL;
+    }
+    CHECK(node->region_count < sizeof(node->regions) / sizeof(node->regions[0]));
+    node->regions[node->region_count++] = (struct region){memory, bytes};
+    return memory;
+}
+
+static uint64_t machine_bytes(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES);
+    long page = sysconf(_SC_PAGESIZE);
+    return pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : 1ull << 30;
+}
+
+static void fill_defaults(struct node_options *options)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    uint32_t threads = cores < 1 ? 1 : (cores > RUNNERS_MAX ? RUNNERS_MAX : (uint32_t)cores);
+    options->partitions = options->partitions == 0 ? 16 : options->partitions;
+    options->runners = options->runners == 0 ? threads : options->runners;
+    options->runners = options->runners > RUNNERS_MAX ? RUNNERS_MAX : options->runners;
+    options->gateways = options->gateways > RUNNERS_MAX ? RUNNERS_MAX : options->gateways;
+    options->memory_bytes =
+        options->memory_bytes == 0 ? machine_bytes() / 2 : options->memory_bytes;
+    options->pulse_every_us = options->pulse_every_us == 0 ? 20000 : options->pulse_every_us;
+    if (options->dedup_horizon_us == 0) {
+        options->dedup_horizon_us = US_PER_DAY;
+    }
+    if (options->dedup_bytes == 0) {
+        options->dedup_bytes = 512ull << 20;
+    }
+    if (options->dedup_bytes > options->memory_bytes / 4) {
+        options->dedup_bytes = options->memory_bytes / 4;
+    }
+    if (options->snapshot_every_bytes == 0) {
+        options->snapshot_every_bytes = 256ull << 20;
+    }
+    options->replay_until = options->replay_until == 0 ? UINT64_MAX : options->replay_until;
+}
+
+static enum err no_memory(struct node_start *start, struct error *error)
+{
+    *error = (struct error){.code = ERR_INTERNAL};
+    start->exit_code = 71;
+    (void)snprintf(error->text, sizeof(error->text), "not enough memory or descriptors to start");
+    return ERR_INTERNAL;
+}
+
+/* --- threads
+ * -------------------------------------------------------------------------------------------------
+ */
+
+/* Sleeps until a letter comes; patience_us -1: for ever. */
+static void rest(struct node *node, uint32_t address, int64_t patience_us)
+{
+    struct waker *waker = &node->post.wakers[address];
+    waker_prepare(waker);
+    if (!post_waiting(&node->post, address) && !atomic_load(&node->end)) {
+        waker_wait(waker, patience_us);
+    }
+    waker_awake(waker);
+}
+
+struct runner_start {
+    struct node *node;
+    uint32_t number;
+};
+
+static void *runner_main(void *ctx)
+{
+    struct runner_start start = *(struct runner_start *)ctx;
+    free(ctx);
+    struct runner *runner = &start.node->runners[start.number];
+    while (!atomic_load(&start.node->end)) {
+        if (!runner_step(runner)) {
+            rest(start.node, runner->address, runner_patience_us(runner));
+        }
+    }
+    return NULL;
+}
+
+static void *librarian_main(void *ctx)
+{
+    struct node *node = ctx;
+    while (!atomic_load(&node->end)) {
+        if (!librarian_step(node->librarian)) {
+            rest(node, POST_LIBRARIAN, -1);
+        }
+    }
+    return NULL;
+}
+
+static void *sequencer_main(void *ctx)
+{
+    struct node *node = ctx;
+    struct sequencer *sequencer = &node->sequencer;
+    node->replayed = sequencer_replay(sequencer, node->replay_from);
+    atomic_store(&node->replay_done, true);
+    waker_wake(&node->post.wakers[post_network(&node->post, 0)]);
+    if (node->options.replay_until != UINT64_MAX) {
+        return NULL; /* only looking: nothing may be written */
+    }
+    while (!atomic_load(&node->end)) {
+        bool busy = sequencer_step(sequencer);
+        if (atomic_load(&node->drain)) {
+            sequencer->final_pulse = true;
+            if (!busy && sequencer_is_idle(sequencer)) {
+                break;
+            }
+        }
+        if (!busy) {
+            rest(node, POST_SEQUENCER, sequencer_patience_us(sequencer));
+        }
+    }
+    return NULL;
+}
+
+/* --- opening
+ * ----------------------------------------------------------------------------------------------------
+ */
+
+static bool make_engines(struct node *node)
+{
+    uint32_t partitions = node->genesis.partitions;
+    uint64_t per_partition = node->options.memory_bytes / partitions & ~63ull;
+    struct engine_limits limits = {
+        .partitions = partitions,
+        .seed = node->genesis.seed,
+        .dedup_bytes = node->options.dedup_bytes / partitions,
+        .dedup_horizon_us = node->options.dedup_horizon_us,
+        .late_bytes = (64ull << 20) / partitions,
+    };
+    for (uint32_t n = 0; n < node->options.runners; n++) {
+        struct engine *engine = reserve(node, sizeof(struct engine));
+        void *shared = reserve(node, SHARED_REGION_BYTES);
+        if (engine == NULL || shared == NULL) {
+            return false;
+        }
+        engine_init(engine, &limits, shared, SHARED_REGION_BYTES);
+        for (uint32_t p = n; p < partitions; p += node->options.runners) {
+            void *region = reserve(node, per_partition);
+            if (region == NULL) {
+                return false;
+            }
+            engine_own(engine, p, region, per_partition);
+            node->owners[p] = engine;
+        }
+        runner_init(&node->runners[n], n, &node->post, clock_system_port(), engine, node->owners);
+    }
+    return true;
+}
+
+/* The position of the newest good snapshot: below it, the log needs no proof. */
+static uint64_t snapshot_frontier(struct node *node)
+{
+    struct snapshot_port port = snapshot_dir_port(node->snapshots);
+    uint64_t position;
+    if (port.ops->open(port.ctx, UINT64_MAX, &position) != OK) {
+        return 0;
+    }
+    port.ops->close(port.ctx);
+    return position;
+}
+
+static enum err open_files(struct node *node, struct node_start *start, struct error *error)
+{
+    const struct node_options *options = &node->options;
+    enum err err = log_file_lock(options->directory, &node->lock_fd, error);
+    if (err != OK) {
+        start->exit_code = err == ERR_CONFLICT ? 73 : 78;
+        return err;
+    }
+    err = directory_genesis(
+        options->directory, options->partitions, &node->genesis, &start->exit_code, error);
+    if (err != OK) {
+        return err;
+    }
+    struct snapshot_dir_options snapshot_options = {
+        .directory = options->directory,
+        .in_process = options->snapshot_in_process,
+    };
+    err = snapshot_dir_open(&snapshot_options, &node->snapshots, error);
+    if (err != OK) {
+        start->exit_code = 78;
+        return err;
+    }
+    struct log_file_options log_options = {
+        .directory = options->directory,
+        .retain_us = options->retain_events_us,
+        .retain_bytes = options->retain_events_bytes,
+        .verify_from = snapshot_frontier(node),
+        .locked = true,
+        .durable = sequencer_durable,
+        .durable_ctx = &node->sequencer,
+    };
+    memcpy(log_options.instance, node->genesis.instance, sizeof(log_options.instance));
+    struct log_file_start log_start = {0};
+    err = log_file_open(&log_options, &node->log, &log_start, error);
+    start->exit_code = log_start.exit_code;
+    start->torn_bytes = log_start.torn_bytes;
+    return err;
+}
+
+static bool make_gateways(struct node *node)
+{
+    for (uint32_t n = 0; n < node->options.gateways; n++) {
+        struct gateway_options options = {
+            .post = &node->post,
+            .thread = n,
+            .clock = clock_system_port(),
+            .facts = {.seed = node->genesis.seed,
+                      .partitions = node->genesis.partitions,
+                      .runner_count = node->options.runners,
+                      .dedup_horizon_us = node->options.dedup_horizon_us,
+                      .started = clock_system_port().ops->wall(NULL)},
+            .peers = node->gateways,
+            .peer_count = node->options.gateways,
+            .bytes_max = BYTES_UNDER_WAY_MAX,
+            .letters_max = LETTERS_MAX / 2,
+        };
+        memcpy(options.facts.instance, node->genesis.instance, sizeof(options.facts.instance));
+        node->gateways[n] = gateway_create(&options);
+        if (node->gateways[n] == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool make_sequencer(struct node *node)
+{
+    struct sequencer_options options = {
+        .post = &node->post,
+        .clock = clock_system_port(),
+        .log = log_file_port(node->log),
+        .log_reader = log_file_reader_port(node->log),
+        .snapshot = snapshot_dir_port(node->snapshots),
+        .runners = node->runners,
+        .genesis = node->genesis,
+        .pulse_every_us = node->options.pulse_every_us,
+        .snapshot_every_bytes = node->options.snapshot_every_bytes == UINT64_MAX
+                                    ? 0
+                                    : node->options.snapshot_every_bytes,
+        .replay_until = node->options.replay_until,
+    };
+    node->librarian =
+        librarian_create(&node->post, log_file_reader_port(node->log), node->genesis.seed);
+    return node->librarian != NULL && sequencer_init(&node->sequencer, &options);
+}
+
+static bool start_threads(struct node *node)
+{
+    for (uint32_t n = 0; n < node->options.runners; n++) {
+        struct runner_start *start = malloc(sizeof(*start));
+        if (start == NULL) {
+            return false;
+        }
+        *start = (struct runner_start){.node = node, .number = n};
+        if (pthread_create(&node->runner_threads[n], NULL, runner_main, start) != 0) {
+            free(start);
+            return false;
+        }
+    }
+    return pthread_create(&node->librarian_thread, NULL, librarian_main, node) == 0 &&
+           pthread_create(&node->sequencer_thread, NULL, sequencer_main, node) == 0;
+}
+
+static void wait_for_replay(struct node *node)
+{
+    uint32_t address = post_network(&node->post, 0);
+    while (!atomic_load(&node->replay_done)) {
+        rest(node, address, 100000);
+    }
+    while (node->options.replay_until == UINT64_MAX && !gateway_ready(node->gateways[0])) {
+        for (uint32_t n = 0; n < node->options.gateways; n++) {
+            (void)gateway_step(node->gateways[n]);
+        }
+        rest(node, address, 1000);
+    }
+}
+
+enum err node_open(const struct node_options *options,
+                   struct node **result,
+                   struct node_start *start,
+                   struct error *error)
+{
+    *start = (struct node_start){.snapshot_position = UINT64_MAX};
+    crc32c_init(__builtin_cpu_supports("sse4.2"));
+    struct node *node = aligned_alloc(CACHE_LINE, (sizeof(*node) + 63) & ~(size_t)63);
+    if (node == NULL) {
+        return no_memory(start, error);
+    }
+    memset(node, 0, sizeof(*node));
+    node->options = *options;
+    node->lock_fd = -1;
+    fill_defaults(&node->options);
+    enum err err = open_files(node, start, error);
+    if (err != OK) {
+        if (node->lock_fd >= 0) {
+            (void)close(node->lock_fd);
+        }
+        free(node);
+        return err;
+    }
+    if (node->options.runners > node->genesis.partitions) {
+        node->options.runners = node->genesis.partitions;
+    }
+    node->runners = calloc(node->options.runners, sizeof(struct runner));
+    if (node->runners == NULL ||
+        !post_init(&node->post, node->options.runners, node->options.gateways) ||
+        !make_engines(node) || !make_sequencer(node) || !make_gateways(node)) {
+        return no_memory(start, error);
+    }
+    if (!options->ignore_snapshots && !sequencer_restore(&node->sequencer, &node->replay_from)) {
+        start->exit_code = 75;
+        (void)snprintf(error->text,
+                       sizeof(error->text),
+                       "the newest snapshot is of another format: %.120s",
+                       options->directory);
+        return ERR_INTERNAL;
+    }
+    if (node->replay_from > 0) {
+        start->snapshot_position = node->replay_from;
+    }
+    if (!start_threads(node)) {
+        return no_memory(start, error);
+    }
+    wait_for_replay(node);
+    start->replayed_events = node->replayed;
+    start->log_position = node->sequencer.position;
+    *result = node;
+    return OK;
+}
+
+/* --- closing
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+void node_close(struct node *node)
+{
+    for (uint32_t n = 0; n < node->options.gateways; n++) {
+        CHECK(gateway_under_way(node->gateways[n]) == 0);
+    }
+    atomic_store(&node->drain, true);
+    waker_wake(&node->post.wakers[POST_SEQUENCER]);
+    CHECK(pthread_join(node->sequencer_thread, NULL) == 0);
+    atomic_store(&node->end, true);
+    for (uint32_t n = 0; n < node->options.runners; n++) {
+        waker_wake(&node->post.wakers[post_runner(n)]);
+        CHECK(pthread_join(node->runner_threads[n], NULL) == 0);
+    }
+    waker_wake(&node->post.wakers[POST_LIBRARIAN]);
+    CHECK(pthread_join(node->librarian_thread, NULL) == 0);
+    log_file_close(node->log, node->options.replay_until == UINT64_MAX);
+    snapshot_dir_close(node->snapshots);
+    for (uint32_t n = 0; n < node->options.gateways; n++) {
+        (void)gateway_step(node->gateways[n]);
+        gateway_destroy(node->gateways[n]);
+    }
+    sequencer_deinit(&node->sequencer);
+    librarian_destroy(node->librarian);
+    post_deinit(&node->post);
+    for (uint32_t n = 0; n < node->region_count; n++) {
+        (void)munmap(node->regions[n].memory, node->regions[n].bytes);
+    }
+    free(node->runners);
+    (void)close(node->lock_fd);
+    free(node);
+}
+
+/* --- the caller's threads
+ * -------------------------------------------------------------------------------------- */
+
+struct gateway *node_gateway(struct node *node, uint32_t n)
+{
+    CHECK(n < node->options.gateways);
+    return node->gateways[n];
+}
+
+struct waker *node_waker(struct node *node, uint32_t n)
+{
+    return &node->post.wakers[post_network(&node->post, n)];
+}
+
+bool node_gateway_step(struct node *node, uint32_t n)
+{
+    return gateway_step(node_gateway(node, n));
+}
+
+void node_wait(struct node *node, uint32_t n, int64_t timeout_us)
+{
+    rest(node, post_network(&node->post, n), timeout_us);
+}
+
+bool node_waiting(struct node *node, uint32_t n)
+{
+    return post_waiting(&node->post, post_network(&node->post, n));
+}
+
+uint64_t node_digest(struct node *node)
+{
+    return sequencer_digest(&node->sequencer);
+}

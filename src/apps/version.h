@@ -1,0 +1,3 @@
+#pragma once
+
+#define TIDEMARK_VERSION "0.1.0"

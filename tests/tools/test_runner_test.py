@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+"""The runner counts honestly: what failed, crashed, hung, or ran nothing is never a pass."""
+import importlib.util
+import pathlib
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SPEC = importlib.util.spec_from_file_location("runner", ROOT / "tools/test.py")
+runner = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(runner)
+
+
+def counted(output, code):
+    result = runner.count(output, code)
+    return result.passed, result.failed, len(result.skips)
+
+
+class Counting(unittest.TestCase):
+    def test_tap_counts_each_test(self):
+        self.assertEqual((2, 0, 0), counted("1..2\nok 1 - a\nok 2 - b\n", 0))
+        self.assertEqual((1, 1, 0), counted("1..2\nok 1 - a\nnot ok 2 - b\n# why\n", 1))
+        self.assertEqual((1, 0, 1), counted("1..2\nok 1 - a\nok 2 # SKIP no network\n", 0))
+        self.assertEqual((3, 0, 0), counted("1..1\nok 1 - a\n1..2\nok 1 - b\nok 2 - c\n", 0))
+
+    def test_a_crash_half_way_fails_what_did_not_run(self):
+        self.assertEqual((1, 2, 0), counted("1..3\nok 1 - a\n", -11))
+
+    def test_a_sanitizer_report_after_the_last_test_is_a_failure(self):
+        self.assertEqual((1, 1, 0), counted("1..1\nok 1 - a\nLeakSanitizer: ...\n", 1))
+
+    def test_unittest_summaries_count_each_test(self):
+        self.assertEqual((5, 0, 0), counted("Ran 5 tests in 0.1s\n\nOK\n", 0))
+        self.assertEqual((2, 2, 1), counted("x ... skipped 'why'\nRan 5 tests in 0.1s\n\n"
+                                            "FAILED (failures=1, errors=1, skipped=1)\n", 1))
+
+    def test_a_program_that_says_nothing_counts_as_one(self):
+        self.assertEqual((1, 0, 0), counted("", 0))
+        self.assertEqual((0, 1, 0), counted("boom\n", 3))
+
+    def test_a_skip_keeps_its_reason(self):
+        result = runner.count("looking\nno such tool\n", runner.SKIP_EXIT)
+        self.assertEqual((0, 0, ["no such tool"]), (result.passed, result.failed, result.skips))
+
+    def test_running_no_test_is_a_failure(self):
+        self.assertEqual((0, 1, 0), counted("Ran 0 tests in 0.0s\n\nOK\n", 0))
+        self.assertEqual((0, 1, 0), counted("1..0\n", 0))
+
+    def test_a_hanging_program_is_killed_with_its_children(self):
+        output, code = runner.execute(["sh", "-c", "sleep 60 & sleep 60"], seconds=0.3)
+        self.assertEqual(1, code)
+        self.assertIn("still running", output)
+
+    def test_a_program_that_is_not_there_is_a_failure(self):
+        output, code = runner.execute(["/nonexistent/program"])
+        self.assertEqual((0, 1, 0), counted(output, code))
+
+    def test_a_signal_is_named(self):
+        output, code = runner.execute(["sh", "-c", "kill -SEGV $$"])
+        self.assertLess(code, 0)
+        self.assertIn("SIGSEGV", output)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
