@@ -25,9 +25,7 @@ struct tidemark_ingestor {
 
 #define SAME_PLACE(member)                                                                         \
     _Static_assert(offsetof(struct tidemark_event, member) ==                                      \
-                           offsetof(struct collect_event, member) &&                               \
-                       sizeof(((struct tidemark_event *)NULL)->member) ==                          \
-                           sizeof(((struct collect_event *)NULL)->member),                         \
+                       offsetof(struct collect_event, member),                                     \
                    "an event of the core is an event of the library")
 
 SAME_PLACE(next);

@@ -459,15 +459,20 @@ void collect_release(struct collect *collect)
     collect->is_taken = false;
 }
 
-/* CHECKs one window; returns the bytes it takes. */
-static size_t window_validate(const struct collect *collect, const struct window *window)
+/* CHECKs the chunks of a window; returns the bytes they take. */
+static size_t chunks_validate(const struct window *window)
 {
-    size_t bytes = sizeof(*window);
+    size_t bytes = 0;
     for (const struct chunk *chunk = window->first_chunk; chunk != NULL; chunk = chunk->next) {
         CHECK(chunk->used_bytes <= chunk->size_bytes);
         CHECK((chunk->next == NULL) == (chunk == window->last_chunk));
         bytes += chunk->size_bytes;
     }
+    return bytes;
+}
+
+static void events_validate(const struct collect *collect, const struct window *window)
+{
     size_t count = 0;
     bool in_order = true;
     const struct collect_event *last = NULL;
@@ -482,34 +487,31 @@ static size_t window_validate(const struct collect *collect, const struct window
     CHECK(count == window->event_count);
     CHECK(last == window->last);
     CHECK(in_order == window->in_order);
-    return bytes;
 }
 
-/* The sum of all windows, without recursion: the way down is kept. */
+/* CHECKs all windows, without recursion; returns the bytes they take. */
 static size_t windows_validate(const struct collect *collect)
 {
-    struct collect_node *open[COLLECT_TREE_DEPTH_MAX + 1];
-    uint32_t depth = 0;
+    /* A node goes and leaves its two children: one more than the way down. */
+    struct collect_node *open[COLLECT_TREE_DEPTH_MAX + 2] = {collect->window_root};
+    uint32_t depth = collect->window_root != NULL;
     size_t bytes = 0;
-    if (collect->window_root != NULL) {
-        open[depth++] = collect->window_root;
-    }
     while (depth > 0) {
+        CHECK(depth <= COLLECT_TREE_DEPTH_MAX);
         struct collect_node *node = open[--depth];
-        bytes += window_validate(collect, window_of(node));
-        for (uint32_t side = 0; side < 2; side++) {
-            if (node->child[side] != NULL) {
-                CHECK(depth <= COLLECT_TREE_DEPTH_MAX);
-                open[depth++] = node->child[side];
-            }
-        }
+        const struct window *window = window_of(node);
+        events_validate(collect, window);
+        bytes += sizeof(*window) + chunks_validate(window);
+        open[depth] = node->child[0];
+        depth += node->child[0] != NULL;
+        open[depth] = node->child[1];
+        depth += node->child[1] != NULL;
     }
     return bytes;
 }
 
-void collect_validate(const struct collect *collect)
+static void watermarks_validate(const struct collect *collect)
 {
-    CHECK(!collect->is_taken);
     size_t count = collect->partition_count;
     CHECK(collect_tree_validate(collect->partition_root) == count);
     int64_t lowest = INT64_MAX;
@@ -518,10 +520,17 @@ void collect_validate(const struct collect *collect)
     }
     CHECK(lowest == collect->lowest[1]);
     CHECK(collect->started == (lowest > INT64_MIN));
+}
+
+void collect_validate(const struct collect *collect)
+{
+    CHECK(!collect->is_taken);
+    watermarks_validate(collect);
     collect_tree_validate(collect->window_root);
     const struct collect_node *first = collect_tree_first(collect->window_root);
     CHECK(!collect->started || first == NULL || first->key >= collect->next_index);
-    size_t fixed = sizeof(*collect) + count * (sizeof(struct partition) + 2 * sizeof(int64_t));
+    size_t fixed = sizeof(*collect) +
+                   collect->partition_count * (sizeof(struct partition) + 2 * sizeof(int64_t));
     CHECK(collect->used_bytes == fixed + windows_validate(collect));
     CHECK(collect->used_bytes <= collect->limit_bytes);
     const struct window *recent = collect->recent;

@@ -62,20 +62,25 @@ static struct run merge(struct run earlier, struct run later)
     return merged;
 }
 
+/* Counts one run up: it carries through the levels that are full. */
+static void add_run(struct run pending[LEVELS], struct run run)
+{
+    uint32_t level = 0;
+    while (pending[level].first != NULL) {
+        run = merge(pending[level], run);
+        pending[level] = (struct run){.first = NULL};
+        level++;
+        CHECK(level < LEVELS);
+    }
+    pending[level] = run;
+}
+
 struct collect_event *collect_event_sort(struct collect_event *first)
 {
     struct run pending[LEVELS] = {{.first = NULL}};
     struct collect_event *rest = first;
     while (rest != NULL) {
-        struct run run = cut_run(&rest);
-        uint32_t level = 0;
-        while (pending[level].first != NULL) {
-            run = merge(pending[level], run);
-            pending[level] = (struct run){.first = NULL};
-            level++;
-            CHECK(level < LEVELS);
-        }
-        pending[level] = run;
+        add_run(pending, cut_run(&rest));
     }
     struct run sorted = {.first = NULL};
     for (uint32_t level = 0; level < LEVELS; level++) {

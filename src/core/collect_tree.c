@@ -128,25 +128,33 @@ static void validate_node(const struct collect_node *node)
     CHECK(high <= low + 1);
 }
 
+/* The nodes whose lower side is done or under way: what an in-order walk has to come back to. */
+struct walk {
+    const struct collect_node *open[COLLECT_TREE_DEPTH_MAX];
+    uint32_t depth;
+};
+
+static void descend(struct walk *walk, const struct collect_node *node)
+{
+    for (; node != NULL; node = node->child[0]) {
+        CHECK(walk->depth < COLLECT_TREE_DEPTH_MAX);
+        walk->open[walk->depth++] = node;
+    }
+}
+
 size_t collect_tree_validate(const struct collect_node *root)
 {
-    const struct collect_node *open[COLLECT_TREE_DEPTH_MAX];
-    uint32_t depth = 0;
+    struct walk walk = {.depth = 0};
     size_t count = 0;
     int64_t last_key = INT64_MIN;
-    const struct collect_node *node = root;
-    while (node != NULL || depth > 0) {
-        while (node != NULL) {
-            CHECK(depth < COLLECT_TREE_DEPTH_MAX);
-            open[depth++] = node;
-            node = node->child[0];
-        }
-        node = open[--depth];
+    descend(&walk, root);
+    while (walk.depth > 0) {
+        const struct collect_node *node = walk.open[--walk.depth];
         validate_node(node);
         CHECK(count == 0 || node->key > last_key);
         last_key = node->key;
         count++;
-        node = node->child[1];
+        descend(&walk, node->child[1]);
     }
     return count;
 }
