@@ -1,7 +1,7 @@
 /* The metric language from text to values: any text is a statement or an error with a place; the
- * programs of what is accepted are valid, run on an event to their end, and give values that survive
- * their encoding. The same bytes are then taken for a definition and for a program, as if they came
- * from a log. */
+ * programs of what is accepted are valid, run on an event to their end, and give values that
+ * survive their encoding. The same bytes are then taken for a definition and for a program, as if
+ * they came from a log. */
 #include "fuzz.h"
 
 #include "base/check.h"
@@ -16,7 +16,8 @@ static struct event sample_event(void)
         .type = BYTES("flight.departed"),
         .subject = BYTES("UA1545"),
         .extensions = BYTES("\x06tenant\x06\"acme\"\x01n\x01\x37"),
-        .data = BYTES("{\"a\":1.5,\"b\":\"x\\u00e4y\",\"c\":[1,{\"d\":null}],\"e\":1e300,\"f\":true}"),
+        .data =
+            BYTES("{\"a\":1.5,\"b\":\"x\\u00e4y\",\"c\":[1,{\"d\":null}],\"e\":1e300,\"f\":true}"),
         .time = {1357021043456789},
         .arrival = {1357021043956789},
         .flags = EVENT_HAS_SUBJECT | EVENT_HAS_EXTENSIONS | EVENT_HAS_DATA | EVENT_HAS_TIME,

@@ -17,6 +17,8 @@ struct api_options {
 };
 
 struct api *api_create(const struct api_options *options);
+
+/* After the server was closed and all letters are back (gateway_under_way is 0). */
 void api_destroy(struct api *api);
 
 /* The handler to give to the HTTP server, and the server to answer through. */

@@ -286,6 +286,7 @@ void ingest_run(struct call *call)
     if (err != OK) {
         chunk_close(chunk);
         chunk_destroy(chunk);
+        call_fail(call, err, ingest->failed_detail);
         return;
     }
     ingest_send(call, chunk);

@@ -4,7 +4,6 @@
  *  1. A batch is atomic as a frame: text that is not JSON anywhere gives an answer and no event.
  *  2. Of lines each stands for itself: a broken one is a refused index. */
 #include "api/ingest_state.h"
-#include "api/problem.h"
 #include "base/check.h"
 
 #include <stdio.h>
@@ -18,16 +17,15 @@ static struct event_reader reader_begin(struct call *call)
     };
 }
 
-/* Tells where a text stops to be JSON. */
-static void fail_at(struct call *call, const struct json_scanner *scanner, enum err err)
+/* Notes where a text stops to be JSON. The answer is given later, when the chunk is closed: giving
+ * it may bring the next request, which writes a chunk of its own. */
+static void note_place(struct ingest *ingest, const struct json_scanner *scanner)
 {
-    char detail[96];
-    (void)snprintf(detail,
-                   sizeof(detail),
+    (void)snprintf(ingest->failed_detail,
+                   sizeof(ingest->failed_detail),
                    "at byte %zu of %zu",
                    (size_t)(scanner->at - scanner->begin),
                    (size_t)(scanner->end - scanner->begin));
-    call_fail(call, err, detail);
 }
 
 void ingest_admit(struct call *call,
@@ -64,7 +62,7 @@ enum err ingest_parse_one(struct call *call, struct bytes text, struct chunk *ch
         err = json_end(&scanner);
     }
     if (err != OK) {
-        fail_at(call, &scanner, err);
+        note_place(call->ingest, &scanner);
         return err;
     }
     ingest_admit(call, chunk, &event, &refusal);
@@ -77,7 +75,7 @@ enum err ingest_parse_batch(struct call *call, struct bytes text, struct chunk *
     struct event_reader reader = reader_begin(call);
     enum err err = json_array_begin(&scanner);
     if (err == ERR_WRONG_TYPE) {
-        call_fail(call, err, "a batch is a JSON array of events");
+        (void)snprintf(call->ingest->failed_detail, DETAIL_BYTES, "a batch is an array of events");
         return err;
     }
     bool more = err == OK;
@@ -98,7 +96,7 @@ enum err ingest_parse_batch(struct call *call, struct bytes text, struct chunk *
         err = json_end(&scanner);
     }
     if (err != OK) {
-        fail_at(call, &scanner, err);
+        note_place(call->ingest, &scanner);
     }
     return err;
 }

@@ -49,7 +49,8 @@ struct ingest {
     struct clock_time blocked_since;
 };
 
-/* Parses `text` into the chunk, counting in the tally. */
+/* Parses `text` into the chunk, counting in the tally. An error is the whole frame's; its words are
+ * in failed_detail, and the caller answers with them. */
 enum err ingest_parse_one(struct call *call, struct bytes text, struct chunk *chunk) MUST_CHECK;
 enum err ingest_parse_batch(struct call *call, struct bytes text, struct chunk *chunk) MUST_CHECK;
 void ingest_parse_lines(struct call *call, struct bytes text, struct chunk *chunk);

@@ -88,24 +88,34 @@ static void put_status(struct out *out, const struct inspection *inspection)
     counter(out, "log_events_total", "Events written.", inspection->events);
 }
 
-/* The runners' counters that are shown; others are the engine's own business. */
-static const struct figure shown[] = {
-    {"counted", "counter", "Events counted by the metric."},
-    {"filtered", "counter", "Events that the metric's filter passed over."},
-    {"late_corrected", "counter", "Late events that corrected a closed window."},
-    {"late_dropped", "counter", "Events too late for the metric."},
-    {"overflowed", "counter", "Events counted in the group of all groups beyond the limit."},
-    {"lost", "counter", "Events that no memory was left for."},
-    {"rows", "gauge", "Rows kept: one per window and group."},
-    {"unique", "counter", "Events seen for the first time."},
-    {"duplicates", "counter", "Events seen before."},
-    {"unverifiable", "counter", "Events older than the memory of duplicates."},
-    {"late_kept", "gauge", "Late events that can be read back."},
-    {"late_forgotten", "counter", "Late events that can no longer be read back."},
-    {"dedup_entries", "gauge", "Events remembered, to know their duplicates."},
-    {"dedup_bytes", "gauge", "Bytes of that memory."},
-    {"dedup_evicted", "counter", "Generations forgotten early, for lack of memory."},
-    {"state_bytes", "gauge", "Bytes of state."},
+/* The runners' counters that are shown, and as what; others are the engine's own business. */
+struct shown {
+    const char *stat;
+    struct figure figure;
+};
+
+static const struct shown shown[] = {
+    {"counted", {"metric_counted_total", "counter", "Events counted by the metric."}},
+    {"filtered", {"metric_filtered_total", "counter", "Events that its filter passed over."}},
+    {"late_corrected",
+     {"metric_late_corrected_total", "counter", "Late events that corrected a closed window."}},
+    {"late_dropped", {"metric_late_dropped_total", "counter", "Events too late for the metric."}},
+    {"overflowed",
+     {"metric_overflowed_total", "counter", "Events in the group of all beyond the limit."}},
+    {"lost", {"metric_lost_total", "counter", "Events that no memory was left for."}},
+    {"rows", {"metric_rows", "gauge", "Rows kept: one per window and group."}},
+    {"unique", {"events_unique_total", "counter", "Events seen for the first time."}},
+    {"duplicates", {"events_duplicate_total", "counter", "Events seen before."}},
+    {"unverifiable",
+     {"events_unverifiable_total", "counter", "Events older than the memory of duplicates."}},
+    {"late_kept", {"late_events_kept", "gauge", "Late events that can be read back."}},
+    {"late_forgotten",
+     {"late_events_forgotten_total", "counter", "Late events that can't be read back any more."}},
+    {"dedup_entries", {"dedup_entries", "gauge", "Events remembered, to know their duplicates."}},
+    {"dedup_bytes", {"dedup_bytes", "gauge", "Bytes of that memory."}},
+    {"dedup_evicted",
+     {"dedup_evicted_total", "counter", "Generations forgotten early, for lack of memory."}},
+    {"state_bytes", {"state_bytes", "gauge", "Bytes of state."}},
 };
 
 /* Each (counter, metric) once, at its first occurrence over all runners. */
@@ -127,24 +137,22 @@ static bool seen_before(const struct query *query,
     return false;
 }
 
-static void put_sample(struct out *out,
-                       const struct query *query,
-                       const struct figure *figure,
-                       struct bytes metric)
+static void
+put_sample(struct out *out, const struct query *query, const struct shown *row, struct bytes metric)
 {
     out_text(out, "tidemark_");
-    out_text(out, figure->name);
+    out_text(out, row->figure.name);
     if (metric.len > 0) {
         out_text(out, "{metric=\"");
         out_bytes(out, metric);
         out_text(out, "\"}");
     }
     out_char(out, ' ');
-    out_i64(out, stats_sum(query, figure->name, metric));
+    out_i64(out, stats_sum(query, row->stat, metric));
     out_char(out, '\n');
 }
 
-static void put_counter(struct out *out, const struct query *query, const struct figure *figure)
+static void put_counter(struct out *out, const struct query *query, const struct shown *wanted)
 {
     bool headed = false;
     for (uint32_t i = 0; i < query->runner_count; i++) {
@@ -152,15 +160,15 @@ static void put_counter(struct out *out, const struct query *query, const struct
         struct stat_row row;
         const uint8_t *at = rows.at;
         for (; stat_next(&rows, &row); at = rows.at) {
-            if (!bytes_equal(row.counter, bytes_of_string(figure->name)) ||
+            if (!bytes_equal(row.counter, bytes_of_string(wanted->stat)) ||
                 seen_before(query, i, at, &row)) {
                 continue;
             }
             if (!headed) {
-                put_head(out, figure);
+                put_head(out, &wanted->figure);
                 headed = true;
             }
-            put_sample(out, query, figure, row.metric);
+            put_sample(out, query, wanted, row.metric);
         }
     }
 }

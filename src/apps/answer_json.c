@@ -25,7 +25,13 @@ void json_member_text(struct bytes text, const char *name, char *out, size_t siz
     }
     /* What does not fit is not written, so a long text is cut. */
     struct buf unescaped = buf_of(out, size - 1);
-    json_unescape(value.content, &unescaped);
+    if (value.escaped) {
+        json_unescape(value.content, &unescaped);
+    } else {
+        buf_put(&unescaped,
+                value.content.data,
+                value.content.len < size ? value.content.len : size - 1);
+    }
     out[unescaped.len] = '\0';
 }
 

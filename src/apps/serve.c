@@ -19,6 +19,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -34,14 +35,13 @@
 #define KEEP_FREED_BYTES            (64 << 20)
 
 /* The signal that asks to end; read by all loops. */
-static volatile sig_atomic_t stop_signal;
+static atomic_int stop_signal;
 
 static void on_signal(int number)
 {
-    if (stop_signal != 0) {
+    if (atomic_exchange(&stop_signal, number) != 0) {
         _exit(128 + number); /* the second one: at once; everything answered is durable */
     }
-    stop_signal = number;
 }
 
 struct network_thread {
@@ -127,7 +127,7 @@ static void network_drain(struct network_thread *network)
 static void *network_main(void *ctx)
 {
     struct network_thread *network = ctx;
-    while (stop_signal == 0) {
+    while (atomic_load(&stop_signal) == 0) {
         network_turn(network);
     }
     network_drain(network);

@@ -133,7 +133,7 @@ static struct value extreme_value(const struct extreme_slot *slot)
 
 static void extreme_release(struct extreme_slot *slot, struct heap *heap)
 {
-    if (slot->kind == VALUE_TEXT) {
+    if (slot->kind == VALUE_TEXT && slot->text_len > 0) {
         heap_free(heap, slot->payload.text, slot->text_len);
     }
     *slot = (struct extreme_slot){0};
@@ -145,8 +145,8 @@ static bool extreme_set(struct extreme_slot *slot, struct heap *heap, struct val
     if (value.kind == VALUE_TEXT) {
         size_t len = value.text.len < ACCUMULATE_TEXT_MAX ? value.text.len : ACCUMULATE_TEXT_MAX;
         fresh.text_len = (uint32_t)len;
-        fresh.payload.text = heap_alloc(heap, len);
-        if (fresh.payload.text == NULL) {
+        fresh.payload.text = len == 0 ? NULL : heap_alloc(heap, len);
+        if (fresh.payload.text == NULL && len > 0) {
             return false;
         }
         if (len > 0) {

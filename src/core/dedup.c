@@ -11,7 +11,8 @@ void dedup_init(struct dedup *dedup, struct heap *heap, struct dedup_limits limi
 {
     CHECK(limits.budget_bytes > 0);
     CHECK(limits.horizon_us > 0);
-    *dedup = (struct dedup){.heap = heap, .limits = limits, .floor = INT64_MIN};
+    *dedup = (struct dedup){
+        .heap = heap, .limits = limits, .keep_us = limits.horizon_us, .floor = INT64_MIN};
 }
 
 /* The partition was chosen by the fingerprint's top bits, the slot by its lowest: take others. */
@@ -90,10 +91,7 @@ static void drop_oldest(struct dedup *dedup)
 
 static bool generation_add(struct dedup *dedup, int64_t start)
 {
-    if (dedup->generation_count == DEDUP_GENERATIONS_MAX) {
-        drop_oldest(dedup);
-        dedup->evicted++;
-    }
+    CHECK(dedup->generation_count < DEDUP_GENERATIONS_MAX);
     struct dedup_generation *generation = heap_alloc_zero(dedup->heap, sizeof(*generation));
     if (generation == NULL) {
         return false;
@@ -116,12 +114,13 @@ static bool cut_if_due(struct dedup *dedup, int64_t time)
         return generation_add(dedup, INT64_MIN);
     }
     const struct dedup_generation *open = dedup->generations[dedup->generation_count - 1];
-    if (open->count == 0 || time <= open->max_time) {
-        return true;
+    if (open->count == 0 || time <= open->max_time ||
+        dedup->generation_count == DEDUP_GENERATIONS_MAX) {
+        return true; /* with all generations in use, the open one just grows */
     }
     /* Slots are 3/8 to 3/4 full: 16 bytes an entry is the mean. */
     bool large = open->count >= dedup->limits.budget_bytes / 16 / 4;
-    bool is_long = time_add(open->min_time, dedup->limits.horizon_us / 4) < time;
+    bool is_long = time_add(open->min_time, dedup->keep_us / 4) < time;
     return (large || is_long) ? generation_add(dedup, open->max_time + 1) : true;
 }
 
@@ -195,9 +194,9 @@ void dedup_prefetch(const struct dedup *dedup, uint64_t fingerprint)
 void dedup_expire(struct dedup *dedup, int64_t watermark, int64_t keep_us)
 {
     CHECK(watermark != WATERMARK_FINAL);
-    int64_t keep = keep_us > dedup->limits.horizon_us ? keep_us : dedup->limits.horizon_us;
+    dedup->keep_us = keep_us > dedup->limits.horizon_us ? keep_us : dedup->limits.horizon_us;
     while (dedup->generation_count > 1 &&
-           time_add(dedup->generations[0]->end, keep) < watermark) {
+           time_add(dedup->generations[0]->end, dedup->keep_us) < watermark) {
         drop_oldest(dedup);
     }
 }
@@ -225,6 +224,7 @@ static void table_save(const struct dedup_table *table, struct writer *out)
 void dedup_save(const struct dedup *dedup, struct writer *out)
 {
     write_i64(out, dedup->floor);
+    write_i64(out, dedup->keep_us);
     write_u64(out, dedup->evicted);
     write_u64(out, dedup->sum);
     write_u32(out, dedup->generation_count);
@@ -275,6 +275,7 @@ bool dedup_load(struct dedup *dedup, struct loader *in)
 {
     CHECK(dedup->generation_count == 0);
     dedup->floor = load_i64(in);
+    dedup->keep_us = load_i64(in);
     dedup->evicted = load_u64(in);
     uint64_t sum = load_u64(in);
     uint32_t generation_count = load_u32(in);

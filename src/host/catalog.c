@@ -12,7 +12,8 @@
 
 void catalog_init(struct catalog *catalog)
 {
-    *catalog = (struct catalog){.next_id = 1};
+    memset(catalog, 0, sizeof(*catalog));
+    catalog->next_id = 1;
 }
 
 void catalog_deinit(struct catalog *catalog)
@@ -38,6 +39,7 @@ static void refuse(struct proposal *proposal, enum err err, const char *text)
     proposal->err = err;
     (void)snprintf(proposal->detail,
                    sizeof(proposal->detail),
+                   "%s: %.*s",
                    text,
                    (int)(proposal->name.len < 64 ? proposal->name.len : 64),
                    (const char *)proposal->name.data);
@@ -47,7 +49,7 @@ static bool precondition_holds(struct proposal *proposal, const struct catalog_e
 {
     uint32_t version = entry == NULL ? 0 : entry->info.version;
     if (proposal->has_if_match && proposal->if_match != version) {
-        refuse(proposal, ERR_PRECONDITION, "metric %.*s is not at the version of If-Match");
+        refuse(proposal, ERR_PRECONDITION, "not at the version of If-Match");
         return false;
     }
     return true;
@@ -67,13 +69,13 @@ static void define(struct catalog *catalog, struct proposal *proposal, struct cl
             return;
         }
         if (proposal->mode == DEFINE_CREATE) {
-            refuse(proposal, ERR_CONFLICT, "metric %.*s exists with another definition; drop it "
-                                           "first, or PUT the new one under its name");
+            refuse(proposal, ERR_CONFLICT, "it exists with another definition; drop it first, "
+                                           "or PUT the new one under its name");
             return;
         }
         drop_put(out, entry->info.metric);
     } else if (catalog->count == CATALOG_METRICS_MAX) {
-        refuse(proposal, ERR_LIMIT, "%.*s would be more than the 256 metrics that one server runs");
+        refuse(proposal, ERR_LIMIT, "more than the 256 metrics that one server runs");
         return;
     }
     struct define record = {
@@ -92,7 +94,7 @@ static void drop(struct catalog *catalog, struct proposal *proposal, struct buf 
 {
     const struct catalog_entry *entry = catalog_find(catalog, proposal->name);
     if (entry == NULL) {
-        refuse(proposal, ERR_UNKNOWN_METRIC, "there is no metric %.*s");
+        refuse(proposal, ERR_UNKNOWN_METRIC, "there is no such metric");
         return;
     }
     if (precondition_holds(proposal, entry)) {

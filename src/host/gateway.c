@@ -20,7 +20,11 @@ struct gateway {
     size_t bytes;
     bool closed;
     struct skews *skews; /* NULL: the sequencer is not ready yet */
-    struct gateway_counters counters;
+    uint32_t *skew_slots; /* source hash -> entry + 1 */
+    uint32_t skew_mask;
+    struct clock_time *now; /* as of the last gateway_now: cheap to ask again for each event */
+    struct gateway_counters counters; /* this thread's, plain */
+    struct gateway_counters published; /* a copy for the others, written and read atomically */
 };
 
 struct gateway *gateway_create(const struct gateway_options *options)
@@ -29,6 +33,11 @@ struct gateway *gateway_create(const struct gateway_options *options)
     if (gateway != NULL) {
         gateway->options = *options;
         gateway->address = post_network(options->post, options->thread);
+        gateway->now = calloc(1, sizeof(*gateway->now));
+    }
+    if (gateway != NULL && gateway->now == NULL) {
+        free(gateway);
+        return NULL;
     }
     return gateway;
 }
@@ -36,6 +45,8 @@ struct gateway *gateway_create(const struct gateway_options *options)
 void gateway_destroy(struct gateway *gateway)
 {
     free(gateway->skews);
+    free(gateway->skew_slots);
+    free(gateway->now);
     free(gateway);
 }
 
@@ -46,7 +57,8 @@ const struct gateway_facts *gateway_facts(const struct gateway *gateway)
 
 struct clock_time gateway_now(const struct gateway *gateway)
 {
-    return gateway->options.clock.ops->wall(gateway->options.clock.ctx);
+    *gateway->now = gateway->options.clock.ops->wall(gateway->options.clock.ctx);
+    return *gateway->now;
 }
 
 bool gateway_ready(const struct gateway *gateway)
@@ -157,10 +169,32 @@ static void take_note(struct gateway *gateway, const struct applied_note *note)
     }
 }
 
+/* The slot of a source in the table of skews: its own, or the free one where it would go. */
+static uint32_t *skew_slot(const struct gateway *gateway, struct bytes source)
+{
+    uint32_t at = (uint32_t)hash64(source, gateway->options.facts.seed) & gateway->skew_mask;
+    while (gateway->skew_slots[at] != 0 &&
+           !bytes_equal(gateway->skews->entries[gateway->skew_slots[at] - 1].source, source)) {
+        at = (at + 1) & gateway->skew_mask;
+    }
+    return &gateway->skew_slots[at];
+}
+
 static void take_skews(struct gateway *gateway, struct skews *skews)
 {
+    uint32_t slots = 4;
+    while (slots < 2 * skews->count) {
+        slots *= 2;
+    }
     free(gateway->skews);
+    free(gateway->skew_slots);
     gateway->skews = skews;
+    gateway->skew_slots = calloc(slots, sizeof(uint32_t));
+    gateway->skew_mask = slots - 1;
+    CHECK(gateway->skew_slots != NULL);
+    for (uint32_t n = 0; n < skews->count; n++) {
+        *skew_slot(gateway, skews->entries[n].source) = n + 1;
+    }
 }
 
 static void take(struct gateway *gateway, struct letter *letter)
@@ -185,9 +219,24 @@ static void take(struct gateway *gateway, struct letter *letter)
     }
 }
 
+static void publish(uint64_t *published, uint64_t value)
+{
+    __atomic_store_n(published, value, __ATOMIC_RELAXED);
+}
+
+static void publish_counters(struct gateway *gateway)
+{
+    publish(&gateway->published.events_accepted, gateway->counters.events_accepted);
+    publish(&gateway->published.events_refused, gateway->counters.events_refused);
+    publish(&gateway->published.requests, gateway->counters.requests);
+    publish(&gateway->published.requests_refused, gateway->counters.requests_refused);
+    publish(&gateway->published.bytes_in, gateway->counters.bytes_in);
+}
+
 bool gateway_step(struct gateway *gateway)
 {
     bool busy = false;
+    publish_counters(gateway);
     for (struct letter *letter;
          (letter = post_take(gateway->options.post, gateway->address)) != NULL;) {
         take(gateway, letter);
@@ -204,14 +253,12 @@ struct event_time gateway_time_limit(const struct gateway *gateway, struct bytes
     int64_t skew = TIDE_FUTURE_SKEW_US;
     if (gateway->skews != NULL) {
         skew = gateway->skews->default_us;
-        for (size_t n = 0; n < gateway->skews->count; n++) {
-            if (bytes_equal(gateway->skews->entries[n].source, source)) {
-                skew = gateway->skews->entries[n].max_future_skew_us;
-                break;
-            }
-        }
     }
-    return (struct event_time){time_add(gateway_now(gateway).us, skew)};
+    if (gateway->skews != NULL && gateway->skews->count > 0) {
+        uint32_t entry = *skew_slot(gateway, source);
+        skew = entry == 0 ? skew : gateway->skews->entries[entry - 1].max_future_skew_us;
+    }
+    return (struct event_time){time_add(gateway->now->us, skew)};
 }
 
 struct gateway_counters *gateway_counters(struct gateway *gateway)
@@ -223,7 +270,7 @@ struct gateway_counters gateway_counters_sum(const struct gateway *gateway)
 {
     struct gateway_counters sum = {0};
     for (uint32_t n = 0; n < gateway->options.peer_count; n++) {
-        const struct gateway_counters *one = &gateway->options.peers[n]->counters;
+        const struct gateway_counters *one = &gateway->options.peers[n]->published;
         sum.events_accepted += __atomic_load_n(&one->events_accepted, __ATOMIC_RELAXED);
         sum.events_refused += __atomic_load_n(&one->events_refused, __ATOMIC_RELAXED);
         sum.requests += __atomic_load_n(&one->requests, __ATOMIC_RELAXED);

@@ -35,7 +35,8 @@ enum err gateway_inspect(struct gateway *gateway, struct inspection *inspection)
 enum err gateway_query(struct gateway *gateway, struct query *query) MUST_CHECK;
 enum err gateway_scan(struct gateway *gateway, struct scan *scan) MUST_CHECK;
 
-/* The latest event time that may come from this source now (clock + its future skew). */
+/* The latest event time that may come from this source: its future skew after the last gateway_now
+ * (asked once per request, not per event). */
 struct event_time gateway_time_limit(const struct gateway *gateway, struct bytes source);
 
 /* The network threads' own counters, summed by /metrics over all threads. */

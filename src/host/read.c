@@ -35,6 +35,7 @@ static void fail(struct query_answer *answer, enum err err, const char *text, st
     answer->err = err;
     (void)snprintf(answer->detail,
                    sizeof(answer->detail),
+                   "%s: %.*s",
                    text,
                    (int)(name.len < 64 ? name.len : 64),
                    (const char *)name.data);
@@ -59,7 +60,7 @@ static bool plan_init(struct plan *plan, const struct query *query, const struct
     for (size_t n = 0; n < query->filter_count; n++) {
         plan->filters[n] = column_named(definition, query->filters[n].column);
         if (plan->filters[n] == NULL) {
-            fail(answer, ERR_UNKNOWN_MEMBER, "%.*s is not a column of this metric",
+            fail(answer, ERR_UNKNOWN_MEMBER, "not a column of this metric",
                  query->filters[n].column);
             return false;
         }
@@ -68,15 +69,14 @@ static bool plan_init(struct plan *plan, const struct query *query, const struct
         !bytes_equal(query->order_column, BYTES("window_start"))) {
         plan->order = column_named(definition, query->order_column);
         if (plan->order == NULL) {
-            fail(answer, ERR_UNKNOWN_MEMBER, "order_by: %.*s is not a column of this metric",
+            fail(answer, ERR_UNKNOWN_MEMBER, "order_by: not a column of this metric",
                  query->order_column);
             return false;
         }
     }
     uint64_t keep = query->offset + query->limit;
     if (keep > SELECTED_MAX) {
-        fail(answer, ERR_LIMIT, "%.*s: too many rows to skip; narrow the query by from, to or a "
-                                "column", query->metric);
+        fail(answer, ERR_LIMIT, "too many rows to skip; narrow the query by from, to or a column", query->metric);
         return false;
     }
     selection_init(&plan->selection, keep, query->descending, READ_BYTES_MAX);
@@ -275,7 +275,7 @@ static void read_values(struct engine *engine, const struct query *query,
 {
     const struct metric *metric = engine_metric(engine, query->metric);
     if (metric == NULL) {
-        fail(answer, ERR_UNKNOWN_METRIC, "there is no metric %.*s", query->metric);
+        fail(answer, ERR_UNKNOWN_METRIC, "there is no such metric", query->metric);
         return;
     }
     struct plan plan;
@@ -292,8 +292,7 @@ static void read_values(struct engine *engine, const struct query *query,
     }
     answer->rows = selection_take(&plan.selection, &answer->row_count);
     if (plan.selection.err != OK) {
-        fail(answer, plan.selection.err, "%.*s: the answer is too large; narrow it by from, to or "
-                                         "a column", query->metric);
+        fail(answer, plan.selection.err, "the answer is too large; narrow it by from, to or a column", query->metric);
     }
     selection_deinit(&plan.selection);
 }
@@ -386,7 +385,7 @@ static void read_late(struct engine *engine, const struct query *query,
                       struct query_answer *answer)
 {
     if (query->metric.data != NULL && engine_metric(engine, query->metric) == NULL) {
-        fail(answer, ERR_UNKNOWN_METRIC, "there is no metric %.*s", query->metric);
+        fail(answer, ERR_UNKNOWN_METRIC, "there is no such metric", query->metric);
         return;
     }
     for (uint32_t n = 0; n < engine->limits.partitions; n++) {

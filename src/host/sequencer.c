@@ -31,11 +31,10 @@ static struct frame *frame_create(void)
 
 bool sequencer_init(struct sequencer *sequencer, const struct sequencer_options *options)
 {
-    *sequencer = (struct sequencer){
-        .options = *options,
-        .next_due = INT64_MAX,
-        .attempt = {.last_position = UINT64_MAX},
-    };
+    memset(sequencer, 0, sizeof(*sequencer)); /* too large for a literal on the stack */
+    sequencer->options = *options;
+    sequencer->next_due = INT64_MAX;
+    sequencer->attempt.last_position = UINT64_MAX;
     catalog_init(&sequencer->catalog);
     for (uint32_t n = 0; n < SEQUENCER_FRAMES; n++) {
         sequencer->frames[n] = frame_create();

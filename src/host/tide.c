@@ -144,7 +144,8 @@ static void lane_raise(struct tide *tide, uint32_t number, int64_t watermark)
     }
 }
 
-static void lane_hear(struct tide *tide, uint32_t number, struct clock_time now)
+/* True when the lane joins those that take part: the minimum is to be found again. */
+static bool lane_hear(struct tide *tide, uint32_t number, struct clock_time now)
 {
     struct tide_lane *lane = &tide->lanes[number];
     bool joins = !lane->heard || lane->idle;
@@ -157,17 +158,20 @@ static void lane_hear(struct tide *tide, uint32_t number, struct clock_time now)
         lane->lag_us[0] = 0;
         lane->lag_since = now;
     }
-    if (joins) {
-        find_minimum(tide);
+    return joins;
+}
+
+static void lane_lag(struct tide_lane *lane, int64_t lag_us)
+{
+    if (lag_us > lane->lag_us[0]) {
+        lane->lag_us[0] = lag_us;
     }
 }
 
 static void lane_event(struct tide *tide, uint32_t number, int64_t time, int64_t lag_us)
 {
     struct tide_lane *lane = &tide->lanes[number];
-    if (lag_us > lane->lag_us[0]) {
-        lane->lag_us[0] = lag_us;
-    }
+    lane_lag(lane, lag_us);
     if (time > lane->max_time) {
         lane->max_time = time;
         lane->dirty = true;
@@ -202,7 +206,9 @@ static void hear_batch(struct tide *tide, struct passage *passage)
 {
     passage->declared = tide->lane_count > 1;
     if (!passage->declared) {
-        lane_hear(tide, LANE_DEFAULT, passage->batch.arrival);
+        if (lane_hear(tide, LANE_DEFAULT, passage->batch.arrival)) {
+            find_minimum(tide);
+        }
         return;
     }
     word_lanes(tide, &passage->batch, passage->lanes);
@@ -210,6 +216,7 @@ static void hear_batch(struct tide *tide, struct passage *passage)
     batch_cursor_init(&cursor, &passage->batch);
     struct batch_row row;
     uint32_t last = LANES_MAX;
+    bool joins = false;
     while (batch_next_row(&cursor, &row)) {
         int64_t time;
         uint32_t word;
@@ -217,12 +224,22 @@ static void hear_batch(struct tide *tide, struct passage *passage)
         CHECK(word < BATCH_WORDS_MAX);
         if (passage->lanes[word] != last) {
             last = passage->lanes[word];
-            lane_hear(tide, last, passage->batch.arrival);
+            joins |= lane_hear(tide, last, passage->batch.arrival);
         }
+    }
+    if (joins) {
+        find_minimum(tide); /* once: those that join together count together */
     }
 }
 
-/* Second pass, event by event; with `stamp`, W's steps are written as they happen. */
+static void replay_watermark(struct tide *tide, int64_t recorded)
+{
+    if (recorded > tide->watermark || tide->watermark == WATERMARK_FINAL) {
+        tide->watermark = recorded;
+    }
+}
+
+/* Second pass, event by event; with `stamp`, W's steps are written as they happen, else read. */
 static void walk(struct tide *tide, const struct passage *passage, struct batch_stamp *stamp)
 {
     const struct batch *batch = &passage->batch;
@@ -230,7 +247,9 @@ static void walk(struct tide *tide, const struct passage *passage, struct batch_
     batch_cursor_init(&cursor, batch);
     struct batch_row row;
     while (batch_next_row(&cursor, &row)) {
-        if (stamp != NULL && tide->watermark > stamp->watermark) {
+        if (stamp == NULL) {
+            replay_watermark(tide, cursor.watermark);
+        } else if (tide->watermark > stamp->watermark) {
             batch_stamp_step(stamp, row.index, tide->watermark);
         }
         int64_t time;
@@ -253,13 +272,6 @@ void tide_stamp(struct tide *tide, struct buf *frame, size_t body_start)
     batch_stamp_end(&stamp);
 }
 
-static void replay_watermark(struct tide *tide, int64_t recorded)
-{
-    if (recorded > tide->watermark || tide->watermark == WATERMARK_FINAL) {
-        tide->watermark = recorded;
-    }
-}
-
 void tide_replay(struct tide *tide, const struct record *record)
 {
     struct pulse pulse;
@@ -275,7 +287,6 @@ void tide_replay(struct tide *tide, const struct record *record)
     struct passage passage;
     CHECK(batch_open(record->body, &passage.batch));
     hear_batch(tide, &passage);
-    replay_watermark(tide, passage.batch.watermark_before);
     walk(tide, &passage, NULL);
 }
 
@@ -291,6 +302,7 @@ static void apply_source(struct tide *tide, const struct source *source)
     }
     struct bytes name = lane->source.name;
     if (!lane->used) {
+        free((void *)(uintptr_t)name.data); /* of a lane that was free when it was loaded */
         lane_reset(lane);
         uint8_t *memory = malloc(source->name.len);
         CHECK(memory != NULL);
@@ -330,14 +342,18 @@ static void apply_command(struct tide *tide, const struct lane_command *command)
     lane->dirty = true;
     switch (command->kind) {
     case LANE_ADVANCE:
-        lane_hear(tide, command->lane, command->clock);
+        if (lane_hear(tide, command->lane, command->clock)) {
+            find_minimum(tide);
+        }
         lane_raise(tide, command->lane, command->time);
+        lane_lag(lane, command->clock.us - command->time);
         if (command->time > lane->max_time) {
             lane->max_time = command->time;
         }
         break;
     case LANE_FINISH:
         lane->final = true;
+        lane->deaf = false;
         find_minimum(tide);
         break;
     case LANE_REOPEN:
@@ -374,8 +390,8 @@ void tide_start(struct tide *tide, struct clock_time now, struct clock_time last
     tide->started = now;
     tide->deaf_for_us = downtime < TIDE_DEAF_MAX_US ? downtime : TIDE_DEAF_MAX_US;
     for (uint32_t n = 0; n < tide->lane_count; n++) {
-        tide->lanes[n].deaf = tide->lanes[n].used && tide->lanes[n].heard;
         tide->lanes[n].idle = false;
+        tide->lanes[n].deaf = takes_part(tide, n);
         tide->lanes[n].dirty = tide->lanes[n].used;
     }
     if (tide->watermark != WATERMARK_FINAL) {

@@ -11,6 +11,7 @@
 
 #define SLOT_COUNT (2 * BATCH_WORDS_MAX)
 #define STEPS_OFFSET 36
+#define FLAGS_ALL (2 * EVENT_HAS_TIME - 1)
 
 _Static_assert(BATCH_HEADER_BYTES == STEPS_OFFSET + 4, "the header is as drawn in batch.h");
 _Static_assert((SLOT_COUNT & (SLOT_COUNT - 1)) == 0, "slots are found by mask");
@@ -20,9 +21,12 @@ uint64_t event_source_hash(struct bytes source, uint64_t seed)
     return hash64(source, seed);
 }
 
+/* The mix is symmetric: under one seed, (a, b) would be (b, a), and every (a, a) the same event. */
+#define ID_SEED 0xd1b54a32d192ed03u
+
 uint64_t event_fingerprint(uint64_t source_hash, struct bytes id, uint64_t seed)
 {
-    return hash64_mix(source_hash, hash64(id, seed));
+    return hash64_mix(source_hash, hash64(id, seed ^ ID_SEED));
 }
 
 void batch_writer_init(struct batch_writer *writer, uint64_t seed, uint32_t partitions)
@@ -42,7 +46,9 @@ void batch_writer_reset(struct batch_writer *writer, void *memory, size_t cap)
 void batch_begin(struct batch_writer *writer, struct clock_time arrival, struct event_time base)
 {
     CHECK(writer->body_start == 0);
-    writer->body_start = record_begin(&writer->out, RECORD_EVENTS);
+    /* Also when not even the header fits, so that batch_end takes back just that. */
+    writer->body_start = writer->out.len + RECORD_HEADER_BYTES;
+    (void)record_begin(&writer->out, RECORD_EVENTS);
     writer->base_time = base.us;
     writer->count = 0;
     writer->word_count = 0;
@@ -76,6 +82,16 @@ static uint32_t word_number(struct batch_writer *writer, struct bytes text)
     return number;
 }
 
+/* Takes back the words beyond `count`, the last one first, so that no probe ends too early. */
+static void words_forget(struct batch_writer *writer, uint32_t count)
+{
+    while (writer->word_count > count) {
+        writer->word_count--;
+        writer->words_bytes -= writer->words[writer->word_count].text.len + 5;
+        writer->slots[writer->word_slots[writer->word_count]] = 0;
+    }
+}
+
 static size_t row_bytes_max(const struct event *event)
 {
     return event->id.len + event->subject.len + event->extensions.len + event->data.len +
@@ -86,6 +102,7 @@ bool batch_add(struct batch_writer *writer, const struct event *event)
 {
     struct buf *out = &writer->out;
     CHECK(writer->body_start != 0);
+    uint32_t words_before = writer->word_count;
     uint32_t source = word_number(writer, event->source);
     uint32_t type = source == BATCH_WORDS_MAX ? source : word_number(writer, event->type);
     uint32_t content_type = 0;
@@ -93,21 +110,23 @@ bool batch_add(struct batch_writer *writer, const struct event *event)
         content_type = word_number(writer, event->content_type);
     }
     if (source == BATCH_WORDS_MAX || type == BATCH_WORDS_MAX || content_type == BATCH_WORDS_MAX) {
+        words_forget(writer, words_before);
         return false;
     }
     size_t need = row_bytes_max(event) + writer->words_bytes;
     if (out->overflow || need > out->cap - out->len) {
+        words_forget(writer, words_before);
         return false;
     }
     uint64_t fingerprint =
         event_fingerprint(writer->words[source].hash, event->id, writer->seed);
-    /* The length comes first but is known last: write the row 3 bytes further, then close the gap
-     * (rows up to 127 bytes, nearly all, have a length of one byte). */
+    /* The length comes first but is known last: leave one byte, and move the row when that is not
+     * enough (rows up to 127 bytes have a length of one byte). */
     size_t start = out->len;
     out->len += 1;
     buf_put_u8(out, (uint8_t)event_partition(fingerprint, writer->partitions));
     buf_put_u8(out, event->flags);
-    buf_put_zigzag(out, event->time.us - writer->base_time);
+    buf_put_zigzag(out, (int64_t)((uint64_t)event->time.us - (uint64_t)writer->base_time));
     buf_put_varint(out, source);
     buf_put_varint(out, type);
     buf_put_string(out, event->id);
@@ -148,6 +167,7 @@ void batch_end(struct batch_writer *writer)
     }
     if (writer->count == 0) {
         out->len = writer->body_start - RECORD_HEADER_BYTES;
+        out->overflow = false; /* only the header can have found no room */
         writer->body_start = 0;
         return;
     }
@@ -229,7 +249,7 @@ bool batch_next_row(struct batch_cursor *cursor, struct batch_row *row)
     row->rest = reader_of(whole);
     row->partition = read_u8(&row->rest);
     row->index = cursor->row++;
-    return !cursor->rows.bad && !row->rest.bad;
+    return !cursor->rows.bad && !row->rest.bad && !cursor->steps.bad;
 }
 
 bool batch_row_time(const struct batch *batch, const struct batch_row *row, int64_t *time,
@@ -271,7 +291,8 @@ bool batch_row_event(const struct batch *batch, const struct batch_word *words, 
         event->extensions = read_string(&in);
     }
     event->data = bytes_of(in.at, reader_left(&in));
-    return !in.bad;
+    bool has_data = (event->flags & EVENT_HAS_DATA) != 0;
+    return !in.bad && event->flags <= FLAGS_ALL && (has_data || event->data.len == 0);
 }
 
 void batch_stamp_begin(struct batch_stamp *stamp, struct buf *out, size_t body_start,

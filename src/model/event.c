@@ -1,6 +1,8 @@
 /* The self-contained encoding of an event, for places that are not in a batch. */
 #include "model/event.h"
 
+#define FLAGS_ALL (2 * EVENT_HAS_TIME - 1)
+
 void event_put(struct buf *out, const struct event *event)
 {
     buf_put_u8(out, event->flags);
@@ -27,5 +29,6 @@ bool event_read(struct reader *in, struct event *event)
     event->content_type = read_string(in);
     event->extensions = read_string(in);
     event->data = read_string(in);
+    in->bad = in->bad || event->flags > FLAGS_ALL;
     return !in->bad;
 }

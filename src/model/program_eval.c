@@ -6,7 +6,10 @@
  *
  * Invariants, by program_valid:
  *  1. `top` points behind the last value; stack <= top <= stack + PROGRAM_STACK_MAX.
- *  2. `at` only moves forwards and stays within the program. */
+ *  2. `at` only moves forwards and stays within the program.
+ *
+ * Truth values travel as a small enum and slots are written member by member: copying a whole value
+ * just after a part of it was stored costs more than all else here. */
 #include "model/program_parts.h"
 
 #include "base/check.h"
@@ -49,22 +52,58 @@ static struct bytes take_text(struct machine *m, size_t len)
     return text;
 }
 
-static inline void push(struct machine *m, struct value value)
+/* What a condition comes to. */
+enum truth {
+    TRUTH_FALSE,
+    TRUTH_TRUE,
+    TRUTH_UNKNOWN,
+};
+
+/* A value as a condition: what is no boolean is unknown. */
+static inline enum truth truth_of(const struct value *value)
+{
+    if (value->kind != VALUE_BOOL) {
+        return TRUTH_UNKNOWN;
+    }
+    return value->boolean ? TRUTH_TRUE : TRUTH_FALSE;
+}
+
+static inline enum truth truth_of_bool(bool boolean)
+{
+    return boolean ? TRUTH_TRUE : TRUTH_FALSE;
+}
+
+static inline void set_truth(struct value *slot, enum truth truth)
+{
+    slot->kind = truth == TRUTH_UNKNOWN ? VALUE_NULL : VALUE_BOOL;
+    slot->boolean = truth == TRUTH_TRUE;
+}
+
+/* The next free slot, taken. */
+static inline struct value *take_slot(struct machine *m)
 {
     CHECK(m->top < m->limit);
-    *m->top = value;
     m->top += 1;
+    return m->top - 1;
 }
 
-static inline struct value pop(struct machine *m)
+static inline void push(struct machine *m, struct value value)
 {
-    m->top -= 1;
-    return *m->top;
+    *take_slot(m) = value;
 }
 
-static bool is_bool(struct value value, bool boolean)
+static inline void push_text(struct machine *m, struct bytes text)
 {
-    return value.kind == VALUE_BOOL && value.boolean == boolean;
+    struct value *slot = take_slot(m);
+    slot->kind = VALUE_TEXT;
+    slot->text = text;
+}
+
+static inline void push_time(struct machine *m, int64_t time_us)
+{
+    struct value *slot = take_slot(m);
+    slot->kind = VALUE_TIME;
+    slot->time_us = time_us;
 }
 
 /* A column of text; false when the event has none. */
@@ -90,16 +129,19 @@ static bool text_column(const struct event *event, uint8_t column, struct bytes 
     }
 }
 
-static struct value column_value(const struct event *event, uint8_t column)
+static void push_column(struct machine *m)
 {
+    uint8_t column = *m->at++;
     struct bytes text;
     if (column == COLUMN_TIME) {
-        return value_of_time(event->time.us);
+        push_time(m, m->event->time.us);
+    } else if (column == COLUMN_ARRIVAL_TIME) {
+        push_time(m, m->event->arrival.us);
+    } else if (text_column(m->event, column, &text)) {
+        push_text(m, text);
+    } else {
+        take_slot(m)->kind = VALUE_NULL;
     }
-    if (column == COLUMN_ARRIVAL_TIME) {
-        return value_of_time(event->arrival.us);
-    }
-    return text_column(event, column, &text) ? value_of_text(text) : value_null();
 }
 
 static struct value json_to_value(const struct json_value *json, struct program_scratch *scratch)
@@ -181,49 +223,51 @@ static struct value data_value(struct machine *m)
     return found ? json_to_value(&json, m->scratch) : value_null();
 }
 
-/* SQL: an unknown operand leaves AND open unless the other is FALSE, OR unless the other is TRUE. A
- * value that is no boolean counts as unknown. */
-static struct value logic_and(struct value a, struct value b)
+/* SQL: an unknown operand leaves AND open unless the other is FALSE, OR unless the other is TRUE.
+ */
+static enum truth logic_and(enum truth a, enum truth b)
 {
-    if (is_bool(a, false) || is_bool(b, false)) {
-        return value_of_bool(false);
+    if (a == TRUTH_FALSE || b == TRUTH_FALSE) {
+        return TRUTH_FALSE;
     }
-    return is_bool(a, true) && is_bool(b, true) ? value_of_bool(true) : value_null();
+    return a == TRUTH_TRUE && b == TRUTH_TRUE ? TRUTH_TRUE : TRUTH_UNKNOWN;
 }
 
-static struct value logic_or(struct value a, struct value b)
+static enum truth logic_or(enum truth a, enum truth b)
 {
-    if (is_bool(a, true) || is_bool(b, true)) {
-        return value_of_bool(true);
+    if (a == TRUTH_TRUE || b == TRUTH_TRUE) {
+        return TRUTH_TRUE;
     }
-    return is_bool(a, false) && is_bool(b, false) ? value_of_bool(false) : value_null();
+    return a == TRUTH_FALSE && b == TRUTH_FALSE ? TRUTH_FALSE : TRUTH_UNKNOWN;
 }
 
-static struct value compare(uint8_t op, struct value a, struct value b)
+static bool order_fits(uint8_t op, int order)
 {
-    if (a.kind == VALUE_TEXT && b.kind == VALUE_TEXT && op <= OP_NOT_EQUAL) {
-        return value_of_bool(bytes_equal(a.text, b.text) == (op == OP_EQUAL));
-    }
-    bool comparable;
-    int order = value_compare(a, b, &comparable);
-    if (!comparable) {
-        return value_null();
-    }
     switch (op) {
     case OP_EQUAL:
-        return value_of_bool(order == 0);
+        return order == 0;
     case OP_NOT_EQUAL:
-        return value_of_bool(order != 0);
+        return order != 0;
     case OP_LESS:
-        return value_of_bool(order < 0);
+        return order < 0;
     case OP_LESS_EQUAL:
-        return value_of_bool(order <= 0);
+        return order <= 0;
     case OP_GREATER:
-        return value_of_bool(order > 0);
+        return order > 0;
     default:
         CHECK(op == OP_GREATER_EQUAL);
-        return value_of_bool(order >= 0);
+        return order >= 0;
     }
+}
+
+static enum truth compare(uint8_t op, const struct value *a, const struct value *b)
+{
+    if (a->kind == VALUE_TEXT && b->kind == VALUE_TEXT && op <= OP_NOT_EQUAL) {
+        return truth_of_bool(bytes_equal(a->text, b->text) == (op == OP_EQUAL));
+    }
+    bool comparable;
+    int order = value_compare(*a, *b, &comparable);
+    return comparable ? truth_of_bool(order_fits(op, order)) : TRUTH_UNKNOWN;
 }
 
 /* A time moved by a number of seconds, cut to microseconds. */
@@ -256,72 +300,122 @@ static struct value subtract(struct value a, struct value b)
     return a.kind == VALUE_TIME ? time_moved(a, number_negate(b)) : number_subtract(a, b);
 }
 
-static struct value binary(struct machine *m, uint8_t op, struct value a, struct value b)
+static struct value like(struct machine *m, const struct value *a, const struct value *b)
 {
+    uint32_t escape = take_u32(m);
+    if (a->kind != VALUE_TEXT || b->kind != VALUE_TEXT) {
+        return value_null();
+    }
+    return like_match(a->text, b->text, escape);
+}
+
+/* x y -- z */
+static void binary(struct machine *m, uint8_t op)
+{
+    m->top -= 1;
+    struct value *a = m->top - 1;
+    const struct value *b = m->top;
     switch (op) {
     case OP_ADD:
-        return add(a, b);
+        *a = add(*a, *b);
+        return;
     case OP_SUBTRACT:
-        return subtract(a, b);
+        *a = subtract(*a, *b);
+        return;
     case OP_MULTIPLY:
-        return number_multiply(a, b);
+        *a = number_multiply(*a, *b);
+        return;
     case OP_DIVIDE:
-        return number_divide(a, b);
+        *a = number_divide(*a, *b);
+        return;
     case OP_MODULO:
-        return number_modulo(a, b);
+        *a = number_modulo(*a, *b);
+        return;
     case OP_CONCAT:
-        return function_concat(a, b, m->scratch);
+        *a = function_concat(*a, *b, m->scratch);
+        return;
     case OP_AND:
-        return logic_and(a, b);
+        set_truth(a, logic_and(truth_of(a), truth_of(b)));
+        return;
     case OP_OR:
-        return logic_or(a, b);
-    case OP_LIKE: {
-        uint32_t escape = take_u32(m);
-        return a.kind == VALUE_TEXT && b.kind == VALUE_TEXT ? like_match(a.text, b.text, escape)
-                                                            : value_null();
-    }
+        set_truth(a, logic_or(truth_of(a), truth_of(b)));
+        return;
+    case OP_LIKE:
+        *a = like(m, a, b);
+        return;
     default:
-        return compare(op, a, b);
+        set_truth(a, compare(op, a, b));
+        return;
     }
 }
 
-static struct value unary(struct machine *m, uint8_t op, struct value a)
+/* x -- y */
+static void unary(struct machine *m, uint8_t op)
 {
+    struct value *a = m->top - 1;
     switch (op) {
     case OP_NOT:
-        return a.kind == VALUE_BOOL ? value_of_bool(!a.boolean) : value_null();
+        set_truth(a, truth_of(a) == TRUTH_UNKNOWN ? TRUTH_UNKNOWN : truth_of_bool(!a->boolean));
+        return;
     case OP_NEGATE:
-        return number_negate(a);
+        *a = number_negate(*a);
+        return;
     case OP_IS_NULL:
-        return value_of_bool(a.kind == VALUE_NULL);
+        set_truth(a, truth_of_bool(a->kind == VALUE_NULL));
+        return;
     case OP_IS_NOT_NULL:
-        return value_of_bool(a.kind != VALUE_NULL);
+        set_truth(a, truth_of_bool(a->kind != VALUE_NULL));
+        return;
     case OP_CAST:
-        return function_cast(*m->at++, a, m->scratch);
+        *a = function_cast(*m->at++, *a, m->scratch);
+        return;
     default:
         CHECK(op == OP_DATE_TRUNC);
-        return function_date_trunc(*m->at++, a);
+        *a = function_date_trunc(*m->at++, *a);
+        return;
     }
 }
 
-static struct value constant(struct machine *m, uint8_t op)
+static void number_constant(struct machine *m)
 {
-    struct value value = value_null();
+    uint64_t low = take_u64(m);
+    uint64_t high = take_u64(m);
+    struct value *slot = take_slot(m);
+    slot->kind = VALUE_NUMBER;
+    slot->nano = (int128)((uint128)high << 64 | low);
+}
+
+/* -- x */
+static void constant(struct machine *m, uint8_t op)
+{
     uint64_t bits;
+    uint16_t len;
     switch (op) {
     case OP_NULL:
-        return value;
+        take_slot(m)->kind = VALUE_NULL;
+        return;
     case OP_TRUE:
     case OP_FALSE:
-        return value_of_bool(op == OP_TRUE);
-    case OP_DOUBLE:
+        set_truth(take_slot(m), truth_of_bool(op == OP_TRUE));
+        return;
+    case OP_NUMBER:
+        number_constant(m);
+        return;
+    case OP_DOUBLE: {
+        struct value *slot = take_slot(m);
         bits = take_u64(m);
-        memcpy(&value.real, &bits, sizeof(bits));
-        value.kind = VALUE_DOUBLE;
-        return value;
+        memcpy(&slot->real, &bits, sizeof(bits));
+        slot->kind = VALUE_DOUBLE;
+        return;
+    }
+    case OP_TEXT:
+        len = take_u16(m);
+        push_text(m, take_text(m, len));
+        return;
     default:
         CHECK(op == OP_TIME);
-        return value_of_time((int64_t)take_u64(m));
+        push_time(m, (int64_t)take_u64(m));
+        return;
     }
 }
 
@@ -333,32 +427,40 @@ static void call(struct machine *m)
     push(m, function_call(function, m->top, count, m->scratch));
 }
 
+/* x seen item -- x seen', or -- TRUE and the jump */
 static void in_next(struct machine *m)
 {
     uint16_t distance = take_u16(m);
-    struct value item = pop(m);
-    struct value seen = pop(m);
-    struct value equal = compare(OP_EQUAL, m->top[-1], item);
-    if (is_bool(equal, true)) {
-        m->top[-1] = equal;
+    struct value *x = m->top - 3;
+    struct value *seen = m->top - 2;
+    enum truth equal = compare(OP_EQUAL, x, m->top - 1);
+    if (equal == TRUTH_TRUE) {
+        set_truth(x, TRUTH_TRUE);
+        m->top -= 2;
         m->at += distance;
     } else {
-        push(m, logic_or(seen, equal));
+        set_truth(seen, logic_or(truth_of(seen), equal));
+        m->top -= 1;
     }
+}
+
+/* x low high -- z */
+static void between(struct machine *m)
+{
+    m->top -= 2;
+    struct value *x = m->top - 1;
+    enum truth above = compare(OP_GREATER_EQUAL, x, m->top);
+    enum truth below = compare(OP_LESS_EQUAL, x, m->top + 1);
+    set_truth(x, logic_and(above, below));
 }
 
 /* What takes or leaves other numbers of values. */
 static void other(struct machine *m, uint8_t op)
 {
-    struct value a;
     switch (op) {
-    case OP_BETWEEN: {
-        struct value high = pop(m);
-        struct value low = pop(m);
-        a = pop(m);
-        push(m, logic_and(compare(OP_GREATER_EQUAL, a, low), compare(OP_LESS_EQUAL, a, high)));
+    case OP_BETWEEN:
+        between(m);
         return;
-    }
     case OP_CALL:
         call(m);
         return;
@@ -373,8 +475,8 @@ static void other(struct machine *m, uint8_t op)
         return;
     default:
         CHECK(op == OP_IN_END);
-        a = pop(m);
-        m->top[-1] = a;
+        m->top -= 1;
+        set_truth(m->top - 1, truth_of(m->top));
         return;
     }
 }
@@ -384,69 +486,62 @@ static void jump(struct machine *m, uint8_t op)
     uint16_t distance = take_u16(m);
     bool taken = true;
     if (op == OP_JUMP_UNLESS) {
-        taken = !is_bool(pop(m), true);
+        m->top -= 1;
+        taken = truth_of(m->top) != TRUTH_TRUE;
     } else if (op == OP_JUMP_IF_FALSE) {
-        taken = is_bool(m->top[-1], false);
+        taken = truth_of(m->top - 1) == TRUTH_FALSE;
     } else if (op == OP_JUMP_IF_TRUE) {
-        taken = is_bool(m->top[-1], true);
+        taken = truth_of(m->top - 1) == TRUTH_TRUE;
     } else if (op == OP_JUMP_IF_NOT_NULL) {
         taken = m->top[-1].kind != VALUE_NULL;
     }
     m->at += taken ? distance : 0;
 }
 
-static struct value column_equals(struct machine *m)
+static void column_equals(struct machine *m)
 {
     uint8_t column = *m->at++;
     uint16_t len = take_u16(m);
     struct bytes wanted = take_text(m, len);
     struct bytes text;
-    return text_column(m->event, column, &text) ? value_of_bool(bytes_equal(text, wanted))
-                                                : value_null();
+    bool known = text_column(m->event, column, &text);
+    set_truth(take_slot(m), known ? truth_of_bool(bytes_equal(text, wanted)) : TRUTH_UNKNOWN);
 }
 
-static struct value from_event(struct machine *m, uint8_t op)
+/* -- x */
+static void from_event(struct machine *m, uint8_t op)
 {
     uint8_t len;
     switch (op) {
     case OP_COLUMN_EQUALS:
-        return column_equals(m);
+        column_equals(m);
+        return;
     case OP_COLUMN:
-        return column_value(m->event, *m->at++);
+        push_column(m);
+        return;
     case OP_EXTENSION:
         len = *m->at++;
-        return extension_value(m, take_text(m, len));
+        push(m, extension_value(m, take_text(m, len)));
+        return;
     default:
         CHECK(op == OP_DATA);
-        return data_value(m);
+        push(m, data_value(m));
+        return;
     }
-}
-
-static struct value number_constant(struct machine *m)
-{
-    uint64_t low = take_u64(m);
-    uint64_t high = take_u64(m);
-    return value_of_nano((int128)((uint128)high << 64 | low));
 }
 
 /* The ops' numbers are ordered by class, so a range finds the class. */
 static void step(struct machine *m)
 {
     uint8_t op = *m->at++;
-    if (op == OP_TEXT) {
-        uint16_t len = take_u16(m);
-        push(m, value_of_text(take_text(m, len)));
-    } else if (op == OP_NUMBER) {
-        push(m, number_constant(m));
-    } else if (op < OP_COLUMN) {
-        push(m, constant(m, op));
+    if (op < OP_COLUMN) {
+        constant(m, op);
     } else if (op < OP_NOT) {
-        push(m, from_event(m, op));
+        from_event(m, op);
     } else if (op < OP_ADD) {
-        m->top[-1] = unary(m, op, m->top[-1]);
+        unary(m, op);
     } else if (op < OP_BETWEEN) {
-        struct value b = pop(m);
-        m->top[-1] = binary(m, op, m->top[-1], b);
+        binary(m, op);
     } else if (op >= OP_JUMP && op <= OP_JUMP_IF_NOT_NULL) {
         jump(m, op);
     } else {
@@ -454,14 +549,14 @@ static void step(struct machine *m)
     }
 }
 
-struct value
-program_eval(struct bytes program, const struct event *event, struct program_scratch *scratch)
+/* Where the result lies. */
+static const struct value *
+run(struct bytes program, const struct event *event, struct program_scratch *scratch)
 {
-    struct value *stack = scratch->stack;
     struct machine m = {
         .at = program.data,
-        .top = stack,
-        .limit = stack + PROGRAM_STACK_MAX,
+        .top = scratch->stack,
+        .limit = scratch->stack + PROGRAM_STACK_MAX,
         .event = event,
         .scratch = scratch,
     };
@@ -470,13 +565,19 @@ program_eval(struct bytes program, const struct event *event, struct program_scr
         step(&m);
     }
     CHECK(m.at == end);
-    CHECK(m.top == stack + 1);
-    return stack[0];
+    CHECK(m.top == scratch->stack + 1);
+    return scratch->stack;
+}
+
+struct value
+program_eval(struct bytes program, const struct event *event, struct program_scratch *scratch)
+{
+    return *run(program, event, scratch);
 }
 
 bool program_passes(struct bytes program,
                     const struct event *event,
                     struct program_scratch *scratch)
 {
-    return program.len == 0 || is_bool(program_eval(program, event, scratch), true);
+    return program.len == 0 || truth_of(run(program, event, scratch)) == TRUTH_TRUE;
 }

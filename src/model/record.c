@@ -106,7 +106,13 @@ bool pulse_read(struct bytes body, struct pulse *pulse)
     pulse->flags = read_u8(&in);
     pulse->lane_count = read_u32(&in);
     pulse->lanes = bytes_of(in.at, reader_left(&in));
-    return !in.bad && pulse->lane_count <= LANES_MAX;
+    struct lane_state lane;
+    for (uint32_t n = 0; n < pulse->lane_count; n++) {
+        if (!pulse_next_lane(&in, &lane)) {
+            return false;
+        }
+    }
+    return all_read(&in) && pulse->flags <= (PULSE_HOLD | PULSE_SNAPSHOT);
 }
 
 bool pulse_next_lane(struct reader *lanes, struct lane_state *lane)
@@ -114,10 +120,12 @@ bool pulse_next_lane(struct reader *lanes, struct lane_state *lane)
     if (reader_left(lanes) == 0) {
         return false;
     }
-    lane->lane = (uint32_t)read_varint(lanes);
+    uint64_t number = read_varint(lanes);
+    lane->lane = (uint32_t)number;
     lane->flags = read_u8(lanes);
     lane->watermark = read_i64(lanes);
     lane->max_time = read_i64(lanes);
+    lanes->bad = lanes->bad || number >= LANES_MAX || lane->flags > (LANE_FINAL | LANE_GONE);
     return !lanes->bad;
 }
 

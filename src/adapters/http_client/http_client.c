@@ -101,7 +101,7 @@ static enum err broken(struct http_client *client, enum err err, const char *wha
 
 static enum err io_failed(struct http_client *client, const char *what)
 {
-    bool late = errno == EAGAIN || errno == EWOULDBLOCK || errno == ETIMEDOUT;
+    bool late = errno == EAGAIN || errno == ETIMEDOUT;
     return broken(client,
                   late ? ERR_REQUEST_TIMEOUT : ERR_UNAVAILABLE,
                   late ? "does not answer" : what,

@@ -32,6 +32,11 @@ respond(void *server, struct http_exchange *exchange, const struct http_response
                        (int)response->fields[i].value.len,
                        (const char *)response->fields[i].value.data);
     }
+    void (*hook)(struct fake_client *) = client->on_response;
+    client->on_response = NULL;
+    if (hook != NULL) {
+        hook(client);
+    }
 }
 
 static void on_pause(void *server, struct http_exchange *exchange)

@@ -20,6 +20,7 @@ struct fake_client {
     bool closed;
     bool paused;
     uint32_t pauses;
+    void (*on_response)(struct fake_client *client); /* called once, inside the next response */
     char body[1 << 20];
     size_t body_len;
     char fields[2048]; /* "Name: value\n" each */

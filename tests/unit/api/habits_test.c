@@ -186,9 +186,10 @@ static void prometheus_figures_sum_the_runners(void **state)
     fake_stat(client->gateway, 1, "unique", "", 1);
     assert_int_equal(fake_call(client, "GET", "/metrics", "", NULL), 200);
     assert_true(fake_field(client, "Content-Type: text/plain; version=0.0.4"));
-    assert_true(
-        fake_has(client, "# TYPE tidemark_counted counter\ntidemark_counted{metric=\"m\"} 7\n"));
-    assert_true(fake_has(client, "tidemark_unique 6\n"));
+    assert_true(fake_has(client,
+                         "# TYPE tidemark_metric_counted_total "
+                         "counter\ntidemark_metric_counted_total{metric=\"m\"} 7\n"));
+    assert_true(fake_has(client, "tidemark_events_unique_total 6\n"));
     assert_true(fake_has(client, "# HELP tidemark_log_segments "));
 }
 

@@ -421,6 +421,30 @@ static void an_engine_that_never_answers_is_given_up_on(void **state)
     assert_int_equal(client->responses, 1);
 }
 
+static void send_one_more(struct fake_client *sender)
+{
+    const char *body = EVENT("");
+    fake_head(sender, "POST", "/v1/events", ONE, body, strlen(body));
+    fake_body(sender, body, strlen(body));
+    fake_end(sender);
+}
+
+static void the_next_request_may_come_while_the_former_is_answered(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "[" EVENT("") ",", "[" EVENT("") "]", "[" EVENT("") ",{}]", "[{}]", "{}"};
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        client->on_response = send_one_more;
+        fake_head(client, "POST", "/v1/events", BATCH, bodies[i], strlen(bodies[i]));
+        fake_body(client, bodies[i], strlen(bodies[i]));
+        fake_end(client);
+        (void)fake_gateway_deliver(client->gateway);
+        assert_int_equal(client->responses, 2 * (i + 1));
+        assert_int_equal(client->status, 200);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -445,6 +469,7 @@ int main(void)
         TEST(a_batch_with_many_sources_becomes_several_records),
         TEST(memory_outlives_a_client_that_goes_away),
         TEST(an_engine_that_never_answers_is_given_up_on),
+        TEST(the_next_request_may_come_while_the_former_is_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

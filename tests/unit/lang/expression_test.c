@@ -199,13 +199,23 @@ static void long_chains_decide_like_their_parts(void **state)
     char text[256];
     for (int code = 0; code < 81; code++) {
         int parts[4] = {code % 3, code / 3 % 3, code / 9 % 3, code / 27};
-        (void)snprintf(text, sizeof(text), "%s AND %s AND %s AND %s", truths[parts[0]],
-                       truths[parts[1]], truths[parts[2]], truths[parts[3]]);
-        int all = truth_of(truth_of(truth_of(parts[0], parts[1], true), parts[2], true), parts[3],
-                           true);
+        (void)snprintf(text,
+                       sizeof(text),
+                       "%s AND %s AND %s AND %s",
+                       truths[parts[0]],
+                       truths[parts[1]],
+                       truths[parts[2]],
+                       truths[parts[3]]);
+        int all =
+            truth_of(truth_of(truth_of(parts[0], parts[1], true), parts[2], true), parts[3], true);
         assert_value(text, truth_json[all]);
-        (void)snprintf(text, sizeof(text), "%s OR %s AND NOT %s OR %s", truths[parts[0]],
-                       truths[parts[1]], truths[parts[2]], truths[parts[3]]);
+        (void)snprintf(text,
+                       sizeof(text),
+                       "%s OR %s AND NOT %s OR %s",
+                       truths[parts[0]],
+                       truths[parts[1]],
+                       truths[parts[2]],
+                       truths[parts[3]]);
         int negated = parts[2] == 2 ? 2 : 1 - parts[2];
         int middle = truth_of(parts[1], negated, true);
         int any = truth_of(truth_of(parts[0], middle, false), parts[3], false);

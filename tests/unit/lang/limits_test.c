@@ -102,8 +102,9 @@ static void columns_and_sources_are_bounded(void **state)
 static void an_arena_of_any_size_gives_a_statement_or_a_limit(void **state)
 {
     (void)state;
-    static const char text[] = "CREATE METRIC a AS SELECT data.\"a\"\"b\" AS x, count(*) "
-                               "FILTER (WHERE type = 'it''s') " FIVE_MINUTES " GROUP BY x";
+    static const char text[] =
+        "CREATE METRIC a AS SELECT data.\"a\"\"b\" AS x, count(*) "
+        "FILTER (WHERE type = 'it''s') " FIVE_MINUTES " GROUP BY x";
     static uint8_t memory[LANG_ARENA_BYTES];
     static struct statement statement;
     struct error error;
@@ -121,12 +122,57 @@ static void an_arena_of_any_size_gives_a_statement_or_a_limit(void **state)
 static void random_words_are_refused_or_good(void **state)
 {
     (void)state;
-    static const char *const words[] = {
-        "SELECT", "count(*)", "sum(", "data", ".a", "[0]", "(", ")", ",", "FROM", FIVE_MINUTES,
-        FIVE_MINUTES, "WHERE", "GROUP BY", "type", "=", "'x'", "1", "AND", "OR", "NOT", "IN",
-        "BETWEEN", "LIKE", "CASE", "WHEN", "THEN", "ELSE", "END", "NULL", "IS", "AS", "n", "time",
-        "-", "+", "*", "||", "CAST(", "AS TEXT)", "coalesce(", "EMIT ON UPDATE", ";", "\"q\"",
-        "INTERVAL '1 day'", "FILTER (WHERE", "abs(", "date_trunc('day',", "1.5e3", "<", ">="};
+    static const char *const words[] = {"SELECT",
+                                        "count(*)",
+                                        "sum(",
+                                        "data",
+                                        ".a",
+                                        "[0]",
+                                        "(",
+                                        ")",
+                                        ",",
+                                        "FROM",
+                                        FIVE_MINUTES,
+                                        FIVE_MINUTES,
+                                        "WHERE",
+                                        "GROUP BY",
+                                        "type",
+                                        "=",
+                                        "'x'",
+                                        "1",
+                                        "AND",
+                                        "OR",
+                                        "NOT",
+                                        "IN",
+                                        "BETWEEN",
+                                        "LIKE",
+                                        "CASE",
+                                        "WHEN",
+                                        "THEN",
+                                        "ELSE",
+                                        "END",
+                                        "NULL",
+                                        "IS",
+                                        "AS",
+                                        "n",
+                                        "time",
+                                        "-",
+                                        "+",
+                                        "*",
+                                        "||",
+                                        "CAST(",
+                                        "AS TEXT)",
+                                        "coalesce(",
+                                        "EMIT ON UPDATE",
+                                        ";",
+                                        "\"q\"",
+                                        "INTERVAL '1 day'",
+                                        "FILTER (WHERE",
+                                        "abs(",
+                                        "date_trunc('day',",
+                                        "1.5e3",
+                                        "<",
+                                        ">="};
     uint64_t seed = seed_of_run("random_words");
     int good = 0;
     for (int round = 0; round < 20000; round++) {

@@ -1,5 +1,6 @@
-/* What the language refuses: for each statement the error, its line and column, its sentence and its
- * hint. The sentences are part of the interface for people, so a change of one shows up here. */
+/* What the language refuses: for each statement the error, its line and column, its sentence and
+ * its hint. The sentences are part of the interface for people, so a change of one shows up here.
+ */
 #include "support.h"
 
 #define FIVE_MINUTES "FROM TUMBLE(events, time, INTERVAL '5 minutes')"
@@ -610,8 +611,13 @@ static void every_refusal_says_where_why_and_what_instead(void **state)
                     strcmp(error->text, refusal->text) == 0 &&
                     strcmp(error->hint, refusal->hint) == 0;
         if (!same) {
-            fail_msg("%s: %s %d:%d %s (%s)", refusal->statement, err_name(parsed->err),
-                     error->line, error->column, error->text, error->hint);
+            fail_msg("%s: %s %d:%d %s (%s)",
+                     refusal->statement,
+                     err_name(parsed->err),
+                     error->line,
+                     error->column,
+                     error->text,
+                     error->hint);
         }
     }
 }

@@ -113,10 +113,12 @@ static void windows_are_given_in_many_ways(void **state)
         {"TUMBLE(events, time, INTERVAL '1 week 1 day')", 8 * US_PER_DAY, 0},
         {"TUMBLE(events, time, INTERVAL '5' MINUTES)", 5 * US_PER_MINUTE, 0},
         {"TUMBLE(events, time, INTERVAL '366 days')", 366 * US_PER_DAY, 0},
-        {"TABLE(TUMBLE(TABLE events, DESCRIPTOR(time), INTERVAL '5' MINUTE))", 5 * US_PER_MINUTE,
+        {"TABLE(TUMBLE(TABLE events, DESCRIPTOR(time), INTERVAL '5' MINUTE))",
+         5 * US_PER_MINUTE,
          0},
         {"table ( tumble ( table Events , descriptor ( Time ) , interval '5' minute ) )",
-         5 * US_PER_MINUTE, 0},
+         5 * US_PER_MINUTE,
+         0},
     };
     char text[256];
     for (size_t i = 0; i < sizeof(windows) / sizeof(windows[0]); i++) {
@@ -189,13 +191,24 @@ static void columns_have_natural_names(void **state)
 {
     (void)state;
     const struct definition *definition =
-        &parse_good("SELECT type, data.a.b[0] x, data.\"c d\", data.e[1], CAST(data.f AS BIGINT), "
-                    "tenant, LOWER(data.g), Sum(data.h), min(data.i), max(data.i), "
-                    "avg(data.h) AS \"say \"\"avg\"\"\", data " MINUTE
-                    " GROUP BY 1, x, \"x\", 3, 4, f, 6, 7, data")
+        &parse_good(
+             "SELECT type, data.a.b[0] x, data.\"c d\", data.e[1], CAST(data.f AS BIGINT), "
+             "tenant, LOWER(data.g), Sum(data.h), min(data.i), max(data.i), "
+             "avg(data.h) AS \"say \"\"avg\"\"\", data " MINUTE
+             " GROUP BY 1, x, \"x\", 3, 4, f, 6, 7, data")
              ->definition;
-    static const char *const names[] = {"type", "x",   "c d", "e",   "f",           "tenant",
-                                        "lower", "sum", "min", "max", "say \"avg\"", "data"};
+    static const char *const names[] = {"type",
+                                        "x",
+                                        "c d",
+                                        "e",
+                                        "f",
+                                        "tenant",
+                                        "lower",
+                                        "sum",
+                                        "min",
+                                        "max",
+                                        "say \"avg\"",
+                                        "data"};
     assert_int_equal(definition->column_count, 12);
     for (int i = 0; i < 12; i++) {
         assert_bytes(definition->columns[i].name, names[i]);
@@ -241,8 +254,9 @@ static void what_comes_out_outlives_the_text_that_came_in(void **state)
 static void a_script_is_cut_at_its_semicolons(void **state)
 {
     (void)state;
-    struct bytes script = BYTES(" ;; SHOW METRICS; -- a; b\n DROP METRIC \"a;b\" ;/*;*/ "
-                                "SELECT 'x;''y' ; \n -- end");
+    struct bytes script = BYTES(
+        " ;; SHOW METRICS; -- a; b\n DROP METRIC \"a;b\" ;/*;*/ "
+        "SELECT 'x;''y' ; \n -- end");
     struct bytes statement;
     assert_true(lang_next_statement(&script, &statement));
     assert_bytes(statement, "SHOW METRICS");

@@ -1,5 +1,5 @@
-/* What the tests of the language share: statements parsed into static memory, a sample event, and an
- * expression's value as JSON text. */
+/* What the tests of the language share: statements parsed into static memory, a sample event, and
+ * an expression's value as JSON text. */
 #pragma once
 
 #include "../base/support.h"
@@ -34,8 +34,12 @@ static inline struct statement *parse_good(const char *text)
 {
     struct parsed *parsed = parse(text);
     if (parsed->err != OK) {
-        fail_msg("%d:%d %s (%s): %s", parsed->error.line, parsed->error.column,
-                 parsed->error.text, parsed->error.hint, text);
+        fail_msg("%d:%d %s (%s): %s",
+                 parsed->error.line,
+                 parsed->error.column,
+                 parsed->error.text,
+                 parsed->error.hint,
+                 text);
     }
     return &parsed->statement;
 }
@@ -78,7 +82,8 @@ static inline const char *value_of(const char *expression, const struct event *e
     static struct program_scratch scratch;
     static char json[4096];
     char text[4096];
-    int len = snprintf(text, sizeof(text),
+    int len = snprintf(text,
+                       sizeof(text),
                        "SELECT %s AS x FROM TUMBLE(events, time, INTERVAL '1 minute') GROUP BY 1",
                        expression);
     assert_true(len > 0 && (size_t)len < sizeof(text));

@@ -88,14 +88,47 @@ static void the_first_version_keeps_its_bytes(void **state)
 {
     (void)state;
     static const uint8_t expected[] = {
-        1,   1,    'm', 1,    't', 0,                       /* version, name, text, filter */
-        0xe8, 0x07, 0,   0,    0xc0, 0x84, 0x3d,            /* 1 ms, origin, lateness, 1 s */
-        0,   0,    5,   0,    0,   0,                       /* emit, every, groups_max */
-        1,   1,    2,   1,                                  /* counts */
-        2,   OP_COLUMN, COLUMN_TYPE,                        /* the group */
-        AGGREGATE_RATE, 0, 1, OP_TRUE,                      /* the aggregate */
-        1,   'a',  1,   0,    1,   'b', 0, 0,               /* columns */
-        2,   '/',  's',                                     /* sources */
+        1,
+        1,
+        'm',
+        1,
+        't',
+        0, /* version, name, text, filter */
+        0xe8,
+        0x07,
+        0,
+        0,
+        0xc0,
+        0x84,
+        0x3d, /* 1 ms, origin, lateness, 1 s */
+        0,
+        0,
+        5,
+        0,
+        0,
+        0, /* emit, every, groups_max */
+        1,
+        1,
+        2,
+        1, /* counts */
+        2,
+        OP_COLUMN,
+        COLUMN_TYPE, /* the group */
+        AGGREGATE_RATE,
+        0,
+        1,
+        OP_TRUE, /* the aggregate */
+        1,
+        'a',
+        1,
+        0,
+        1,
+        'b',
+        0,
+        0, /* columns */
+        2,
+        '/',
+        's', /* sources */
     };
     struct definition *definition = sample();
     memset(definition, 0, sizeof(*definition));
@@ -157,35 +190,93 @@ static void changed_bytes_never_give_an_invalid_definition(void **state)
 static void break_rule(struct definition *d, int rule)
 {
     switch (rule) {
-    case 0: d->name = BYTES("Upper"); break;
-    case 1: d->name = BYTES(""); break;
-    case 2: d->window_us = 999; break;
-    case 3: d->window_us = DEFINITION_WINDOW_MAX_US + 1; break;
-    case 4: d->origin_us = d->window_us; break;
-    case 5: d->origin_us = -1; break;
-    case 6: d->lateness_us = -1; break;
-    case 7: d->lateness_us = DEFINITION_LATENESS_MAX_US + 1; break;
-    case 8: d->retain_us = 0; break;
-    case 9: d->emit = (enum emit_kind)3; break;
-    case 10: d->emit_every_us = 0; break;
-    case 11: d->emit = EMIT_ON_UPDATE; break; /* keeps its interval */
-    case 12: d->groups_max = 0; break;
-    case 13: d->group_count = DEFINITION_COLUMNS_MAX + 1; break;
-    case 14: d->groups[0] = BYTES("\xff"); break;
-    case 15: d->filter = BYTES("\xff"); break;
-    case 16: d->aggregates[0].kind = (enum aggregate_kind)0; break;
-    case 17: d->aggregates[0].kind = (enum aggregate_kind)8; break;
-    case 18: d->aggregates[0].argument = program_of_column(); break;
-    case 19: d->aggregates[1].argument = BYTES(""); break;
-    case 20: d->aggregates[1].filter = BYTES("\xff"); break;
-    case 21: d->columns[0].index = 1; break;
-    case 22: d->columns[1].index = 2; break;
-    case 23: d->columns[1].name = d->columns[0].name; break;
-    case 24: d->columns[1].name = BYTES(""); break;
-    case 25: d->column_count = 0; break;
-    case 26: d->sources[1] = BYTES(""); break;
-    case 27: d->source_count = DEFINITION_SOURCES_MAX + 1; break;
-    default: d->text.len = DEFINITION_TEXT_MAX + 1; break;
+    case 0:
+        d->name = BYTES("Upper");
+        break;
+    case 1:
+        d->name = BYTES("");
+        break;
+    case 2:
+        d->window_us = 999;
+        break;
+    case 3:
+        d->window_us = DEFINITION_WINDOW_MAX_US + 1;
+        break;
+    case 4:
+        d->origin_us = d->window_us;
+        break;
+    case 5:
+        d->origin_us = -1;
+        break;
+    case 6:
+        d->lateness_us = -1;
+        break;
+    case 7:
+        d->lateness_us = DEFINITION_LATENESS_MAX_US + 1;
+        break;
+    case 8:
+        d->retain_us = 0;
+        break;
+    case 9:
+        d->emit = (enum emit_kind)3;
+        break;
+    case 10:
+        d->emit_every_us = 0;
+        break;
+    case 11:
+        d->emit = EMIT_ON_UPDATE;
+        break; /* keeps its interval */
+    case 12:
+        d->groups_max = 0;
+        break;
+    case 13:
+        d->group_count = DEFINITION_COLUMNS_MAX + 1;
+        break;
+    case 14:
+        d->groups[0] = BYTES("\xff");
+        break;
+    case 15:
+        d->filter = BYTES("\xff");
+        break;
+    case 16:
+        d->aggregates[0].kind = (enum aggregate_kind)0;
+        break;
+    case 17:
+        d->aggregates[0].kind = (enum aggregate_kind)8;
+        break;
+    case 18:
+        d->aggregates[0].argument = program_of_column();
+        break;
+    case 19:
+        d->aggregates[1].argument = BYTES("");
+        break;
+    case 20:
+        d->aggregates[1].filter = BYTES("\xff");
+        break;
+    case 21:
+        d->columns[0].index = 1;
+        break;
+    case 22:
+        d->columns[1].index = 2;
+        break;
+    case 23:
+        d->columns[1].name = d->columns[0].name;
+        break;
+    case 24:
+        d->columns[1].name = BYTES("");
+        break;
+    case 25:
+        d->column_count = 0;
+        break;
+    case 26:
+        d->sources[1] = BYTES("");
+        break;
+    case 27:
+        d->source_count = DEFINITION_SOURCES_MAX + 1;
+        break;
+    default:
+        d->text.len = DEFINITION_TEXT_MAX + 1;
+        break;
     }
 }
 
@@ -227,10 +318,12 @@ static void names_are_lower_case_identifiers(void **state)
     (void)state;
     assert_true(definition_name_valid(BYTES("a")));
     assert_true(definition_name_valid(BYTES("_a9")));
-    assert_true(definition_name_valid(BYTES("a23456789012345678901234567890123456789012345678901234"
-                                            "567890abcd")));
-    assert_false(definition_name_valid(BYTES("a23456789012345678901234567890123456789012345678901234"
-                                             "567890abcde")));
+    assert_true(
+        definition_name_valid(BYTES("a23456789012345678901234567890123456789012345678901234"
+                                    "567890abcd")));
+    assert_false(
+        definition_name_valid(BYTES("a23456789012345678901234567890123456789012345678901234"
+                                    "567890abcde")));
     assert_false(definition_name_valid(BYTES("")));
     assert_false(definition_name_valid(BYTES("9a")));
     assert_false(definition_name_valid(BYTES("A")));

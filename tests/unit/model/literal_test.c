@@ -14,8 +14,7 @@ static void assert_json(const char *text, bool read, struct value value, const c
     if (read) {
         value_put_json(&out, value);
     }
-    if (read != (json != NULL) ||
-        (read && !bytes_equal(buf_bytes(&out), bytes_of_string(json)))) {
+    if (read != (json != NULL) || (read && !bytes_equal(buf_bytes(&out), bytes_of_string(json)))) {
         fail_msg("'%s' reads as '%.*s'", text, (int)out.len, (const char *)room);
     }
 }
@@ -24,14 +23,14 @@ static void numbers_are_read_in_all_notations(void **state)
 {
     (void)state;
     static const struct reading readings[] = {
-        {"0", "0"},          {"00", "0"},         {"007", "7"},         {"-0", "0"},
-        {"+5", "5"},         {" 5 ", "5"},        {".5", "0.5"},        {"5.", "5"},
-        {"-.5", "-0.5"},     {"0.10", "0.1"},     {"1e3", "1000"},      {"1E+3", "1000"},
-        {"1.5e-3", "0.0015"}, {"1e-10", "1e-10"}, {"1e300", "1e+300"},  {"", NULL},
-        {" ", NULL},         {".", NULL},         {"-", NULL},          {"e5", NULL},
-        {"1e", NULL},        {"1e+", NULL},       {"1.2.3", NULL},      {"1 2", NULL},
-        {"0x10", NULL},      {"1e999", NULL},     {"nan", NULL},        {"--1", NULL},
-        {"1,5", NULL},       {"5\n", NULL},
+        {"0", "0"},           {"00", "0"},        {"007", "7"},        {"-0", "0"},
+        {"+5", "5"},          {" 5 ", "5"},       {".5", "0.5"},       {"5.", "5"},
+        {"-.5", "-0.5"},      {"0.10", "0.1"},    {"1e3", "1000"},     {"1E+3", "1000"},
+        {"1.5e-3", "0.0015"}, {"1e-10", "1e-10"}, {"1e300", "1e+300"}, {"", NULL},
+        {" ", NULL},          {".", NULL},        {"-", NULL},         {"e5", NULL},
+        {"1e", NULL},         {"1e+", NULL},      {"1.2.3", NULL},     {"1 2", NULL},
+        {"0x10", NULL},       {"1e999", NULL},    {"nan", NULL},       {"--1", NULL},
+        {"1,5", NULL},        {"5\n", NULL},
     };
     for (size_t i = 0; i < sizeof(readings) / sizeof(readings[0]); i++) {
         struct value value = value_null();

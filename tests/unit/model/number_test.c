@@ -62,7 +62,8 @@ static void a_double_is_cut_to_its_nanos(void **state)
     (void)state;
     uint64_t seed = seed_of_run("cut to nanos");
     for (int i = 0; i < 20000; i++) {
-        double real = ldexp((double)(int64_t)random_next(&seed), (int)random_below(&seed, 100) - 90);
+        double real =
+            ldexp((double)(int64_t)random_next(&seed), (int)random_below(&seed, 100) - 90);
         struct number_cut cut;
         bool exact = false;
         assert_true(number_from_double(real, &cut));
@@ -112,8 +113,8 @@ static void exact_results_stay_exact(void **state)
 static void products_of_fractions_are_exact_when_nine_digits_hold_them(void **state)
 {
     (void)state;
-    assert_true(is_nano(number_multiply(value_of_nano(100000000), value_of_nano(100000000)),
-                        10000000));
+    assert_true(
+        is_nano(number_multiply(value_of_nano(100000000), value_of_nano(100000000)), 10000000));
     assert_true(is_nano(number_multiply(value_of_nano(30000), value_of_nano(100000)), 3));
     struct value tiny = number_multiply(value_of_nano(1), value_of_nano(1));
     assert_int_equal(tiny.kind, VALUE_DOUBLE);
@@ -150,8 +151,8 @@ static void what_is_no_number_gives_null(void **state)
 {
     (void)state;
     struct value one = value_of_nano(NANO_PER_UNIT);
-    const struct value others[] = {value_null(), value_of_bool(true), value_of_time(1),
-                                   value_of_text(BYTES("1"))};
+    const struct value others[] = {
+        value_null(), value_of_bool(true), value_of_time(1), value_of_text(BYTES("1"))};
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
         assert_int_equal(number_add(one, others[i]).kind, VALUE_NULL);
         assert_int_equal(number_subtract(others[i], one).kind, VALUE_NULL);
@@ -173,11 +174,10 @@ static void the_remainder_of_doubles_is_that_of_fmod(void **state)
         struct value rest = number_modulo(value_of_real(a), value_of_real(b));
         assert_true(rest.kind == VALUE_DOUBLE && rest.real == fmod(a, b));
     }
-    const double pairs[][2] = {{1e308, 5e-324}, {5e-324, 1e308}, {-7.5, 2.0}, {1e300, 7.0},
-                               {1e-310, 3e-320}};
+    const double pairs[][2] = {
+        {1e308, 5e-324}, {5e-324, 1e308}, {-7.5, 2.0}, {1e300, 7.0}, {1e-310, 3e-320}};
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-        struct value rest =
-            number_modulo(value_of_real(pairs[i][0]), value_of_real(pairs[i][1]));
+        struct value rest = number_modulo(value_of_real(pairs[i][0]), value_of_real(pairs[i][1]));
         assert_true(rest.real == fmod(pairs[i][0], pairs[i][1]));
     }
 }

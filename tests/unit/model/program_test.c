@@ -48,8 +48,23 @@ static void constants_push_themselves(void **state)
     assert_result(PROGRAM(OP_TRUE), "true");
     assert_result(PROGRAM(OP_FALSE), "false");
     assert_result(PROGRAM(OP_NUMBER, 0, 0xca, 0x9a, 0x3b, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), "1");
-    assert_result(PROGRAM(OP_NUMBER, 0, 0x36, 0x65, 0xc4, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-                          0xff, 0xff, 0xff, 0xff, 0xff),
+    assert_result(PROGRAM(OP_NUMBER,
+                          0,
+                          0x36,
+                          0x65,
+                          0xc4,
+                          0xff,
+                          0xff,
+                          0xff,
+                          0xff,
+                          0xff,
+                          0xff,
+                          0xff,
+                          0xff,
+                          0xff,
+                          0xff,
+                          0xff,
+                          0xff),
                   "-1");
     assert_result(PROGRAM(OP_DOUBLE, 0, 0, 0, 0, 0, 0, 0xe0, 0x3f), "0.5");
     assert_result(PROGRAM(OP_TEXT, 2, 0, 'h', 'i'), "\"hi\"");
@@ -81,48 +96,49 @@ static void jumps_skip_what_no_longer_matters(void **state)
     assert_result(PROGRAM(OP_TRUE, OP_JUMP_UNLESS, 4, 0, OP_NULL, OP_JUMP, 1, 0, OP_FALSE), "null");
     assert_result(PROGRAM(OP_NULL, OP_JUMP_UNLESS, 4, 0, OP_NULL, OP_JUMP, 1, 0, OP_FALSE),
                   "false");
-    assert_result(PROGRAM(OP_TRUE, OP_FALSE, OP_TRUE, OP_IN_NEXT, 5, 0, OP_NULL, OP_IN_NEXT, 1, 0,
-                          OP_IN_END),
-                  "true");
-    assert_result(PROGRAM(OP_TRUE, OP_FALSE, OP_FALSE, OP_IN_NEXT, 5, 0, OP_NULL, OP_IN_NEXT, 1, 0,
-                          OP_IN_END),
-                  "null");
+    assert_result(
+        PROGRAM(OP_TRUE, OP_FALSE, OP_TRUE, OP_IN_NEXT, 5, 0, OP_NULL, OP_IN_NEXT, 1, 0, OP_IN_END),
+        "true");
+    assert_result(
+        PROGRAM(
+            OP_TRUE, OP_FALSE, OP_FALSE, OP_IN_NEXT, 5, 0, OP_NULL, OP_IN_NEXT, 1, 0, OP_IN_END),
+        "null");
 }
 
 static void programs_that_could_go_wrong_are_not_valid(void **state)
 {
     (void)state;
     const struct bytes bad[] = {
-        PROGRAM(0x00),                                   /* no op */
+        PROGRAM(0x00), /* no op */
         PROGRAM(0xff),
-        PROGRAM(OP_TRUE, OP_TRUE),                       /* two values left */
-        PROGRAM(OP_NOT),                                 /* nothing to take */
+        PROGRAM(OP_TRUE, OP_TRUE), /* two values left */
+        PROGRAM(OP_NOT),           /* nothing to take */
         PROGRAM(OP_TRUE, OP_AND),
-        PROGRAM(OP_TRUE, OP_POP),                        /* nothing left */
+        PROGRAM(OP_TRUE, OP_POP), /* nothing left */
         PROGRAM(OP_POP, OP_TRUE, OP_TRUE),
-        PROGRAM(OP_NUMBER, 1, 2, 3),                     /* cut short */
+        PROGRAM(OP_NUMBER, 1, 2, 3), /* cut short */
         PROGRAM(OP_TEXT, 3, 0, 'h', 'i'),
-        PROGRAM(OP_TEXT, 1, 0, 0xff),                    /* not UTF-8 */
+        PROGRAM(OP_TEXT, 1, 0, 0xff), /* not UTF-8 */
         PROGRAM(OP_COLUMN, 0),
         PROGRAM(OP_COLUMN, COLUMN_ARRIVAL_TIME + 1),
-        PROGRAM(OP_COLUMN_EQUALS, COLUMN_TIME, 0, 0),    /* not a text column */
+        PROGRAM(OP_COLUMN_EQUALS, COLUMN_TIME, 0, 0), /* not a text column */
         PROGRAM(OP_DATA, PROGRAM_PATH_MAX + 1),
         PROGRAM(OP_DATA, 1, 3, 0, 0, 0, 0),
         PROGRAM(OP_DATA, 1, 1, 9, 0, 'n'),
         PROGRAM(OP_TRUE, OP_CAST, 0),
         PROGRAM(OP_TRUE, OP_CAST, TYPE_TIMESTAMP + 1),
         PROGRAM(OP_TRUE, OP_DATE_TRUNC, UNIT_YEAR + 1),
-        PROGRAM(OP_TRUE, OP_CALL, 0, 1),                 /* no function */
+        PROGRAM(OP_TRUE, OP_CALL, 0, 1), /* no function */
         PROGRAM(OP_TRUE, OP_CALL, FUNCTION_GEO_WITHIN_BOX + 1, 1),
         PROGRAM(OP_TRUE, OP_TRUE, OP_CALL, FUNCTION_LOWER, 2),
         PROGRAM(OP_TRUE, OP_CALL, FUNCTION_SUBSTR, 1),
-        PROGRAM(OP_TRUE, OP_TRUE, OP_LIKE, 0, 0, 0x11, 0), /* beyond Unicode */
-        PROGRAM(OP_TRUE, OP_TRUE, OP_LIKE, 0, 0xd8, 0, 0), /* a surrogate */
-        PROGRAM(OP_DOUBLE, 0, 0, 0, 0, 0, 0, 0xf0, 0x7f),  /* infinite */
-        PROGRAM(OP_TRUE, OP_JUMP_IF_TRUE, 9, 0, OP_NOT),   /* beyond the end */
+        PROGRAM(OP_TRUE, OP_TRUE, OP_LIKE, 0, 0, 0x11, 0),              /* beyond Unicode */
+        PROGRAM(OP_TRUE, OP_TRUE, OP_LIKE, 0, 0xd8, 0, 0),              /* a surrogate */
+        PROGRAM(OP_DOUBLE, 0, 0, 0, 0, 0, 0, 0xf0, 0x7f),               /* infinite */
+        PROGRAM(OP_TRUE, OP_JUMP_IF_TRUE, 9, 0, OP_NOT),                /* beyond the end */
         PROGRAM(OP_TRUE, OP_JUMP_IF_TRUE, 1, 0, OP_TEXT, 0, 0, OP_POP), /* into an operand */
-        PROGRAM(OP_TRUE, OP_JUMP_IF_TRUE, 1, 0, OP_TRUE),  /* depths differ there */
-        PROGRAM(OP_TRUE, OP_JUMP, 1, 0, OP_NOT, OP_NOT),   /* unreachable */
+        PROGRAM(OP_TRUE, OP_JUMP_IF_TRUE, 1, 0, OP_TRUE),               /* depths differ there */
+        PROGRAM(OP_TRUE, OP_JUMP, 1, 0, OP_NOT, OP_NOT),                /* unreachable */
         PROGRAM(OP_TRUE, OP_FALSE, OP_IN_NEXT, 0, 0),
         PROGRAM(OP_NUMBER, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80), /* -2^127 */
     };
@@ -176,11 +192,40 @@ static void a_filter_passes_only_on_true(void **state)
 static void random_programs_that_are_valid_run_to_their_end(void **state)
 {
     (void)state;
-    static const uint8_t ops[] = {
-        OP_NULL, OP_TRUE, OP_FALSE, OP_NOT, OP_NEGATE, OP_IS_NULL, OP_ADD, OP_SUBTRACT, OP_MULTIPLY,
-        OP_DIVIDE, OP_MODULO, OP_CONCAT, OP_EQUAL, OP_LESS, OP_AND, OP_OR, OP_BETWEEN, OP_DUP,
-        OP_POP, OP_JUMP_UNLESS, OP_JUMP_IF_TRUE, OP_JUMP, OP_IN_NEXT, OP_IN_END, OP_COLUMN, OP_TEXT,
-        OP_CAST, OP_CALL, 0, 0, 0, 1, 2, 3};
+    static const uint8_t ops[] = {OP_NULL,
+                                  OP_TRUE,
+                                  OP_FALSE,
+                                  OP_NOT,
+                                  OP_NEGATE,
+                                  OP_IS_NULL,
+                                  OP_ADD,
+                                  OP_SUBTRACT,
+                                  OP_MULTIPLY,
+                                  OP_DIVIDE,
+                                  OP_MODULO,
+                                  OP_CONCAT,
+                                  OP_EQUAL,
+                                  OP_LESS,
+                                  OP_AND,
+                                  OP_OR,
+                                  OP_BETWEEN,
+                                  OP_DUP,
+                                  OP_POP,
+                                  OP_JUMP_UNLESS,
+                                  OP_JUMP_IF_TRUE,
+                                  OP_JUMP,
+                                  OP_IN_NEXT,
+                                  OP_IN_END,
+                                  OP_COLUMN,
+                                  OP_TEXT,
+                                  OP_CAST,
+                                  OP_CALL,
+                                  0,
+                                  0,
+                                  0,
+                                  1,
+                                  2,
+                                  3};
     static struct program_scratch scratch;
     struct event event = sample();
     uint64_t seed = seed_of_run("random programs");

@@ -36,7 +36,8 @@ static void numbers_and_doubles_are_compared_exactly(void **state)
 {
     (void)state;
     assert_true(order(whole(1), value_of_real(1.0)) == 0);
-    assert_true(order(value_of_nano(100000000), value_of_real(0.1)) < 0); /* 0.1000000000000000055 */
+    assert_true(order(value_of_nano(100000000), value_of_real(0.1)) <
+                0); /* 0.1000000000000000055 */
     assert_true(order(value_of_real(0.1), value_of_nano(100000000)) > 0);
     assert_true(order(whole(9007199254740993), value_of_real(9007199254740992.0)) > 0);
     assert_true(order(whole(INT64_MAX), value_of_real(9223372036854775808.0)) < 0);
@@ -114,9 +115,9 @@ static void equal_values_and_no_others_have_equal_encodings(void **state)
             bool comparable = false;
             bool equal = value_compare(values[i], values[j], &comparable) == 0 && comparable;
             bool both_null = values[i].kind == VALUE_NULL && values[j].kind == VALUE_NULL;
-            assert_int_equal(bytes_equal(encode(values[i], a, sizeof(a)),
-                                         encode(values[j], b, sizeof(b))),
-                             equal || both_null);
+            assert_int_equal(
+                bytes_equal(encode(values[i], a, sizeof(a)), encode(values[j], b, sizeof(b))),
+                equal || both_null);
         }
     }
 }
