@@ -107,7 +107,7 @@ static void heads_make(struct table *table, struct bytes items, struct bytes nam
     }
 }
 
-void rows_add(struct table *table, struct bytes items, bool times)
+void rows_more_json(struct table *table, struct bytes items, bool times)
 {
     struct json_value name;
     struct json_value row;
@@ -127,5 +127,5 @@ void rows_add(struct table *table, struct bytes items, bool times)
 void rows_of_json(struct table *table, struct bytes items, struct bytes names, bool times)
 {
     heads_make(table, items, names);
-    rows_add(table, items, times);
+    rows_more_json(table, items, times);
 }

@@ -12,7 +12,7 @@ void cell_of_json(struct table *table, const struct json_value *value, bool time
 void rows_of_json(struct table *table, struct bytes items, struct bytes names, bool times);
 
 /* The same, under the heads that are there. */
-void rows_add(struct table *table, struct bytes items, bool times);
+void rows_more_json(struct table *table, struct bytes items, bool times);
 
 /* "2013-01-01T06:00:00Z" as "2013-01-01 06:00"; what is no such time stays as it is. Writes at most
  * text.len bytes; returns how many. */

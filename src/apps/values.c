@@ -182,7 +182,7 @@ page_take(const struct settings *settings, struct bytes body, struct values_fram
         if (frame->table.column_count == 0) {
             rows_of_json(&frame->table, items.text, (struct bytes){0}, false);
         } else {
-            rows_add(&frame->table, items.text, false);
+            rows_more_json(&frame->table, items.text, false);
         }
     } else {
         values_rows(&frame->table, items.text);
