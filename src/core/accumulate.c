@@ -1,8 +1,8 @@
 /* Accumulators: see accumulate.h for the slots.
  *
  * Invariants:
- *  1. Merging is commutative and associative but for the doubles of inexact sums, whose order is the
- *     log's (partition, then ordinal), so that they too replay to the bit.
+ *  1. Merging is commutative and associative but for the doubles of inexact sums, whose order is
+ * the log's (partition, then ordinal), so that they too replay to the bit.
  *  2. A slot of zeros is the empty accumulator. */
 #include "core/accumulate.h"
 
@@ -64,8 +64,8 @@ static void *slot_at(const struct accumulate_layout *layout, uint8_t *slots, uin
     return slots + layout->offsets[aggregate];
 }
 
-static const void *slot_of(const struct accumulate_layout *layout, const uint8_t *slots,
-                           uint32_t aggregate)
+static const void *
+slot_of(const struct accumulate_layout *layout, const uint8_t *slots, uint32_t aggregate)
 {
     return slots + layout->offsets[aggregate];
 }
@@ -115,8 +115,7 @@ static struct value extreme_value(const struct extreme_slot *slot)
         value.boolean = slot->payload.boolean;
         break;
     case VALUE_NUMBER:
-        value.nano = (int128)(((uint128)slot->payload.words[1] << 64) |
-                              slot->payload.words[0]);
+        value.nano = (int128)(((uint128)slot->payload.words[1] << 64) | slot->payload.words[0]);
         break;
     case VALUE_DOUBLE:
         value.real = slot->payload.real;
@@ -167,10 +166,10 @@ static bool extreme_set(struct extreme_slot *slot, struct heap *heap, struct val
     return true;
 }
 
-/* Values that can't be compared with what is held (text among numbers) are passed over; so the first
- * kind seen wins. To be independent of order, a lower kind beats a higher one. */
-static bool extreme_add(struct extreme_slot *slot, struct heap *heap, bool want_max,
-                        struct value value)
+/* Values that can't be compared with what is held (text among numbers) are passed over; so the
+ * first kind seen wins. To be independent of order, a lower kind beats a higher one. */
+static bool
+extreme_add(struct extreme_slot *slot, struct heap *heap, bool want_max, struct value value)
 {
     if (value.kind == VALUE_NULL) {
         return true;
@@ -185,8 +184,11 @@ static bool extreme_add(struct extreme_slot *slot, struct heap *heap, bool want_
     return better ? extreme_set(slot, heap, value) : true;
 }
 
-bool accumulate_event(const struct accumulate_layout *layout, uint8_t *slots, struct heap *heap,
-                      const struct event *event, struct program_scratch *scratch)
+bool accumulate_event(const struct accumulate_layout *layout,
+                      uint8_t *slots,
+                      struct heap *heap,
+                      const struct event *event,
+                      struct program_scratch *scratch)
 {
     bool whole = true;
     for (uint32_t n = 0; n < layout->definition->aggregate_count; n++) {
@@ -252,7 +254,7 @@ void accumulate_put(const struct accumulate_layout *layout, const uint8_t *slots
         case AGGREGATE_COUNT_ALL:
         case AGGREGATE_COUNT:
         case AGGREGATE_RATE:
-            buf_put_varint(out, (uint64_t)*(const int64_t *)slot);
+            buf_put_varint(out, (uint64_t) * (const int64_t *)slot);
             break;
         case AGGREGATE_SUM:
         case AGGREGATE_AVG:
@@ -280,7 +282,9 @@ static void sum_merge(struct sum_slot *sum, struct reader *in)
     sum_add_nano(sum, sum_nano(&other));
 }
 
-bool accumulate_merge(const struct accumulate_layout *layout, uint8_t *slots, struct heap *heap,
+bool accumulate_merge(const struct accumulate_layout *layout,
+                      uint8_t *slots,
+                      struct heap *heap,
                       struct reader *in)
 {
     bool whole = true;
@@ -343,8 +347,10 @@ static struct value sum_result(const struct sum_slot *sum, bool average)
     return real_value((nano_to_double(sum_nano(sum)) + sum->real) / (double)divisor);
 }
 
-struct value accumulate_result(const struct accumulate_layout *layout, const uint8_t *slots,
-                               uint32_t aggregate, int64_t span_us)
+struct value accumulate_result(const struct accumulate_layout *layout,
+                               const uint8_t *slots,
+                               uint32_t aggregate,
+                               int64_t span_us)
 {
     CHECK(aggregate < layout->definition->aggregate_count);
     CHECK(span_us > 0);

@@ -4,12 +4,13 @@
  *   ------|--- generation 0 --|-- gener. 1 --|--- the open one ----->   event time
  *   older: can't be verified
  *
- * A generation is a set of 64-bit fingerprints of events whose time lies in its range. All are looked
- * into for each event (a repetition may carry another time), so they are few and large: the open one
- * is cut when it spans a quarter of what is kept or holds a quarter of the memory budget. A generation
- * goes when the watermark passed its end by keep_us (the horizon, or the longest lateness if that is
- * longer), or, oldest first, when the budget is used up; the floor then rises to its end, and an
- * event older than the floor is "unverifiable": it is never counted, so nothing is counted twice.
+ * A generation is a set of 64-bit fingerprints of events whose time lies in its range. All are
+ * looked into for each event (a repetition may carry another time), so they are few and large: the
+ * open one is cut when it spans a quarter of what is kept or holds a quarter of the memory budget.
+ * A generation goes when the watermark passed its end by keep_us (the horizon, or the longest
+ * lateness if that is longer), or, oldest first, when the budget is used up; the floor then rises
+ * to its end, and an event older than the floor is "unverifiable": it is never counted, so nothing
+ * is counted twice.
  *
  * Each set is 64 small tables, so that growing one never stops the world for long.
  *
@@ -22,7 +23,7 @@
 #include "base/heap.h"
 #include "base/stream.h"
 
-#define DEDUP_TABLES 64
+#define DEDUP_TABLES          64
 #define DEDUP_GENERATIONS_MAX 16
 
 enum dedup_outcome {
@@ -57,7 +58,7 @@ struct dedup {
     int64_t keep_us; /* as of the last dedup_expire */
     int64_t floor;
     uint64_t bytes;
-    uint64_t sum; /* order-free digest of all fingerprints held */
+    uint64_t sum;     /* order-free digest of all fingerprints held */
     uint64_t evicted; /* generations that went for lack of memory */
     uint32_t generation_count;
     struct dedup_generation *generations[DEDUP_GENERATIONS_MAX];

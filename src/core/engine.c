@@ -7,7 +7,9 @@
 #include "core/metrics.h"
 #include "core/shard.h"
 
-void engine_init(struct engine *engine, const struct engine_limits *limits, void *region,
+void engine_init(struct engine *engine,
+                 const struct engine_limits *limits,
+                 void *region,
                  size_t region_bytes)
 {
     CHECK(limits->partitions >= 1 && limits->partitions <= PARTITIONS_MAX);
@@ -68,12 +70,13 @@ static void forget_lane(struct engine *engine, uint32_t number)
     CHECK(number < engine->lane_count);
     struct lane *lane = &engine->lanes[number];
     heap_free(&engine->heap, (void *)(uintptr_t)lane->name.data, lane->name.len);
-    *lane = (struct lane){.state = {.lane = number,
-                                    .watermark = WATERMARK_NONE,
-                                    .max_time = WATERMARK_NONE}};
+    *lane = (struct lane){
+        .state = {.lane = number, .watermark = WATERMARK_NONE, .max_time = WATERMARK_NONE}};
 }
 
-void engine_apply(struct engine *engine, const struct record *record, uint64_t frame_position,
+void engine_apply(struct engine *engine,
+                  const struct record *record,
+                  uint64_t frame_position,
                   struct applied *applied)
 {
     struct define define;

@@ -4,8 +4,8 @@
  *                          |
  *        EVENTS            v              PULSE
  *   +--- intakes (one per partition) ---- flush ----> deltas[to shard] --+
- *   |    dedup, filter, panes                                            |  exchange between runners
- *   |                                                                    v
+ *   |    dedup, filter, panes                                            |  exchange between
+ * runners |                                                                    v
  *   +--- shards (one per partition) <---- shard_apply, in the order of partitions, then time moves
  *        windows, revisions, closing
  *
@@ -34,9 +34,9 @@
 struct engine_limits {
     uint32_t partitions;
     uint64_t seed;
-    size_t dedup_bytes;    /* per partition */
+    size_t dedup_bytes; /* per partition */
     int64_t dedup_horizon_us;
-    size_t late_bytes;     /* late stream, per partition */
+    size_t late_bytes; /* late stream, per partition */
 };
 
 /* A metric as an engine runs it. Its definition is decoded once and borrows from `encoded`. */
@@ -49,9 +49,10 @@ struct metric {
     struct definition definition;
     struct accumulate_layout layout;
     uint32_t lanes[DEFINITION_SOURCES_MAX]; /* chosen lanes, resolved at each pulse */
-    int64_t watermark; /* as of the last pulse: over its lanes, or all; never falls but by reopening */
-    int64_t max_time;  /* latest event time over its lanes */
-    int64_t seal;      /* windows that start at or before this are final for ever */
+    int64_t
+        watermark; /* as of the last pulse: over its lanes, or all; never falls but by reopening */
+    int64_t max_time; /* latest event time over its lanes */
+    int64_t seal;     /* windows that start at or before this are final for ever */
 };
 
 struct lane {
@@ -79,9 +80,9 @@ struct metric_part {
     struct window *windows; /* by rising start */
     uint32_t window_count;
     uint32_t window_cap;
-    uint32_t last_window;    /* where the last delta went: a good first guess */
-    uint64_t overflowed;     /* deltas that went to the overflow row */
-    uint64_t lost;           /* deltas that found no memory at all */
+    uint32_t last_window; /* where the last delta went: a good first guess */
+    uint64_t overflowed;  /* deltas that went to the overflow row */
+    uint64_t lost;        /* deltas that found no memory at all */
 };
 
 struct partition {
@@ -95,8 +96,8 @@ struct partition {
     struct metric_part *parts[METRICS_MAX]; /* by the metric's place; NULL = free */
 };
 
-/* Deltas of one intake for one shard, between two pulses. They live in the engine's shared heap, which
- * the host sizes for the most events that it lets pass between two pulses. */
+/* Deltas of one intake for one shard, between two pulses. They live in the engine's shared heap,
+ * which the host sizes for the most events that it lets pass between two pulses. */
 struct deltas {
     struct heap *heap;
     struct buf buf;
@@ -112,15 +113,17 @@ struct engine {
     uint32_t lane_count;
     struct lane *lanes;
     struct metric metrics[METRICS_MAX];
-    uint32_t metric_end; /* places at or above are free */
-    struct partition *partitions[PARTITIONS_MAX]; /* NULL: another engine's */
+    uint32_t metric_end;                                     /* places at or above are free */
+    struct partition *partitions[PARTITIONS_MAX];            /* NULL: another engine's */
     struct deltas deltas[2][PARTITIONS_MAX][PARTITIONS_MAX]; /* [parity][intake][shard] */
     struct program_scratch scratch;
     struct batch_word words[BATCH_WORDS_MAX];
 };
 
 /* Memory: one region for the shared part, one per partition it owns. */
-void engine_init(struct engine *engine, const struct engine_limits *limits, void *region,
+void engine_init(struct engine *engine,
+                 const struct engine_limits *limits,
+                 void *region,
                  size_t region_bytes);
 void engine_own(struct engine *engine, uint32_t partition, void *region, size_t region_bytes);
 
@@ -131,7 +134,9 @@ struct applied {
 };
 
 /* Takes any record but a pulse, in the order of the log. */
-void engine_apply(struct engine *engine, const struct record *record, uint64_t frame_position,
+void engine_apply(struct engine *engine,
+                  const struct record *record,
+                  uint64_t frame_position,
                   struct applied *applied);
 
 /* A pulse, first half: this engine's intakes write their deltas (parity = ordinal & 1). They stay
@@ -139,8 +144,7 @@ void engine_apply(struct engine *engine, const struct record *record, uint64_t f
 void engine_flush(struct engine *engine, const struct pulse *pulse);
 
 /* Second half, when every engine has flushed: sources[p] owns intake p. */
-void engine_pulse(struct engine *engine, const struct pulse *pulse,
-                  struct engine *const *sources);
+void engine_pulse(struct engine *engine, const struct pulse *pulse, struct engine *const *sources);
 
 /* The event time at which the next window of this engine closes; INT64_MAX: none is open. */
 int64_t engine_next_due(const struct engine *engine);

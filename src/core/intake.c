@@ -11,7 +11,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 
-#define RUN 16
+#define RUN              16
 #define KEY_WINDOW_BYTES 8
 
 struct arrival {
@@ -41,8 +41,10 @@ enum fate intake_fate(const struct metric *metric, int64_t window_start, int64_t
     return within ? FATE_LATE_CORRECTED : FATE_LATE_DROPPED;
 }
 
-bool intake_group_key(const struct definition *definition, const struct event *event,
-                      struct program_scratch *scratch, struct buf *key)
+bool intake_group_key(const struct definition *definition,
+                      const struct event *event,
+                      struct program_scratch *scratch,
+                      struct buf *key)
 {
     for (uint32_t n = 0; n < definition->group_count; n++) {
         value_put(key, program_eval(definition->groups[n], event, scratch));
@@ -62,8 +64,11 @@ static struct row *pane_row(struct rows *panes, struct bytes key, uint64_t hash)
     return row != NULL ? row : rows_add(panes, key, hash);
 }
 
-static void count_in_pane(struct engine *engine, struct partition *partition, uint32_t place,
-                          const struct arrival *arrival, int64_t window_start)
+static void count_in_pane(struct engine *engine,
+                          struct partition *partition,
+                          uint32_t place,
+                          const struct arrival *arrival,
+                          int64_t window_start)
 {
     const struct metric *metric = &engine->metrics[place];
     struct metric_part *part = partition->parts[place];
@@ -93,8 +98,8 @@ static void count_in_pane(struct engine *engine, struct partition *partition, ui
 }
 
 /* One metric takes one unique event; true when it came too late for it. */
-static bool metric_takes(struct engine *engine, uint32_t place, const struct arrival *arrival,
-                         bool verifiable)
+static bool
+metric_takes(struct engine *engine, uint32_t place, const struct arrival *arrival, bool verifiable)
 {
     const struct metric *metric = &engine->metrics[place];
     struct metric_part *part = arrival->partition->parts[place];
@@ -153,8 +158,8 @@ static void take(struct engine *engine, const struct arrival *arrival, struct ap
     }
 }
 
-static void take_run(struct engine *engine, struct arrival *run, uint32_t count,
-                     struct applied *applied)
+static void
+take_run(struct engine *engine, struct arrival *run, uint32_t count, struct applied *applied)
 {
     for (uint32_t n = 0; n < count; n++) {
         struct arrival *arrival = &run[n];
@@ -171,7 +176,9 @@ static void take_run(struct engine *engine, struct arrival *run, uint32_t count,
     }
 }
 
-void intake_apply(struct engine *engine, const struct record *record, uint64_t frame_position,
+void intake_apply(struct engine *engine,
+                  const struct record *record,
+                  uint64_t frame_position,
                   struct applied *applied)
 {
     struct batch batch;
@@ -203,7 +210,8 @@ void intake_apply(struct engine *engine, const struct record *record, uint64_t f
     take_run(engine, run, count, applied);
 }
 
-/* Room for `need` more bytes; the deltas of a pulse are bounded by the events since the last one. */
+/* Room for `need` more bytes; the deltas of a pulse are bounded by the events since the last one.
+ */
 static struct buf *deltas_room(struct deltas *deltas, size_t need)
 {
     struct buf *buf = &deltas->buf;
@@ -223,7 +231,9 @@ static struct buf *deltas_room(struct deltas *deltas, size_t need)
     return buf;
 }
 
-static void flush_metric(struct engine *engine, struct partition *partition, uint32_t place,
+static void flush_metric(struct engine *engine,
+                         struct partition *partition,
+                         uint32_t place,
                          struct deltas *deltas)
 {
     const struct accumulate_layout *layout = &engine->metrics[place].layout;

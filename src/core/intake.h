@@ -10,7 +10,9 @@
 #include "core/engine.h"
 
 /* Applies a record of events: each row goes to its partition if the engine owns that. */
-void intake_apply(struct engine *engine, const struct record *record, uint64_t frame_position,
+void intake_apply(struct engine *engine,
+                  const struct record *record,
+                  uint64_t frame_position,
                   struct applied *applied);
 
 /* Writes this partition's panes as deltas[shard] and empties them.
@@ -33,5 +35,7 @@ int64_t intake_window_start(const struct definition *definition, int64_t time);
 
 /* The group's key of an event: value_put of each group expression. False: it is longer than
  * ROW_KEY_MAX (such events count in the overflow row). */
-bool intake_group_key(const struct definition *definition, const struct event *event,
-                      struct program_scratch *scratch, struct buf *key);
+bool intake_group_key(const struct definition *definition,
+                      const struct event *event,
+                      struct program_scratch *scratch,
+                      struct buf *key);

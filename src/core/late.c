@@ -60,8 +60,12 @@ static void entry_append(struct late *late, struct late_entry *entry)
     late->count++;
 }
 
-void late_add(struct late *late, const struct log_place *place, int64_t watermark,
-              const uint32_t *metrics, uint16_t metric_count, const struct event *event)
+void late_add(struct late *late,
+              const struct log_place *place,
+              int64_t watermark,
+              const uint32_t *metrics,
+              uint16_t metric_count,
+              const struct event *event)
 {
     size_t max = 32 + metric_count * sizeof(uint32_t) + event_put_max(event);
     struct late_entry *entry = entry_new(late, max);

@@ -27,8 +27,7 @@ static void parts_init(struct engine *engine, uint32_t place)
         if (partition != NULL) {
             struct metric_part *part = heap_alloc_zero(&partition->heap, sizeof(*part));
             CHECK(part != NULL);
-            rows_init(
-                &part->panes, &partition->heap, engine->metrics[place].layout.total_bytes);
+            rows_init(&part->panes, &partition->heap, engine->metrics[place].layout.total_bytes);
             partition->parts[place] = part;
         }
     }
@@ -107,8 +106,8 @@ static const struct lane_state *lane_named(const struct engine *engine, struct b
 }
 
 /* The minimum over the metric's own lanes. */
-static int64_t chosen_watermark(const struct engine *engine, const struct metric *metric,
-                                int64_t *max_time)
+static int64_t
+chosen_watermark(const struct engine *engine, const struct metric *metric, int64_t *max_time)
 {
     int64_t least = WATERMARK_FINAL;
     for (uint32_t n = 0; n < metric->definition.source_count; n++) {

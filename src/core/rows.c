@@ -3,10 +3,10 @@
 
 #include "base/check.h"
 
-#define SLOTS_MIN 8
+#define SLOTS_MIN         8
 #define CHUNK_FIRST_BYTES 512
-#define UNIT 8
-#define CHUNK_SHIFT 13 /* units in the largest chunk: 64 KiB / 8 */
+#define UNIT              8
+#define CHUNK_SHIFT       13 /* units in the largest chunk: 64 KiB / 8 */
 
 _Static_assert(ROWS_CHUNK_BYTES / UNIT == 1 << CHUNK_SHIFT, "a ref's low part names any unit");
 

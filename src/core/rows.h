@@ -17,7 +17,7 @@
 #include "base/heap.h"
 
 #define ROW_HEADER_BYTES 8
-#define ROW_KEY_MAX 1024
+#define ROW_KEY_MAX      1024
 #define ROWS_CHUNK_BYTES 65536
 
 enum row_flags {

@@ -1,9 +1,9 @@
 /* The engine's state as bytes and back (docs/formats/snapshot.md has the layout).
  *
- * Taken at a pulse, when all panes are empty. Rows are written in their order of arrival and put back
- * in it, so a restored engine goes on exactly as the saved one would have. The digest is the hash of
- * the same bytes, with an order-free sum in place of the deduplication tables, whose layout depends
- * on when they were last rebuilt.
+ * Taken at a pulse, when all panes are empty. Rows are written in their order of arrival and put
+ * back in it, so a restored engine goes on exactly as the saved one would have. The digest is the
+ * hash of the same bytes, with an order-free sum in place of the deduplication tables, whose layout
+ * depends on when they were last rebuilt.
  *
  * Invariant: load(save(x)) has the digest of x. */
 #include "base/check.h"
@@ -140,8 +140,8 @@ void engine_copy_shared(struct engine *engine, const struct engine *other)
     }
 }
 
-static void save_rows(const struct accumulate_layout *layout, const struct rows *rows,
-                      struct writer *out)
+static void
+save_rows(const struct accumulate_layout *layout, const struct rows *rows, struct writer *out)
 {
     write_u32(out, rows->row_count);
     struct rows_cursor cursor = {0};
@@ -163,8 +163,11 @@ static void save_rows(const struct accumulate_layout *layout, const struct rows 
 #define ROW_BYTES_MAX (ROW_KEY_MAX + DEFINITION_COLUMNS_MAX * (ACCUMULATE_TEXT_MAX + 64))
 
 /* hash: the rows' own function of their keys, as intake and shard use it. */
-static bool load_row(const struct engine *engine, uint32_t place, struct partition *partition,
-                     struct rows *rows, struct reader *in)
+static bool load_row(const struct engine *engine,
+                     uint32_t place,
+                     struct partition *partition,
+                     struct rows *rows,
+                     struct reader *in)
 {
     uint32_t revision = read_u32(in);
     uint8_t flags = read_u8(in);
@@ -184,8 +187,11 @@ static bool load_row(const struct engine *engine, uint32_t place, struct partiti
            reader_left(in) == 0;
 }
 
-static bool load_rows(struct engine *engine, uint32_t place, struct partition *partition,
-                      struct rows *rows, struct loader *in)
+static bool load_rows(struct engine *engine,
+                      uint32_t place,
+                      struct partition *partition,
+                      struct rows *rows,
+                      struct loader *in)
 {
     uint32_t count = load_u32(in);
     /* The row buffer is borrowed from the evaluator: nothing is evaluated while loading. */
@@ -205,8 +211,8 @@ static bool load_rows(struct engine *engine, uint32_t place, struct partition *p
     return true;
 }
 
-static void save_part(const struct metric *metric, const struct metric_part *part,
-                      struct writer *out)
+static void
+save_part(const struct metric *metric, const struct metric_part *part, struct writer *out)
 {
     CHECK(part->panes.row_count == 0);
     write_u64(out, part->fates.counted);
@@ -222,8 +228,8 @@ static void save_part(const struct metric *metric, const struct metric_part *par
     }
 }
 
-static bool load_part(struct engine *engine, uint32_t place, struct partition *partition,
-                      struct loader *in)
+static bool
+load_part(struct engine *engine, uint32_t place, struct partition *partition, struct loader *in)
 {
     const struct metric *metric = &engine->metrics[place];
     struct metric_part *part = heap_alloc_zero(&partition->heap, sizeof(*part));

@@ -3,12 +3,15 @@
  * Invariants:
  *  1. Windows stand by rising start, each start once, and none is empty.
  *  2. A row of a closed window changes only together with its revision.
- *  3. Rows beyond the metric's share of groups go to the window's overflow row, where they are seen. */
+ *  3. Rows beyond the metric's share of groups go to the window's overflow row, where they are
+ * seen. */
 #include "core/shard.h"
+
+#include <stdalign.h>
 
 #include "base/check.h"
 
-#define GROUPS_SHARE_MIN 64
+#define GROUPS_SHARE_MIN  64
 #define RETAIN_SLACK_PART 8 /* windows go in steps of an eighth of `retain`, not one by one */
 
 bool window_is_closed(const struct metric *metric, int64_t start)
@@ -67,8 +70,10 @@ static bool windows_grow(struct partition *partition, struct metric_part *part)
 }
 
 /* The window that starts there, made if it is new; NULL when there is no memory left. */
-static struct window *window_at(struct partition *partition, struct metric_part *part,
-                                const struct metric *metric, int64_t start)
+static struct window *window_at(struct partition *partition,
+                                struct metric_part *part,
+                                const struct metric *metric,
+                                int64_t start)
 {
     uint32_t guess = part->last_window;
     if (guess < part->window_count && part->windows[guess].start == start) {
@@ -124,6 +129,17 @@ static struct row *row_of(struct rows *rows, struct bytes group, uint64_t hash, 
     return row != NULL ? row : overflow_row(rows);
 }
 
+/* Removes a window that was made for a row that then found no memory. */
+static void window_take_back(struct metric_part *part, struct window *window)
+{
+    if (window != NULL && window->rows.row_count == 0) {
+        rows_deinit(&window->rows);
+        part->window_count--;
+        size_t behind = part->window_count - (size_t)(window - part->windows);
+        memmove(window, window + 1, behind * sizeof(struct window));
+    }
+}
+
 static void apply_delta(struct engine *engine, struct partition *partition, struct reader *in)
 {
     uint16_t place = read_u16(in);
@@ -143,6 +159,7 @@ static void apply_delta(struct engine *engine, struct partition *partition, stru
         _Alignas(8) uint8_t nowhere[DEFINITION_COLUMNS_MAX * 40] = {0};
         (void)accumulate_merge(&metric->layout, nowhere, &partition->heap, in);
         accumulate_release(&metric->layout, nowhere, &partition->heap);
+        window_take_back(part, window);
         part->lost++;
         return;
     }
@@ -162,12 +179,12 @@ void shard_apply(struct engine *engine, struct partition *partition, struct byte
     }
 }
 
-static void window_free(struct partition *partition, const struct metric *metric,
-                        struct window *window)
+static void
+window_free(struct partition *partition, const struct metric *metric, struct window *window)
 {
     struct rows_cursor cursor = {0};
-    for (struct row *row; metric->layout.has_text &&
-                          (row = rows_next(&window->rows, &cursor)) != NULL;) {
+    for (struct row *row;
+         metric->layout.has_text && (row = rows_next(&window->rows, &cursor)) != NULL;) {
         accumulate_release(&metric->layout, row->accumulators, &partition->heap);
     }
     rows_deinit(&window->rows);
@@ -182,9 +199,13 @@ void shard_move(struct engine *engine, struct partition *partition)
             metric->watermark == WATERMARK_FINAL) {
             continue;
         }
-        int64_t reach = time_add(metric->definition.window_us, metric->definition.retain_us);
+        /* What can still be corrected stays, however short the retention. */
+        int64_t lateness = metric->definition.lateness_us;
+        int64_t retain = metric->definition.retain_us;
+        int64_t reach =
+            time_add(metric->definition.window_us, lateness > retain ? lateness : retain);
         int64_t keep_from = time_add(metric->watermark, -reach) + 1;
-        int64_t slack = metric->definition.retain_us / RETAIN_SLACK_PART;
+        int64_t slack = retain / RETAIN_SLACK_PART;
         if (part->window_count == 0 || part->windows[0].start >= time_add(keep_from, -slack)) {
             continue;
         }
@@ -194,9 +215,8 @@ void shard_move(struct engine *engine, struct partition *partition)
         }
         part->window_count -= gone;
         if (gone > 0) {
-            memmove(part->windows,
-                    part->windows + gone,
-                    part->window_count * sizeof(struct window));
+            memmove(
+                part->windows, part->windows + gone, part->window_count * sizeof(struct window));
             part->last_window = 0;
         }
     }

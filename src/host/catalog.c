@@ -55,8 +55,8 @@ static bool precondition_holds(struct proposal *proposal, const struct catalog_e
     return true;
 }
 
-static void define(struct catalog *catalog, struct proposal *proposal, struct clock_time now,
-                   struct buf *out)
+static void
+define(struct catalog *catalog, struct proposal *proposal, struct clock_time now, struct buf *out)
 {
     struct catalog_entry *entry = catalog_find(catalog, proposal->name);
     if (!precondition_holds(proposal, entry)) {
@@ -69,8 +69,10 @@ static void define(struct catalog *catalog, struct proposal *proposal, struct cl
             return;
         }
         if (proposal->mode == DEFINE_CREATE) {
-            refuse(proposal, ERR_CONFLICT, "it exists with another definition; drop it first, "
-                                           "or PUT the new one under its name");
+            refuse(proposal,
+                   ERR_CONFLICT,
+                   "it exists with another definition; drop it first, "
+                   "or PUT the new one under its name");
             return;
         }
         drop_put(out, entry->info.metric);
@@ -103,7 +105,9 @@ static void drop(struct catalog *catalog, struct proposal *proposal, struct buf 
     }
 }
 
-void catalog_propose(struct catalog *catalog, struct proposal *proposal, struct clock_time now,
+void catalog_propose(struct catalog *catalog,
+                     struct proposal *proposal,
+                     struct clock_time now,
                      struct buf *out)
 {
     if (proposal->kind == PROPOSE_DEFINE) {

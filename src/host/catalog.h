@@ -28,7 +28,9 @@ struct catalog_entry *catalog_find(struct catalog *catalog, struct bytes name);
 
 /* Decides about a proposal of DEFINE or DROP and writes the records that it takes into `out` (none:
  * proposal->changed stays false). The outcome is in the proposal. */
-void catalog_propose(struct catalog *catalog, struct proposal *proposal, struct clock_time now,
+void catalog_propose(struct catalog *catalog,
+                     struct proposal *proposal,
+                     struct clock_time now,
                      struct buf *out);
 
 /* Takes a DEFINE or DROP record in, in the order of the log, live and in replay. */

@@ -19,11 +19,11 @@ struct gateway {
     uint32_t letters;
     size_t bytes;
     bool closed;
-    struct skews *skews; /* NULL: the sequencer is not ready yet */
+    struct skews *skews;  /* NULL: the sequencer is not ready yet */
     uint32_t *skew_slots; /* source hash -> entry + 1 */
     uint32_t skew_mask;
     struct clock_time *now; /* as of the last gateway_now: cheap to ask again for each event */
-    struct gateway_counters counters; /* this thread's, plain */
+    struct gateway_counters counters;  /* this thread's, plain */
     struct gateway_counters published; /* a copy for the others, written and read atomically */
 };
 
@@ -76,7 +76,8 @@ uint32_t gateway_under_way(const struct gateway *gateway)
     return gateway->letters;
 }
 
-/* --- asking --------------------------------------------------------------------------------------------- */
+/* --- asking
+ * --------------------------------------------------------------------------------------------- */
 
 static enum err admit(const struct gateway *gateway, uint32_t letters, size_t bytes)
 {
@@ -139,14 +140,15 @@ enum err gateway_query(struct gateway *gateway, struct query *query)
     query->answers_missing = runners;
     for (uint32_t n = 0; n < runners; n++) {
         query->answers[n] = (struct query_answer){0};
-        query->parts[n] = (struct query_part){
-            .letter = {.kind = LETTER_QUERY}, .query = query, .runner = n};
+        query->parts[n] =
+            (struct query_part){.letter = {.kind = LETTER_QUERY}, .query = query, .runner = n};
         send(gateway, post_runner(n), &query->parts[n].letter);
     }
     return OK;
 }
 
-/* --- answers ---------------------------------------------------------------------------------------------- */
+/* --- answers
+ * ---------------------------------------------------------------------------------------------- */
 
 static void proposal_done(struct gateway *gateway, struct proposal *proposal)
 {
@@ -246,7 +248,9 @@ bool gateway_step(struct gateway *gateway)
     return busy;
 }
 
-/* --- facts -------------------------------------------------------------------------------------------------- */
+/* --- facts
+ * --------------------------------------------------------------------------------------------------
+ */
 
 struct event_time gateway_time_limit(const struct gateway *gateway, struct bytes source)
 {

@@ -54,8 +54,8 @@ static void inspect_lanes(struct sequencer *sequencer, struct inspection *inspec
     uint8_t *at = memory + table;
     for (uint32_t n = 0; n < tide->lane_count; n++) {
         const struct tide_lane *lane = &tide->lanes[n];
-        bool wanted = inspection->name.data == NULL ||
-                      bytes_equal(lane->source.name, inspection->name);
+        bool wanted =
+            inspection->name.data == NULL || bytes_equal(lane->source.name, inspection->name);
         if (!lane->used || !wanted) {
             continue;
         }

@@ -13,8 +13,8 @@ struct metric_info {
     uint32_t metric;
     uint32_t version;
     struct clock_time created;
-    uint64_t position;        /* counts from here */
-    struct bytes definition;  /* encoded */
+    uint64_t position;       /* counts from here */
+    struct bytes definition; /* encoded */
 };
 
 enum hold_reason {
@@ -37,8 +37,8 @@ struct lane_info {
     bool idle;
     bool deaf;
     bool live;
-    bool holds;             /* holds the watermark back now */
-    enum hold_reason why;   /* when it holds */
+    bool holds;           /* holds the watermark back now */
+    enum hold_reason why; /* when it holds */
 };
 
 struct inspection {

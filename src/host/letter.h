@@ -1,8 +1,8 @@
 /* What threads say to each other: letters, handed over through mailboxes (host/post.h).
  *
- * A letter belongs to whoever holds it. A question goes to one thread, is answered in place and comes
- * back to the thread it came from, which calls `done`. So memory is allocated and freed by the
- * asking side, and nobody shares anything.
+ * A letter belongs to whoever holds it. A question goes to one thread, is answered in place and
+ * comes back to the thread it came from, which calls `done`. So memory is allocated and freed by
+ * the asking side, and nobody shares anything.
  *
  *     network thread --propose--> sequencer --(frame durable)--> back: done
  *                    --inspect--> sequencer --> back: done
@@ -16,7 +16,7 @@
 #include "model/clock.h"
 #include "model/record.h"
 
-#define RUNNERS_MAX 16
+#define RUNNERS_MAX  16
 #define DETAIL_BYTES 200
 
 enum letter_kind {

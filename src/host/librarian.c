@@ -1,5 +1,5 @@
-/* The librarian: see librarian.h. A scan walks frames, batches and rows from a place on, and stops at
- * its limit of items or of work; the place where it stopped goes back as the cursor. */
+/* The librarian: see librarian.h. A scan walks frames, batches and rows from a place on, and stops
+ * at its limit of items or of work; the place where it stopped goes back as the cursor. */
 #include "host/librarian.h"
 
 #include "base/check.h"
@@ -90,7 +90,9 @@ static void list_event(struct search *search, const struct event *event)
     scan->item_count++;
 }
 
-/* --- fate ------------------------------------------------------------------------------------------------- */
+/* --- fate
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static const char *fate_text(enum fate fate)
 {
@@ -105,8 +107,10 @@ static const char *fate_text(enum fate fate)
     UNREACHABLE("a known fate");
 }
 
-static void metric_fate(struct search *search, const struct metric_info *info,
-                        const struct event *event, int64_t watermark)
+static void metric_fate(struct search *search,
+                        const struct metric_info *info,
+                        const struct event *event,
+                        int64_t watermark)
 {
     struct scan *scan = search->scan;
     struct metric metric = {.seal = WATERMARK_NONE};
@@ -122,8 +126,7 @@ static void metric_fate(struct search *search, const struct metric_info *info,
     json_put_string(out, metric.definition.name);
     search->librarian->scratch.used = 0;
     int64_t start = intake_window_start(&metric.definition, event->time.us);
-    bool passes =
-        program_passes(metric.definition.filter, event, &search->librarian->scratch);
+    bool passes = program_passes(metric.definition.filter, event, &search->librarian->scratch);
     buf_put_text(out, ",\"fate\":\"");
     buf_put_text(out, passes ? fate_text(intake_fate(&metric, start, watermark)) : "filtered");
     buf_put_text(out, "\",\"window_start\":\"");
@@ -133,8 +136,8 @@ static void metric_fate(struct search *search, const struct metric_info *info,
     scan->item_count++;
 }
 
-static void tell_fate(struct search *search, const struct event *event, int64_t watermark,
-                      uint64_t position)
+static void
+tell_fate(struct search *search, const struct event *event, int64_t watermark, uint64_t position)
 {
     search->copies++;
     if (search->copies > 1) {
@@ -147,7 +150,9 @@ static void tell_fate(struct search *search, const struct event *event, int64_t 
     }
 }
 
-/* --- the walk ------------------------------------------------------------------------------------------------ */
+/* --- the walk
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void stop_at(struct search *search, uint64_t position, uint32_t record, uint32_t row)
 {
@@ -194,8 +199,8 @@ static void search_frame(struct search *search, const struct log_view *view)
     struct reader reader = reader_of(view->body);
     struct record record;
     while (!search->full && record_next(&reader, view->body.data, &record)) {
-        bool before = view->position == search->scan->at_position &&
-                      record.offset < search->scan->at_record;
+        bool before =
+            view->position == search->scan->at_position && record.offset < search->scan->at_record;
         if (record.kind == RECORD_EVENTS && !before) {
             search_batch(search, &record, view->position);
         }

@@ -2,8 +2,8 @@
  * own, since that may take long. */
 #pragma once
 
-#include "host/scan.h"
 #include "host/post.h"
+#include "host/scan.h"
 #include "ports/log.h"
 
 struct librarian;

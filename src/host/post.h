@@ -9,10 +9,10 @@
 #include "base/mailbox.h"
 #include "host/letter.h"
 
-#define POST_SEQUENCER 0
-#define POST_LIBRARIAN 1
-#define POST_RUNNERS 2
-#define POST_MAX (POST_RUNNERS + 2 * RUNNERS_MAX)
+#define POST_SEQUENCER   0
+#define POST_LIBRARIAN   1
+#define POST_RUNNERS     2
+#define POST_MAX         (POST_RUNNERS + 2 * RUNNERS_MAX)
 #define POST_LETTERS_MAX 8192 /* per box */
 
 struct post {

@@ -39,22 +39,22 @@ struct proposal {
     uint32_t event_count;
     bool wants_applied; /* EVENTS: done only when applied, with duplicates and late filled in */
 
-    struct bytes name;         /* of the metric or source; borrowed until done */
-    struct bytes definition;   /* DEFINE: encoded; borrowed until done */
-    enum define_mode mode;     /* DEFINE */
-    bool has_if_match;         /* DEFINE, DROP, SOURCE, FORGET: refuse (ERR_PRECONDITION) unless ... */
-    uint32_t if_match;         /* ... the version is this; 0 = unless it does not exist */
-    struct source source;      /* SOURCE: kind and durations */
+    struct bytes name;       /* of the metric or source; borrowed until done */
+    struct bytes definition; /* DEFINE: encoded; borrowed until done */
+    enum define_mode mode;   /* DEFINE */
+    bool has_if_match;    /* DEFINE, DROP, SOURCE, FORGET: refuse (ERR_PRECONDITION) unless ... */
+    uint32_t if_match;    /* ... the version is this; 0 = unless it does not exist */
+    struct source source; /* SOURCE: kind and durations */
     enum lane_command_kind command; /* LANE */
-    int64_t time;              /* LANE, LANE_ADVANCE */
+    int64_t time;                   /* LANE, LANE_ADVANCE */
 
     /* The outcome. */
     enum err err;
     char detail[DETAIL_BYTES];
-    bool changed;      /* something new was written (a repeated CREATE: false) */
-    bool created;      /* it did not exist before */
-    uint32_t version;  /* of the metric or source now */
-    uint64_t as_of;    /* log position that reads must have applied to see it */
+    bool changed;     /* something new was written (a repeated CREATE: false) */
+    bool created;     /* it did not exist before */
+    uint32_t version; /* of the metric or source now */
+    uint64_t as_of;   /* log position that reads must have applied to see it */
     uint64_t duplicates;
     uint64_t late;
 

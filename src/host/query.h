@@ -27,11 +27,12 @@ struct query_filter {
 struct query_answer {
     enum err err;
     char detail[DETAIL_BYTES];
-    struct buf rows;     /* malloc'ed by the runner; freed by query_free */
+    struct buf rows; /* malloc'ed by the runner; freed by query_free */
     uint64_t row_count;
-    uint64_t as_of;      /* applied position at the moment of reading */
-    int64_t watermark;   /* of the metric, or over all lanes */
-    uint8_t *definition; /* the metric's, encoded, malloc'ed (first runner's answer only is needed) */
+    uint64_t as_of;    /* applied position at the moment of reading */
+    int64_t watermark; /* of the metric, or over all lanes */
+    uint8_t
+        *definition; /* the metric's, encoded, malloc'ed (first runner's answer only is needed) */
     size_t definition_len;
     uint32_t version;
 };
@@ -51,7 +52,7 @@ struct query {
     bool descending;
     uint64_t offset; /* rows to skip, in order */
     uint32_t limit;
-    uint64_t min_as_of; /* wait until this much is applied */
+    uint64_t min_as_of;         /* wait until this much is applied */
     struct clock_time deadline; /* give up waiting then: ERR_UNAVAILABLE */
 
     uint32_t answers_missing;

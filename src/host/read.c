@@ -1,7 +1,7 @@
 /* Reading an engine: see read.h.
  *
- * Values are read between two records, so an answer is of one moment; across runners the moments may
- * differ by a pulse, never a row within itself. */
+ * Values are read between two records, so an answer is of one moment; across runners the moments
+ * may differ by a pulse, never a row within itself. */
 #include "host/read.h"
 
 #include "base/check.h"
@@ -52,7 +52,9 @@ static const struct output_column *column_named(const struct definition *definit
     return NULL;
 }
 
-static bool plan_init(struct plan *plan, const struct query *query, const struct metric *metric,
+static bool plan_init(struct plan *plan,
+                      const struct query *query,
+                      const struct metric *metric,
                       struct query_answer *answer)
 {
     const struct definition *definition = &metric->definition;
@@ -60,23 +62,29 @@ static bool plan_init(struct plan *plan, const struct query *query, const struct
     for (size_t n = 0; n < query->filter_count; n++) {
         plan->filters[n] = column_named(definition, query->filters[n].column);
         if (plan->filters[n] == NULL) {
-            fail(answer, ERR_UNKNOWN_MEMBER, "not a column of this metric",
+            fail(answer,
+                 ERR_UNKNOWN_MEMBER,
+                 "not a column of this metric",
                  query->filters[n].column);
             return false;
         }
     }
-    if (query->order_column.len > 0 &&
-        !bytes_equal(query->order_column, BYTES("window_start"))) {
+    if (query->order_column.len > 0 && !bytes_equal(query->order_column, BYTES("window_start"))) {
         plan->order = column_named(definition, query->order_column);
         if (plan->order == NULL) {
-            fail(answer, ERR_UNKNOWN_MEMBER, "order_by: not a column of this metric",
+            fail(answer,
+                 ERR_UNKNOWN_MEMBER,
+                 "order_by: not a column of this metric",
                  query->order_column);
             return false;
         }
     }
     uint64_t keep = query->offset + query->limit;
     if (keep > SELECTED_MAX) {
-        fail(answer, ERR_LIMIT, "too many rows to skip; narrow the query by from, to or a column", query->metric);
+        fail(answer,
+             ERR_LIMIT,
+             "too many rows to skip; narrow the query by from, to or a column",
+             query->metric);
         return false;
     }
     selection_init(&plan->selection, keep, query->descending, READ_BYTES_MAX);
@@ -121,8 +129,8 @@ static bool encode_row(struct plan *plan, const struct window *window, const str
     return true;
 }
 
-static void decode_row(const struct definition *definition, struct bytes raw,
-                       struct decoded *decoded)
+static void
+decode_row(const struct definition *definition, struct bytes raw, struct decoded *decoded)
 {
     struct value groups[DEFINITION_COLUMNS_MAX];
     struct value results[DEFINITION_COLUMNS_MAX];
@@ -270,8 +278,8 @@ static bool put_definition(const struct metric *metric, struct query_answer *ans
     return true;
 }
 
-static void read_values(struct engine *engine, const struct query *query,
-                        struct query_answer *answer)
+static void
+read_values(struct engine *engine, const struct query *query, struct query_answer *answer)
 {
     const struct metric *metric = engine_metric(engine, query->metric);
     if (metric == NULL) {
@@ -292,12 +300,16 @@ static void read_values(struct engine *engine, const struct query *query,
     }
     answer->rows = selection_take(&plan.selection, &answer->row_count);
     if (plan.selection.err != OK) {
-        fail(answer, plan.selection.err, "the answer is too large; narrow it by from, to or a column", query->metric);
+        fail(answer,
+             plan.selection.err,
+             "the answer is too large; narrow it by from, to or a column",
+             query->metric);
     }
     selection_deinit(&plan.selection);
 }
 
-/* --- the late stream ---------------------------------------------------------------------------------- */
+/* --- the late stream
+ * ---------------------------------------------------------------------------------- */
 
 static struct buf *answer_room(struct query_answer *answer, size_t need)
 {
@@ -330,8 +342,11 @@ static const struct metric *metric_by_id(const struct engine *engine, uint32_t i
 }
 
 /* Names of the entry's metrics that still exist, comma separated; *wanted when `only` is among. */
-static void late_names(const struct engine *engine, struct reader ids, struct bytes only,
-                       struct buf *names, bool *wanted)
+static void late_names(const struct engine *engine,
+                       struct reader ids,
+                       struct bytes only,
+                       struct buf *names,
+                       bool *wanted)
 {
     *wanted = only.data == NULL;
     while (reader_left(&ids) > 0) {
@@ -347,8 +362,10 @@ static void late_names(const struct engine *engine, struct reader ids, struct by
     }
 }
 
-static void read_late_entry(const struct engine *engine, const struct query *query,
-                            const struct late_entry *entry, struct query_answer *answer)
+static void read_late_entry(const struct engine *engine,
+                            const struct query *query,
+                            const struct late_entry *entry,
+                            struct query_answer *answer)
 {
     struct reader in = reader_of(bytes_of(entry->bytes, entry->len));
     struct bytes place = read_bytes(&in, 24); /* frame, record, row, watermark */
@@ -363,8 +380,7 @@ static void read_late_entry(const struct engine *engine, const struct query *que
     struct buf names = buf_of(memory, sizeof(memory));
     bool wanted;
     late_names(engine, reader_of(ids), query->metric, &names, &wanted);
-    struct buf *out =
-        wanted ? answer_room(answer, 64 + entry->len + names.len + ids.len) : NULL;
+    struct buf *out = wanted ? answer_room(answer, 64 + entry->len + names.len + ids.len) : NULL;
     if (out == NULL) {
         return;
     }
@@ -381,8 +397,7 @@ static void read_late_entry(const struct engine *engine, const struct query *que
     answer->row_count++;
 }
 
-static void read_late(struct engine *engine, const struct query *query,
-                      struct query_answer *answer)
+static void read_late(struct engine *engine, const struct query *query, struct query_answer *answer)
 {
     if (query->metric.data != NULL && engine_metric(engine, query->metric) == NULL) {
         fail(answer, ERR_UNKNOWN_METRIC, "there is no such metric", query->metric);
@@ -397,10 +412,11 @@ static void read_late(struct engine *engine, const struct query *query,
     }
 }
 
-/* --- counters -------------------------------------------------------------------------------------------- */
+/* --- counters
+ * -------------------------------------------------------------------------------------------- */
 
-static void put_stat(struct query_answer *answer, const char *name, struct bytes metric,
-                     uint64_t value)
+static void
+put_stat(struct query_answer *answer, const char *name, struct bytes metric, uint64_t value)
 {
     struct bytes text = bytes_of_string(name);
     struct buf *out = answer_room(answer, 32 + text.len + metric.len);
@@ -417,8 +433,8 @@ static void put_stat(struct query_answer *answer, const char *name, struct bytes
     answer->row_count++;
 }
 
-static void read_metric_stats(const struct engine *engine, uint32_t place,
-                              struct query_answer *answer)
+static void
+read_metric_stats(const struct engine *engine, uint32_t place, struct query_answer *answer)
 {
     struct metric_part sum = {0};
     uint64_t rows = 0;

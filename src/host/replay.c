@@ -8,12 +8,13 @@
 #include <stdlib.h>
 
 #define SNAPSHOT_MAGIC 0x544d534e41503031u /* "TMSNAP01" */
-#define WRITER_BYTES (256 * 1024)
+#define WRITER_BYTES   (256 * 1024)
 
 /* The child of a fork must not allocate: the buffer is here from the start. */
 static uint8_t writer_memory[WRITER_BYTES];
 
-/* --- capture and write ---------------------------------------------------------------------------------- */
+/* --- capture and write
+ * ---------------------------------------------------------------------------------- */
 
 struct growing {
     uint8_t *data;
@@ -89,7 +90,9 @@ void sequencer_write_snapshot(void *ctx, struct snapshot_sink *sink)
     writer_flush(&writer);
 }
 
-/* --- digest ------------------------------------------------------------------------------------------------- */
+/* --- digest
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static void digest_flush(void *ctx, struct bytes part)
 {
@@ -109,7 +112,9 @@ uint64_t sequencer_digest(struct sequencer *sequencer)
     return digest;
 }
 
-/* --- restore ------------------------------------------------------------------------------------------------- */
+/* --- restore
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static bool port_read(void *ctx, void *into, size_t len)
 {
@@ -174,7 +179,9 @@ bool sequencer_restore(struct sequencer *sequencer, uint64_t *from)
     return understood;
 }
 
-/* --- replay ---------------------------------------------------------------------------------------------------- */
+/* --- replay
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 /* Waits for runners to give a frame back. */
 static struct frame *wait_for_frame(struct sequencer *sequencer, uint32_t free_wanted)
@@ -281,8 +288,7 @@ uint64_t sequencer_replay(struct sequencer *sequencer, uint64_t from)
     void *reader = port->ops->open(port->ctx, from);
     CHECK(reader != NULL);
     struct log_view view;
-    while (port->ops->next(reader, &view) == OK &&
-           view.end <= sequencer->options.replay_until) {
+    while (port->ops->next(reader, &view) == OK && view.end <= sequencer->options.replay_until) {
         events += take_records(sequencer, &view);
         sequencer->position = view.end;
         replay_frame(sequencer, &view);

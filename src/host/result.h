@@ -4,9 +4,9 @@
  *               u32 revision, string group key (value_put of each group), then value_put of each
  *               aggregate's result, in the definition's order
  *   LATE row:   u32 length of the rest, u64 frame position, u32 record offset, u32 row,
- *               i64 watermark, u16 metric count, u32 metric id each, string names (comma separated),
- *               then the event: result_put_event
- *   STATS row:  u32 length of the rest, string counter name, string metric name (or empty), i64 value */
+ *               i64 watermark, u16 metric count, u32 metric id each, string names (comma
+ * separated), then the event: result_put_event STATS row:  u32 length of the rest, string counter
+ * name, string metric name (or empty), i64 value */
 #pragma once
 
 #include "model/event.h"

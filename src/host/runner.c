@@ -10,8 +10,12 @@
 #include "base/check.h"
 #include "host/read.h"
 
-void runner_init(struct runner *runner, uint32_t number, struct post *post, struct clock_port clock,
-                 struct engine *engine, struct engine *const *owners)
+void runner_init(struct runner *runner,
+                 uint32_t number,
+                 struct post *post,
+                 struct clock_port clock,
+                 struct engine *engine,
+                 struct engine *const *owners)
 {
     *runner = (struct runner){
         .number = number,
@@ -31,7 +35,8 @@ void runner_init(struct runner *runner, uint32_t number, struct post *post, stru
     }
 }
 
-/* --- queries --------------------------------------------------------------------------------------- */
+/* --- queries
+ * --------------------------------------------------------------------------------------- */
 
 static void answer(struct runner *runner, struct query_part *part)
 {
@@ -77,7 +82,8 @@ int64_t runner_patience_us(const struct runner *runner)
     return runner->deferred_count > 0 ? 50000 : -1;
 }
 
-/* --- frames ------------------------------------------------------------------------------------------ */
+/* --- frames
+ * ------------------------------------------------------------------------------------------ */
 
 static void frame_start(struct runner *runner)
 {
@@ -101,7 +107,9 @@ static void frame_finish(struct runner *runner)
 }
 
 /* Adds what became of a record's events to the note of the proposal that it came from. */
-static void note(struct runner *runner, const struct frame *frame, uint32_t record_offset,
+static void note(struct runner *runner,
+                 const struct frame *frame,
+                 uint32_t record_offset,
                  const struct applied *applied)
 {
     while (runner->waiter < frame->waiter_count &&

@@ -43,22 +43,26 @@ struct runner {
 
     struct frame *frames[RUNNER_FRAMES_MAX]; /* queue */
     uint32_t frame_count;
-    struct reader reader; /* in frames[0] */
-    uint32_t waiter;      /* next one in frames[0] */
-    struct pulse pulse;   /* at the barrier */
+    struct reader reader;              /* in frames[0] */
+    uint32_t waiter;                   /* next one in frames[0] */
+    struct pulse pulse;                /* at the barrier */
     uint64_t peers_ready[RUNNERS_MAX]; /* highest ordinal each has reached */
     struct ready_letter ready[2];
     struct letter park;
     bool snapshots; /* false: ignore PULSE_SNAPSHOT (replay, tools) */
 
-    uint64_t visible; /* log position that reads reflect */
-    struct applied_note *notes; /* told at the next pulse */
+    uint64_t visible;                /* log position that reads reflect */
+    struct applied_note *notes;      /* told at the next pulse */
     struct query_part *deferred[64]; /* queries waiting for min_as_of */
     uint32_t deferred_count;
 };
 
-void runner_init(struct runner *runner, uint32_t number, struct post *post, struct clock_port clock,
-                 struct engine *engine, struct engine *const *owners);
+void runner_init(struct runner *runner,
+                 uint32_t number,
+                 struct post *post,
+                 struct clock_port clock,
+                 struct engine *engine,
+                 struct engine *const *owners);
 
 /* Does what can be done now; false when nothing could. */
 bool runner_step(struct runner *runner);

@@ -11,7 +11,7 @@ enum scan_kind {
 struct scan {
     struct letter letter;
     enum scan_kind kind;
-    struct bytes type;    /* filters; data NULL = any. Borrowed until done */
+    struct bytes type; /* filters; data NULL = any. Borrowed until done */
     struct bytes source;
     struct bytes subject;
     struct bytes id;      /* FATE */
@@ -28,7 +28,7 @@ struct scan {
     char detail[DETAIL_BYTES];
     struct buf items; /* JSON texts of the items, comma separated; malloc'ed, freed by scan_free */
     uint32_t item_count; /* FATE: metrics told; `limit` then says how many copies the log holds */
-    bool more; /* at_* say where to go on */
+    bool more;           /* at_* say where to go on */
 };
 
 void scan_free(struct scan *scan);

@@ -12,8 +12,7 @@
 
 void selection_init(struct selection *selection, size_t keep, bool descending, size_t bytes_max)
 {
-    *selection =
-        (struct selection){.keep = keep, .descending = descending, .bytes_max = bytes_max};
+    *selection = (struct selection){.keep = keep, .descending = descending, .bytes_max = bytes_max};
 }
 
 void selection_deinit(struct selection *selection)
@@ -46,8 +45,9 @@ struct buf *selection_room(struct selection *selection, size_t need)
 static struct value order_value(const struct selection *selection, const struct selected *entry)
 {
     struct value value = {.kind = VALUE_NULL};
-    struct reader in = reader_of(bytes_of(
-        selection->rows.data + entry->offset + entry->order_offset, entry->len - entry->order_offset));
+    struct reader in =
+        reader_of(bytes_of(selection->rows.data + entry->offset + entry->order_offset,
+                           entry->len - entry->order_offset));
     CHECK(value_read(&in, &value));
     return value;
 }
@@ -70,8 +70,8 @@ static int compare_values(struct value a, struct value b, bool descending)
     return descending ? -order : order;
 }
 
-static int compare(const struct selection *selection, const struct selected *a,
-                   const struct selected *b)
+static int
+compare(const struct selection *selection, const struct selected *a, const struct selected *b)
 {
     if (a->order_offset != 0) {
         int order = compare_values(
@@ -85,9 +85,8 @@ static int compare(const struct selection *selection, const struct selected *a,
         return a->order_offset == 0 && selection->descending ? -order : order;
     }
     const uint8_t *rows = selection->rows.data;
-    return bytes_compare(
-        bytes_of(rows + a->offset + ROW_TIE_OFFSET, a->len - ROW_TIE_OFFSET),
-        bytes_of(rows + b->offset + ROW_TIE_OFFSET, b->len - ROW_TIE_OFFSET));
+    return bytes_compare(bytes_of(rows + a->offset + ROW_TIE_OFFSET, a->len - ROW_TIE_OFFSET),
+                         bytes_of(rows + b->offset + ROW_TIE_OFFSET, b->len - ROW_TIE_OFFSET));
 }
 
 /* Bottom-up merge sort: stable, n log n, one spare array. */
@@ -108,9 +107,9 @@ static bool sort(struct selection *selection)
             size_t left = low;
             size_t right = middle;
             for (size_t at = low; at < high; at++) {
-                bool take_left = right == high || (left < middle && compare(selection,
-                                                                            &from[left],
-                                                                            &from[right]) <= 0);
+                bool take_left =
+                    right == high ||
+                    (left < middle && compare(selection, &from[left], &from[right]) <= 0);
                 to[at] = take_left ? from[left++] : from[right++];
             }
         }
@@ -151,7 +150,9 @@ static void cut(struct selection *selection)
     selection->rows = (struct buf){.data = data, .len = len, .cap = cap};
 }
 
-void selection_add(struct selection *selection, size_t offset, int64_t window_start,
+void selection_add(struct selection *selection,
+                   size_t offset,
+                   int64_t window_start,
                    uint32_t order_offset)
 {
     if (selection->count == selection->cap) {
@@ -171,8 +172,8 @@ void selection_add(struct selection *selection, size_t offset, int64_t window_st
         .window_start = window_start,
     };
     selection->added++;
-    if (selection->cut_once && compare(selection, &selection->entries[selection->keep - 1],
-                                       &entry) <= 0) {
+    if (selection->cut_once &&
+        compare(selection, &selection->entries[selection->keep - 1], &entry) <= 0) {
         selection->rows.len = offset; /* K better ones are known already */
         return;
     }

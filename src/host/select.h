@@ -37,7 +37,9 @@ struct buf *selection_room(struct selection *selection, size_t need);
 /* The bytes written since `offset` are a VALUES row (host/result.h). order_offset: where in it the
  * value stands that it is ordered by (NULLs come last); 0: by window start. Ties: by window start,
  * then by group key. */
-void selection_add(struct selection *selection, size_t offset, int64_t window_start,
+void selection_add(struct selection *selection,
+                   size_t offset,
+                   int64_t window_start,
                    uint32_t order_offset);
 
 /* Sorts, cuts to K, and gives the rows' bytes to the caller, in order. */

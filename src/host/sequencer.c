@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FRAME_ALIGN 4096
-#define FRAME_RESERVE (64 * 1024) /* room that a pulse may need: lanes that changed */
+#define FRAME_ALIGN         4096
+#define FRAME_RESERVE       (64 * 1024) /* room that a pulse may need: lanes that changed */
 #define REFUSED_RECENTLY_US US_PER_SECOND
 
 static struct frame *frame_create(void)
@@ -71,7 +71,8 @@ static void answer(struct sequencer *sequencer, struct proposal *proposal)
     post_return(sequencer->options.post, POST_SEQUENCER, &proposal->letter);
 }
 
-/* --- letters ---------------------------------------------------------------------------------------- */
+/* --- letters
+ * ---------------------------------------------------------------------------------------- */
 
 static void queue_proposal(struct sequencer *sequencer, struct proposal *proposal)
 {
@@ -166,7 +167,8 @@ static void take_letter(struct sequencer *sequencer, struct letter *letter)
     }
 }
 
-/* --- filling a frame ---------------------------------------------------------------------------------- */
+/* --- filling a frame
+ * ---------------------------------------------------------------------------------- */
 
 static struct frame *free_frame(const struct sequencer *sequencer)
 {
@@ -180,15 +182,17 @@ static struct frame *free_frame(const struct sequencer *sequencer)
 
 static struct buf frame_buf(struct frame *frame)
 {
-    struct buf buf = buf_of(frame->log.data + LOG_FRAME_HEADER,
-                            frame->log.capacity - LOG_FRAME_HEADER);
+    struct buf buf =
+        buf_of(frame->log.data + LOG_FRAME_HEADER, frame->log.capacity - LOG_FRAME_HEADER);
     buf.len = frame->log.body_len;
     return buf;
 }
 
 /* Copies records of events, stamping each. */
-static void put_events(struct sequencer *sequencer, struct frame *frame,
-                       const struct proposal *proposal, struct buf *out)
+static void put_events(struct sequencer *sequencer,
+                       struct frame *frame,
+                       const struct proposal *proposal,
+                       struct buf *out)
 {
     struct reader reader = reader_of(proposal->records);
     struct record record;
@@ -203,8 +207,10 @@ static void put_events(struct sequencer *sequencer, struct frame *frame,
     sequencer->event_count += proposal->event_count;
 }
 
-static void add_waiter(const struct sequencer *sequencer, struct frame *frame,
-                       struct proposal *proposal, uint32_t record_end)
+static void add_waiter(const struct sequencer *sequencer,
+                       struct frame *frame,
+                       struct proposal *proposal,
+                       uint32_t record_end)
 {
     struct frame_waiter *last =
         frame->waiter_count == 0 ? NULL : &frame->waiters[frame->waiter_count - 1];
@@ -217,8 +223,8 @@ static void add_waiter(const struct sequencer *sequencer, struct frame *frame,
     frame->waiters[frame->waiter_count++] =
         (struct frame_waiter){.record_end = record_end, .proposal = who};
     for (uint32_t n = 0; who != NULL && n < sequencer->options.post->runner_count; n++) {
-        who->notes[n] = (struct applied_note){
-            .letter = {.kind = LETTER_APPLIED, .from = who->letter.from}};
+        who->notes[n] =
+            (struct applied_note){.letter = {.kind = LETTER_APPLIED, .from = who->letter.from}};
     }
 }
 
@@ -303,8 +309,7 @@ static void put_lane(struct sequencer *sequencer, struct proposal *proposal, str
         refuse(proposal, ERR_WATERMARK_BACKWARDS, "the source's watermark is later already");
         return;
     }
-    if (advance &&
-        proposal->time > sequencer->clock.us + lane->source.max_future_skew_us) {
+    if (advance && proposal->time > sequencer->clock.us + lane->source.max_future_skew_us) {
         refuse(proposal, ERR_FUTURE, "a watermark can't lie further ahead than max_future_skew");
         return;
     }
@@ -325,8 +330,10 @@ static void put_lane(struct sequencer *sequencer, struct proposal *proposal, str
 static void send_skews(struct sequencer *sequencer);
 
 /* Decides about a command and, if it is taken, writes its records and lets them act. */
-static void put_command(struct sequencer *sequencer, struct frame *frame,
-                        struct proposal *proposal, struct buf *out)
+static void put_command(struct sequencer *sequencer,
+                        struct frame *frame,
+                        struct proposal *proposal,
+                        struct buf *out)
 {
     size_t start = out->len;
     if (proposal->kind == PROPOSE_SOURCE) {
@@ -351,8 +358,8 @@ static void put_command(struct sequencer *sequencer, struct frame *frame,
     }
 }
 
-static void take_proposal(struct sequencer *sequencer, struct frame *frame,
-                          struct proposal *proposal)
+static void
+take_proposal(struct sequencer *sequencer, struct frame *frame, struct proposal *proposal)
 {
     struct buf out = frame_buf(frame);
     if (proposal->kind == PROPOSE_EVENTS) {
@@ -422,7 +429,8 @@ static void fill(struct sequencer *sequencer, struct frame *frame)
     }
 }
 
-/* --- after the write -------------------------------------------------------------------------------------- */
+/* --- after the write
+ * -------------------------------------------------------------------------------------- */
 
 void sequencer_durable(void *ctx, struct log_frame *frame)
 {
@@ -506,7 +514,8 @@ static void drive_write(struct sequencer *sequencer)
     }
 }
 
-/* --- time and snapshots ------------------------------------------------------------------------------------ */
+/* --- time and snapshots
+ * ------------------------------------------------------------------------------------ */
 
 static void tick(struct sequencer *sequencer)
 {

@@ -12,13 +12,14 @@
  *  1. Nothing is answered, and no runner sees a frame, before the frame is durable.
  *  2. A proposal's records lie in one frame.
  *  3. A pulse is the last record of its frame.
- *  4. At most FRAMES frames exist: runners that fall behind hold back the log, and so the senders. */
+ *  4. At most FRAMES frames exist: runners that fall behind hold back the log, and so the senders.
+ */
 #pragma once
 
-#include "host/inspection.h"
 #include "core/engine.h"
 #include "host/catalog.h"
 #include "host/frame.h"
+#include "host/inspection.h"
 #include "host/post.h"
 #include "host/runner.h"
 #include "host/tide.h"
@@ -26,7 +27,7 @@
 #include "ports/log.h"
 #include "ports/snapshot.h"
 
-#define SEQUENCER_FRAMES 4
+#define SEQUENCER_FRAMES  4
 #define SEQUENCER_TICK_US 100000
 
 struct sequencer_options {
@@ -39,7 +40,7 @@ struct sequencer_options {
     struct genesis genesis; /* for a log that has none yet; else overwritten by the log's */
     int64_t pulse_every_us;
     uint64_t snapshot_every_bytes; /* of log; 0 = never by itself */
-    uint64_t replay_until; /* UINT64_MAX: to the end */
+    uint64_t replay_until;         /* UINT64_MAX: to the end */
 };
 
 /* A snapshot between its pulse and the moment when all runners stand still. */
@@ -69,15 +70,15 @@ struct sequencer {
     struct proposal *snapshot_waiters;
     bool submitted; /* `filling` is in flight */
     bool durable;   /* and has become durable */
-    bool ready;   /* replayed */
-    bool full;    /* the disk is */
+    bool ready;     /* replayed */
+    bool full;      /* the disk is */
     uint64_t pulse_ordinal;
     struct clock_time clock; /* never goes back */
     struct clock_time last_pulse;
     struct clock_time last_tick;
     struct clock_time last_refused;
-    bool handover; /* records since the last pulse */
-    bool moved;    /* W or a lane changed since the last pulse */
+    bool handover;    /* records since the last pulse */
+    bool moved;       /* W or a lane changed since the last pulse */
     bool final_pulse; /* draining: hand everything over */
     int64_t next_due;
     uint64_t position; /* end of the last frame */
@@ -90,7 +91,8 @@ struct sequencer {
 bool sequencer_init(struct sequencer *sequencer, const struct sequencer_options *options);
 void sequencer_deinit(struct sequencer *sequencer);
 
-/* The log calls this when the frame in flight is safe (log_file's `durable`). ctx: the sequencer. */
+/* The log calls this when the frame in flight is safe (log_file's `durable`). ctx: the sequencer.
+ */
 void sequencer_durable(void *ctx, struct log_frame *frame);
 
 /* One turn: takes letters, fills and submits a frame, drives the log. False when idle. */
@@ -108,8 +110,8 @@ bool sequencer_is_idle(const struct sequencer *sequencer);
  * *from is where the log goes on. False: a snapshot that verified could not be understood. */
 bool sequencer_restore(struct sequencer *sequencer, uint64_t *from);
 
-/* Reads the log from there on and feeds the runners; then everything is ready. Returns the number of
- * events replayed. Runs on the sequencer's thread; may block. */
+/* Reads the log from there on and feeds the runners; then everything is ready. Returns the number
+ * of events replayed. Runs on the sequencer's thread; may block. */
 uint64_t sequencer_replay(struct sequencer *sequencer, uint64_t from);
 
 /* Writes a snapshot of everything: what `start` of ports/snapshot.h is given. */

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#define SLOTS (2 * LANES_MAX)
+#define SLOTS     (2 * LANES_MAX)
 #define NAME_SEED 0x7469646532363132u
 
 static void lane_reset(struct tide_lane *lane)
@@ -44,7 +44,8 @@ void tide_deinit(struct tide *tide)
     free(tide->slots);
 }
 
-/* --- names --------------------------------------------------------------------------------------- */
+/* --- names ---------------------------------------------------------------------------------------
+ */
 
 static uint32_t *slot_of(const struct tide *tide, struct bytes name)
 {
@@ -82,7 +83,8 @@ static void rebuild_slots(struct tide *tide)
     }
 }
 
-/* --- the minimum ------------------------------------------------------------------------------------ */
+/* --- the minimum
+ * ------------------------------------------------------------------------------------ */
 
 static bool takes_part(const struct tide *tide, uint32_t number)
 {
@@ -124,7 +126,8 @@ static void find_minimum(struct tide *tide)
         }
         return; /* all idle: W stays, or follows the clock (tide_tick) */
     }
-    /* After "final" a lane that speaks makes W finite again; the core's seals keep what was final. */
+    /* After "final" a lane that speaks makes W finite again; the core's seals keep what was final.
+     */
     if (least > tide->watermark || tide->watermark == WATERMARK_FINAL) {
         tide->watermark = least;
     }
@@ -181,7 +184,8 @@ static void lane_event(struct tide *tide, uint32_t number, int64_t time, int64_t
     }
 }
 
-/* --- batches ------------------------------------------------------------------------------------------ */
+/* --- batches
+ * ------------------------------------------------------------------------------------------ */
 
 /* Which lane each word of the batch is, if it is a source. */
 static void word_lanes(const struct tide *tide, const struct batch *batch, uint16_t *lanes)
@@ -290,7 +294,8 @@ void tide_replay(struct tide *tide, const struct record *record)
     walk(tide, &passage, NULL);
 }
 
-/* --- declarations ----------------------------------------------------------------------------------- */
+/* --- declarations
+ * ----------------------------------------------------------------------------------- */
 
 static void apply_source(struct tide *tide, const struct source *source)
 {
@@ -382,7 +387,8 @@ void tide_apply(struct tide *tide, const struct record *record)
     }
 }
 
-/* --- the clock ------------------------------------------------------------------------------------------ */
+/* --- the clock
+ * ------------------------------------------------------------------------------------------ */
 
 void tide_start(struct tide *tide, struct clock_time now, struct clock_time last_alive)
 {
@@ -464,8 +470,8 @@ bool tide_tick(struct tide *tide, struct clock_time now, bool clear)
     return tide->watermark > before;
 }
 
-void tide_pulse(struct tide *tide, struct buf *frame, uint64_t ordinal, struct clock_time now,
-                uint8_t flags)
+void tide_pulse(
+    struct tide *tide, struct buf *frame, uint64_t ordinal, struct clock_time now, uint8_t flags)
 {
     struct pulse pulse = {
         .ordinal = ordinal, .clock = now, .watermark = tide->watermark, .flags = flags};
@@ -490,7 +496,8 @@ void tide_pulse(struct tide *tide, struct buf *frame, uint64_t ordinal, struct c
     record_end(frame, start);
 }
 
-/* --- for people, and for snapshots --------------------------------------------------------------------- */
+/* --- for people, and for snapshots
+ * --------------------------------------------------------------------- */
 
 void tide_lane_info(const struct tide *tide, uint32_t number, struct lane_info *info)
 {

@@ -6,8 +6,8 @@
  *   W              the minimum over the lanes that take part; never falls
  *
  * A lane takes part from its first event (a declared one: from its declaration), until it is final,
- * or left out as idle: silent for idle_after while the engine was caught up and refused nothing, and
- * not deaf. When all lanes are idle, W follows the clock for live sources only.
+ * or left out as idle: silent for idle_after while the engine was caught up and refused nothing,
+ * and not deaf. When all lanes are idle, W follows the clock for live sources only.
  *
  * Invariants:
  *  1. A lane's watermark never falls; W never falls, but when a final lane is reopened.
@@ -20,16 +20,16 @@
 #include "host/inspection.h"
 #include "model/batch.h"
 
-#define TIDE_DISORDER_US (5 * US_PER_SECOND)
-#define TIDE_IDLE_AFTER_US (30 * US_PER_SECOND)
+#define TIDE_DISORDER_US    (5 * US_PER_SECOND)
+#define TIDE_IDLE_AFTER_US  (30 * US_PER_SECOND)
 #define TIDE_FUTURE_SKEW_US (5 * US_PER_MINUTE)
 #define TIDE_LIVE_WITHIN_US (10 * US_PER_MINUTE)
-#define TIDE_DEAF_MAX_US (10 * US_PER_MINUTE)
-#define TIDE_LAG_SPAN_US (5 * US_PER_MINUTE)
+#define TIDE_DEAF_MAX_US    (10 * US_PER_MINUTE)
+#define TIDE_LAG_SPAN_US    (5 * US_PER_MINUTE)
 
 struct tide_lane {
-    bool used; /* lane 0 always */
-    bool heard;  /* ever */
+    bool used;  /* lane 0 always */
+    bool heard; /* ever */
     bool final;
     bool idle;
     bool deaf;
@@ -48,7 +48,7 @@ struct tide {
     uint32_t holder;   /* a lane at the minimum; LANES_MAX: none */
     uint32_t lane_count;
     struct clock_time started;
-    int64_t deaf_for_us; /* after the start */
+    int64_t deaf_for_us;     /* after the start */
     struct tide_lane *lanes; /* LANES_MAX of them, touched as used */
     uint32_t *slots;         /* name hash -> lane + 1 */
 };
@@ -74,8 +74,8 @@ void tide_apply(struct tide *tide, const struct record *record);
 bool tide_tick(struct tide *tide, struct clock_time now, bool clear);
 
 /* Fills a pulse with W and flags, and appends the lanes that changed. */
-void tide_pulse(struct tide *tide, struct buf *frame, uint64_t ordinal, struct clock_time now,
-                uint8_t flags);
+void tide_pulse(
+    struct tide *tide, struct buf *frame, uint64_t ordinal, struct clock_time now, uint8_t flags);
 
 /* Lane of a declared source, LANE_DEFAULT if it was not declared; "*" is LANE_DEFAULT too. */
 uint32_t tide_lane_of(const struct tide *tide, struct bytes name);

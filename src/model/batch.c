@@ -2,16 +2,17 @@
  *
  * Invariants:
  *  1. A word number in a row is below the dictionary's count.
- *  2. Rows stand in arrival order; steps name rows in rising order, and W only rises within a batch.
+ *  2. Rows stand in arrival order; steps name rows in rising order, and W only rises within a
+ * batch.
  *  3. A writer's slots are all free between batches (batch_end frees just the used ones). */
 #include "model/batch.h"
 
 #include "base/check.h"
 #include "base/hash.h"
 
-#define SLOT_COUNT (2 * BATCH_WORDS_MAX)
+#define SLOT_COUNT   (2 * BATCH_WORDS_MAX)
 #define STEPS_OFFSET 36
-#define FLAGS_ALL (2 * EVENT_HAS_TIME - 1)
+#define FLAGS_ALL    (2 * EVENT_HAS_TIME - 1)
 
 _Static_assert(BATCH_HEADER_BYTES == STEPS_OFFSET + 4, "the header is as drawn in batch.h");
 _Static_assert((SLOT_COUNT & (SLOT_COUNT - 1)) == 0, "slots are found by mask");
@@ -118,8 +119,7 @@ bool batch_add(struct batch_writer *writer, const struct event *event)
         words_forget(writer, words_before);
         return false;
     }
-    uint64_t fingerprint =
-        event_fingerprint(writer->words[source].hash, event->id, writer->seed);
+    uint64_t fingerprint = event_fingerprint(writer->words[source].hash, event->id, writer->seed);
     /* The length comes first but is known last: leave one byte, and move the row when that is not
      * enough (rows up to 127 bytes have a length of one byte). */
     size_t start = out->len;
@@ -252,7 +252,9 @@ bool batch_next_row(struct batch_cursor *cursor, struct batch_row *row)
     return !cursor->rows.bad && !row->rest.bad && !cursor->steps.bad;
 }
 
-bool batch_row_time(const struct batch *batch, const struct batch_row *row, int64_t *time,
+bool batch_row_time(const struct batch *batch,
+                    const struct batch_row *row,
+                    int64_t *time,
                     uint32_t *source_word)
 {
     struct reader in = row->rest;
@@ -262,8 +264,11 @@ bool batch_row_time(const struct batch *batch, const struct batch_row *row, int6
     return !in.bad;
 }
 
-bool batch_row_event(const struct batch *batch, const struct batch_word *words, uint32_t word_count,
-                     const struct batch_row *row, struct event *event)
+bool batch_row_event(const struct batch *batch,
+                     const struct batch_word *words,
+                     uint32_t word_count,
+                     const struct batch_row *row,
+                     struct event *event)
 {
     struct reader in = row->rest;
     *event = (struct event){.flags = read_u8(&in)};
@@ -295,12 +300,14 @@ bool batch_row_event(const struct batch *batch, const struct batch_word *words, 
     return !in.bad && event->flags <= FLAGS_ALL && (has_data || event->data.len == 0);
 }
 
-void batch_stamp_begin(struct batch_stamp *stamp, struct buf *out, size_t body_start,
+void batch_stamp_begin(struct batch_stamp *stamp,
+                       struct buf *out,
+                       size_t body_start,
                        int64_t watermark_before)
 {
     CHECK(body_start + BATCH_HEADER_BYTES <= out->len);
-    *stamp = (struct batch_stamp){
-        .out = out, .body_start = body_start, .watermark = watermark_before};
+    *stamp =
+        (struct batch_stamp){.out = out, .body_start = body_start, .watermark = watermark_before};
     struct buf field = buf_of(out->data + body_start + 16, sizeof(int64_t));
     buf_put_i64(&field, watermark_before);
 }
@@ -319,8 +326,7 @@ void batch_stamp_end(struct batch_stamp *stamp)
 {
     struct buf *out = stamp->out;
     CHECK(!out->overflow);
-    struct reader header =
-        reader_of(bytes_of(out->data + stamp->body_start, BATCH_HEADER_BYTES));
+    struct reader header = reader_of(bytes_of(out->data + stamp->body_start, BATCH_HEADER_BYTES));
     (void)read_bytes(&header, 28);
     size_t rows_len = read_u32(&header);
     size_t words_len = read_u32(&header);

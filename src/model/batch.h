@@ -1,9 +1,9 @@
-/* A batch of events as one record: what a request's events become, once, on their way to the log, and
- * what live work and replay both read (docs/formats/records.md).
+/* A batch of events as one record: what a request's events become, once, on their way to the log,
+ * and what live work and replay both read (docs/formats/records.md).
  *
  *   body:  0         8       16         24      28      32      36        40
- *          | arrival | base  | W before | count | rows  | words | steps   | rows | dictionary | steps |
- *          | i64     | i64   | i64      | u32   | u32 B | u32 B | u32 B   |
+ *          | arrival | base  | W before | count | rows  | words | steps   | rows | dictionary |
+ * steps | | i64     | i64   | i64      | u32   | u32 B | u32 B | u32 B   |
  *
  *   row:        varint length of the rest, u8 partition, u8 flags, zigzag time - base,
  *               varint source word, varint type word, string id,
@@ -15,15 +15,15 @@
  * steps by the one that orders the log: they tell each row the watermark over all lanes that was in
  * force just before it, so lateness is decided per event whatever the batching.
  *
- * The partition of an event is a function of (source, id) and the directory's seed; it is stored, so
- * that a thread skips the rows of other threads' partitions without hashing. */
+ * The partition of an event is a function of (source, id) and the directory's seed; it is stored,
+ * so that a thread skips the rows of other threads' partitions without hashing. */
 #pragma once
 
 #include "model/event.h"
 #include "model/record.h"
 
 #define BATCH_HEADER_BYTES 40
-#define BATCH_WORDS_MAX 4096
+#define BATCH_WORDS_MAX    4096
 #define BATCH_ROW_OVERHEAD 64 /* a row is at most its texts plus this */
 
 /* Identity of an event, 64 bits: equal for equal (source, id). Its source part is computed once per
@@ -59,8 +59,8 @@ struct batch_writer {
 /* Once per writer. */
 void batch_writer_init(struct batch_writer *writer, uint64_t seed, uint32_t partitions);
 
-/* The memory that the next records go to. A batch's texts (words) must stay readable until batch_end:
- * they are slices of the request. */
+/* The memory that the next records go to. A batch's texts (words) must stay readable until
+ * batch_end: they are slices of the request. */
 void batch_writer_reset(struct batch_writer *writer, void *memory, size_t cap);
 
 void batch_begin(struct batch_writer *writer, struct clock_time arrival, struct event_time base);
@@ -111,11 +111,16 @@ struct batch_row {
 bool batch_next_row(struct batch_cursor *cursor, struct batch_row *row);
 
 /* The whole event; words as filled by batch_read_words. False when the row is damaged. */
-bool batch_row_event(const struct batch *batch, const struct batch_word *words, uint32_t word_count,
-                     const struct batch_row *row, struct event *event);
+bool batch_row_event(const struct batch *batch,
+                     const struct batch_word *words,
+                     uint32_t word_count,
+                     const struct batch_row *row,
+                     struct event *event);
 
 /* Only the event time and the source's word, for tide. */
-bool batch_row_time(const struct batch *batch, const struct batch_row *row, int64_t *time,
+bool batch_row_time(const struct batch *batch,
+                    const struct batch_row *row,
+                    int64_t *time,
                     uint32_t *source_word);
 
 /* How many bytes stamping may add to a batch of `count` rows, and the stamping itself, in place at
@@ -128,7 +133,9 @@ struct batch_stamp {
 };
 
 #define BATCH_STEP_BYTES_MAX 15
-void batch_stamp_begin(struct batch_stamp *stamp, struct buf *out, size_t body_start,
+void batch_stamp_begin(struct batch_stamp *stamp,
+                       struct buf *out,
+                       size_t body_start,
                        int64_t watermark_before);
 void batch_stamp_step(struct batch_stamp *stamp, uint32_t row, int64_t watermark);
 void batch_stamp_end(struct batch_stamp *stamp);

@@ -1,7 +1,8 @@
 /* The two clocks, as two types, so that the compiler refuses to mix them.
  *
- * event_time is when something happened, said by its producer; clock_time is the engine's own clock,
- * and reaches the core only inside records. Both are microseconds since the Unix epoch, UTC. */
+ * event_time is when something happened, said by its producer; clock_time is the engine's own
+ * clock, and reaches the core only inside records. Both are microseconds since the Unix epoch, UTC.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -16,13 +17,13 @@ struct clock_time {
 };
 
 /* Watermarks: nothing heard yet, and nothing will ever come again. */
-#define WATERMARK_NONE INT64_MIN
+#define WATERMARK_NONE  INT64_MIN
 #define WATERMARK_FINAL INT64_MAX
 
 #define US_PER_SECOND 1000000LL
 #define US_PER_MINUTE (60 * US_PER_SECOND)
-#define US_PER_HOUR (60 * US_PER_MINUTE)
-#define US_PER_DAY (24 * US_PER_HOUR)
+#define US_PER_HOUR   (60 * US_PER_MINUTE)
+#define US_PER_DAY    (24 * US_PER_HOUR)
 
 /* a + b, held at the ends of int64 instead of overflowing. */
 static inline int64_t time_add(int64_t a, int64_t b)

@@ -1,5 +1,5 @@
-/* What the log holds: records, each a kind and a body. Everything that can change the engine's state
- * is one of these (docs/formats/records.md).
+/* What the log holds: records, each a kind and a body. Everything that can change the engine's
+ * state is one of these (docs/formats/records.md).
  *
  *   record:  0        4      5       8
  *            | length | kind | zeros | body ... (length bytes)
@@ -11,10 +11,10 @@
 #include "model/clock.h"
 
 #define RECORD_HEADER_BYTES 8
-#define LANE_DEFAULT 0 /* the lane "*": every source that was not declared */
-#define LANES_MAX 4096
-#define PARTITIONS_MAX 64
-#define SOURCE_NAME_MAX 1024
+#define LANE_DEFAULT        0 /* the lane "*": every source that was not declared */
+#define LANES_MAX           4096
+#define PARTITIONS_MAX      64
+#define SOURCE_NAME_MAX     1024
 
 enum record_kind {
     RECORD_GENESIS = 1, /* the first one: what never changes in this directory */

@@ -1,8 +1,8 @@
 /* Snapshots of the engine's state, each at one log position, written without stopping the world.
  *
- * `start` is called at a moment when the state stands still; the implementation sees to it that what
- * `write` hands out is the state of that moment (the directory adapter forks: the child writes its
- * frozen copy; the simulator writes at once). */
+ * `start` is called at a moment when the state stands still; the implementation sees to it that
+ * what `write` hands out is the state of that moment (the directory adapter forks: the child writes
+ * its frozen copy; the simulator writes at once). */
 #pragma once
 
 #include "base/err.h"
@@ -23,7 +23,9 @@ enum snapshot_state {
 struct snapshot_ops {
     /* Begins a snapshot of `position`; write(write_ctx, sink) is called once, in the frozen copy.
      * ERR_CONFLICT while one is running. */
-    enum err (*start)(void *ctx, uint64_t position, void (*write)(void *, struct snapshot_sink *),
+    enum err (*start)(void *ctx,
+                      uint64_t position,
+                      void (*write)(void *, struct snapshot_sink *),
                       void *write_ctx) MUST_CHECK;
 
     /* How it goes. After DONE or FAILED was reported once, IDLE again. *oldest_kept is the position
@@ -31,8 +33,8 @@ struct snapshot_ops {
     enum snapshot_state (*poll)(void *ctx, uint64_t *position, uint64_t *oldest_kept);
 
     /* Opens the newest valid snapshot at or before `until` (UINT64_MAX: any) for reading, verified
-     * first: OK, ERR_NOT_FOUND, or ERR_OVERLOADED (no memory). A damaged one is skipped, counted and
-     * left alone. */
+     * first: OK, ERR_NOT_FOUND, or ERR_OVERLOADED (no memory). A damaged one is skipped, counted
+     * and left alone. */
     enum err (*open)(void *ctx, uint64_t until, uint64_t *position) MUST_CHECK;
 
     /* Reads exactly len bytes of the opened one; false when it ends before. */

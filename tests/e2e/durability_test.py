@@ -78,7 +78,7 @@ class Kills(unittest.TestCase):
         self.server = Server(partitions, threads)
         self.addCleanup(self.server.discard)
         self.server.start()
-        self.server.put_source("/hold", watermark="explicit", idle_after="P3650D")
+        self.server.put_source("/hold", watermark="explicit", idle_after="P1D")
         self.server.sql("CREATE METRIC kept AS SELECT source AS lane, count(*) AS n, sum(data.n) AS total "
                         "FROM TUMBLE(events, time, INTERVAL '1 day') WHERE source LIKE '/client/%' GROUP BY source")
 

@@ -21,7 +21,7 @@ class Forms(cases.Case):
     @classmethod
     def prepare(cls):
         # It never says a word, so the watermark doesn't move and no event is late.
-        cls.server.put_source("/hold", watermark="explicit", idle_after="P3650D")
+        cls.server.put_source("/hold", watermark="explicit", idle_after="P1D")
         cls.server.sql("CREATE METRIC forms AS SELECT source AS lane, count(*) AS n, sum(data.x) AS total "
                        "FROM TUMBLE(events, time, INTERVAL '1 day') GROUP BY source")
 

@@ -80,7 +80,7 @@ class Expressions(cases.Case):
     @classmethod
     def prepare(cls):
         cls.refused = {}
-        cls.server.put_source("/hold", watermark="explicit", idle_after="P3650D")
+        cls.server.put_source("/hold", watermark="explicit", idle_after="P1D")
         for k, (text, _) in enumerate(VALUES):
             cls.define(f"v{k}", f"SELECT first({text}) AS v {cls.tumble('lang')}")
         for k, (text, _) in enumerate(CONDITIONS):
@@ -149,7 +149,7 @@ for _k, (_text, _values, _) in enumerate(AGGREGATES):
 class Groups(cases.Case):
     @classmethod
     def prepare(cls):
-        cls.server.put_source("/hold", watermark="explicit", idle_after="P3650D")
+        cls.server.put_source("/hold", watermark="explicit", idle_after="P1D")
 
     def test_groups_of_every_kind_are_different_groups(self):
         metric = self.name()

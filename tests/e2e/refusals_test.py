@@ -10,7 +10,7 @@ from support.server import parse_responses, quoted
 ONE = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 LINES = "application/x-ndjson"
-DECLARED = {"watermark": "explicit", "idle_after": "P3650D"}
+DECLARED = {"watermark": "explicit", "idle_after": "P1D"}
 
 
 class Untouched(cases.Case):

@@ -27,7 +27,7 @@ class Rows(cases.Case):
         print(f"seed {SEED}", flush=True)
         draw = random.Random(SEED)
         server = cls.server
-        server.put_source("/hold", watermark="explicit", idle_after="P3650D")
+        server.put_source("/hold", watermark="explicit", idle_after="P1D")
         server.sql("CREATE METRIC places AS SELECT data.place AS place, data.floor AS floor, count(*) AS visits, "
                    "sum(data.cost) AS cost, avg(data.cost) AS mean, min(data.cost) AS low, max(data.cost) AS high "
                    "FROM TUMBLE(events, time, INTERVAL '1 hour') WHERE type = 'visit' "
@@ -197,7 +197,7 @@ class ReadBack(cases.Case):
     def test_tokens_give_read_your_writes(self):
         metric = self.name()
         source = self.name("/ryw")
-        self.server.put_source("/hold", watermark="explicit", idle_after="P3650D")
+        self.server.put_source("/hold", watermark="explicit", idle_after="P1D")
         self.server.sql(f"CREATE METRIC {metric} AS SELECT count(*) AS n FROM TUMBLE(events, time, INTERVAL '1 day') "
                         f"WHERE source = '{source}'")
         token = self.server.get(f"/v1/metrics/{metric}/values")["as_of"]
@@ -228,7 +228,7 @@ class ReadBack(cases.Case):
 
     def test_counts_never_go_down_between_reads(self):
         metric = self.name()
-        self.server.put_source("/hold", watermark="explicit", idle_after="P3650D")
+        self.server.put_source("/hold", watermark="explicit", idle_after="P1D")
         self.server.sql(f"CREATE METRIC {metric} AS SELECT data.k AS k, count(*) AS n "
                         f"FROM TUMBLE(events, time, INTERVAL '1 day') WHERE type = '{metric}' GROUP BY data.k")
         stop = threading.Event()
@@ -265,7 +265,7 @@ class ReadBack(cases.Case):
 
     def test_rows_of_a_moving_metric_are_walked_without_a_row_twice(self):
         metric = self.name()
-        self.server.put_source("/hold", watermark="explicit", idle_after="P3650D")
+        self.server.put_source("/hold", watermark="explicit", idle_after="P1D")
         self.server.sql(f"CREATE METRIC {metric} AS SELECT data.k AS k, count(*) AS n "
                         f"FROM TUMBLE(events, time, INTERVAL '1 day') WHERE type = '{metric}' GROUP BY data.k")
         self.server.send([event(type=metric, data={"k": k}) for k in range(200)], "applied")

@@ -99,6 +99,7 @@ static struct totals totals_of(const struct rig *own, uint32_t id)
         totals.fates.filtered += part->fates.filtered;
         for (uint32_t at = 0; at < part->window_count; at++) {
             const struct window *window = &part->windows[at];
+            assert_true(window->rows.row_count > 0);
             totals.windows++;
             totals.first_start =
                 window->start < totals.first_start ? window->start : totals.first_start;
