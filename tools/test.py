@@ -3,8 +3,8 @@
 
 Usage: test.py all|quick|lint|unit|asan|tsan|clang|e2e ... [-k WORD]
 
-    all    lint, builds by gcc and clang without a warning, the unit tests by gcc and under
-           ASan + UBSan, then end to end
+    all    lint, builds by gcc and clang without a warning and by gcc -O0, the unit tests by gcc
+           and under ASan + UBSan, then end to end
     quick  lint and the unit tests by gcc: the loop before each commit
     -k     only the test programs with WORD in their name
 
@@ -34,7 +34,7 @@ PURE_ARCHIVES = ["core/libcore.a", "lang/liblang.a", "model/libmodel.a", "base/l
 STEPS = {
     "quick": ["lint", "gcc"],
     "unit": ["gcc"],
-    "all": ["lint", "gcc", "clang", "asan", "e2e"],
+    "all": ["lint", "gcc", "clang", "asan", "plain", "e2e"],
 }
 ENVIRONMENT = {
     "CMOCKA_MESSAGE_OUTPUT": "TAP",
@@ -208,8 +208,8 @@ class Runner:
             self.lint()
         elif name == "e2e":
             self.scripts()
-        elif name == "clang" and not self.word:
-            self.build("clang")  # for its warnings; the tests run by gcc and under sanitizers
+        elif name in ("clang", "plain") and not self.word:
+            self.build(name)  # for warnings, and for digests; the tests run by gcc and sanitized
         elif name in ("gcc", "clang", "asan", "tsan"):
             self.unit(name)
         else:

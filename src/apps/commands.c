@@ -36,7 +36,7 @@ const char *command_suggest(const char *name)
         bool prefix = len > 0 && strncmp(rows[i].name, name, len) == 0;
         size_t distance =
             prefix ? 0 : edit_distance(bytes_of_string(rows[i].name), bytes_of_string(name), 3);
-        if (distance < best_distance && distance < strlen(rows[i].name)) {
+        if (distance < best_distance && distance <= (len + 2) / 3) {
             best = rows[i].name;
             best_distance = distance;
         }

@@ -105,7 +105,7 @@ const char *option_suggest(enum command_id command, struct bytes name)
         bool prefix =
             name.len >= 2 && name.len < own.len && bytes_equal(bytes_slice(own, 0, name.len), name);
         size_t distance = prefix ? 1 : edit_distance(own, name, 3);
-        if (distance < best_distance && distance < own.len) {
+        if (distance < best_distance && distance <= (name.len + 2) / 3) {
             best = rows[i].name;
             best_distance = distance;
         }

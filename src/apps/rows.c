@@ -2,11 +2,14 @@
 #include "apps/rows.h"
 
 #include "apps/answer_json.h"
+#include "apps/say.h"
+#include "base/text.h"
 
 #include <stdlib.h>
 
-#define TIME_LEN_MIN 20 /* "2013-01-01T06:00:00Z" */
-#define TIME_LEN_MAX 27
+#define TIME_LEN_MIN   20 /* "2013-01-01T06:00:00Z" */
+#define TIME_LEN_MAX   27
+#define DECIMALS_SHOWN 4
 
 static bool is_time(struct bytes text)
 {
@@ -34,7 +37,7 @@ size_t short_time(struct bytes text, char *out)
     return whole_minute ? 16 : text.len - 1;
 }
 
-static void text_cell(struct table *table, const struct json_value *value, bool times)
+static void text_cell(struct table *table, const struct json_value *value, bool for_people)
 {
     char small[64];
     char *text = value->content.len <= sizeof(small) ? small : malloc(value->content.len);
@@ -44,7 +47,7 @@ static void text_cell(struct table *table, const struct json_value *value, bool 
     }
     struct buf out = buf_of(text, value->content.len);
     json_unescape(value->content, &out);
-    if (times && is_time(buf_bytes(&out))) {
+    if (for_people && is_time(buf_bytes(&out))) {
         char shorter[TIME_LEN_MAX];
         size_t len = short_time(buf_bytes(&out), shorter);
         table_cell(table, CELL_TEXT, bytes_of(shorter, len));
@@ -56,17 +59,40 @@ static void text_cell(struct table *table, const struct json_value *value, bool 
     }
 }
 
-void cell_of_json(struct table *table, const struct json_value *value, bool times)
+/* 9.166666666666666 as 9.1667: more digits don't help a reader. Whole numbers and exponents stay.
+ */
+static struct bytes number_shorten(struct bytes text, char *out, size_t size)
 {
+    const uint8_t *dot = memchr(text.data, '.', text.len);
+    size_t decimals = dot == NULL ? 0 : (size_t)(text.data + text.len - dot - 1);
+    bool exponent =
+        memchr(text.data, 'e', text.len) != NULL || memchr(text.data, 'E', text.len) != NULL;
+    struct decimal number;
+    if (decimals <= DECIMALS_SHOWN || exponent || !decimal_parse(text, &number)) {
+        return text;
+    }
+    double value = number.exact ? (double)number.nano / NANO_PER_UNIT : number.real;
+    if (value > -1 && value < 1) {
+        return text; /* small ones keep what they have */
+    }
+    text_put(out, size, "%.*f", DECIMALS_SHOWN, value);
+    return bytes_of_string(out);
+}
+
+void cell_of_json(struct table *table, const struct json_value *value, bool for_people)
+{
+    char number[64];
     switch (value->kind) {
     case JSON_NULL:
         table_cell(table, CELL_NULL, BYTES("NULL"));
         return;
     case JSON_NUMBER:
-        table_cell(table, CELL_NUMBER, value->text);
+        table_cell(table,
+                   CELL_NUMBER,
+                   for_people ? number_shorten(value->text, number, sizeof(number)) : value->text);
         return;
     case JSON_STRING:
-        text_cell(table, value, times);
+        text_cell(table, value, for_people);
         return;
     case JSON_TRUE:
     case JSON_FALSE:
@@ -107,7 +133,7 @@ static void heads_make(struct table *table, struct bytes items, struct bytes nam
     }
 }
 
-void rows_more_json(struct table *table, struct bytes items, bool times)
+void rows_more_json(struct table *table, struct bytes items, bool for_people)
 {
     struct json_value name;
     struct json_value row;
@@ -119,13 +145,13 @@ void rows_more_json(struct table *table, struct bytes items, bool times)
             if (row.kind != JSON_OBJECT || !json_find(row.text, &step, 1, &value)) {
                 value.kind = JSON_NULL;
             }
-            cell_of_json(table, &value, times);
+            cell_of_json(table, &value, for_people);
         }
     }
 }
 
-void rows_of_json(struct table *table, struct bytes items, struct bytes names, bool times)
+void rows_of_json(struct table *table, struct bytes items, struct bytes names, bool for_people)
 {
     heads_make(table, items, names);
-    rows_more_json(table, items, times);
+    rows_more_json(table, items, for_people);
 }

@@ -53,6 +53,26 @@ static void done_print(struct bytes result, const char *statement)
     }
 }
 
+/* The columns for people: without the columns of the metric, its text at the end. */
+static struct bytes columns_arrange(struct bytes columns, struct buf *out)
+{
+    struct json_walk walk = json_walk_of(columns);
+    struct json_value name;
+    struct json_value column;
+    bool has_text = false;
+    buf_put_u8(out, '[');
+    while (json_walk_next(&walk, &name, &column)) {
+        bool is_text = bytes_equal(column.content, BYTES("sql"));
+        has_text = has_text || is_text;
+        if (!is_text && !bytes_equal(column.content, BYTES("columns"))) {
+            buf_put_text(out, out->len > 1 ? "," : "");
+            buf_put_bytes(out, column.text);
+        }
+    }
+    buf_put_text(out, !has_text ? "]" : out->len > 1 ? ",\"sql\"]" : "\"sql\"]");
+    return out->overflow ? columns : buf_bytes(out);
+}
+
 static void result_print(struct bytes result, const struct settings *settings)
 {
     char statement[64];
@@ -67,7 +87,12 @@ static void result_print(struct bytes result, const struct settings *settings)
     struct table table = {0};
     bool csv = setting_flag(settings, OPTION_CSV);
     bool named = json_member(result, "columns", &columns) && columns.kind == JSON_ARRAY;
-    rows_of_json(&table, items.text, named ? columns.text : (struct bytes){0}, !csv);
+    char arranged[4096];
+    struct buf out = buf_of(arranged, sizeof(arranged));
+    struct bytes names = !named ? (struct bytes){0}
+                         : csv  ? columns.text
+                                : columns_arrange(columns.text, &out);
+    rows_of_json(&table, items.text, names, !csv);
     const struct table_style style = {.colours = terminal.colours,
                                       .width = terminal.present ? terminal.width : 0};
     if (csv) {

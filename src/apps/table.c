@@ -51,13 +51,20 @@ static bool grow(void **memory, size_t *cap, size_t need, size_t item)
     return true;
 }
 
-/* Text of which no byte can do anything but be seen. */
+/* Text of which no byte can do anything but be seen. Runs of white space with a line end or a tab
+ * in them become one space. */
 static void text_add(struct table *table, struct bytes text)
 {
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.data[i];
         bool c1 = c == 0xc2 && i + 1 < text.len && text.data[i + 1] < 0xa0;
-        if (c < 0x20 || c == 0x7f || c1) {
+        if (c == '\n' || c == '\r' || c == '\t') {
+            while (i + 1 < text.len && strchr(" \n\r\t", text.data[i + 1]) != NULL &&
+                   text.data[i + 1] != '\0') {
+                i++;
+            }
+            table->text[table->text_len++] = ' ';
+        } else if (c < 0x20 || c == 0x7f || c1) {
             memcpy(table->text + table->text_len, "\xef\xbf\xbd", 3); /* U+FFFD */
             table->text_len += 3;
             i += c1 ? 1 : 0;

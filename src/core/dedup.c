@@ -121,7 +121,11 @@ static bool cut_if_due(struct dedup *dedup, int64_t time)
     /* Slots are 3/8 to 3/4 full: 16 bytes an entry is the mean. */
     bool large = open->count >= dedup->limits.budget_bytes / 16 / 4;
     bool is_long = time_add(open->min_time, dedup->keep_us / 4) < time;
-    return (large || is_long) ? generation_add(dedup, open->max_time + 1) : true;
+    if (large || is_long) {
+        /* Without memory for another one the open generation goes on: nothing is lost by that. */
+        (void)generation_add(dedup, open->max_time + 1);
+    }
+    return true;
 }
 
 static struct dedup_generation *generation_of(struct dedup *dedup, int64_t time)

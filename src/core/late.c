@@ -1,7 +1,7 @@
 /* The late stream: see late.h.
  *
  * Invariants:
- *  1. bytes = the sum of the entries' sizes <= budget_bytes, unless a single entry is larger.
+ *  1. bytes = the sum of the entries' sizes <= budget_bytes.
  *  2. count = entries in the queue; count + forgotten = all that ever came. */
 #include "core/late.h"
 
@@ -32,11 +32,11 @@ static void forget_first(struct late *late)
 /* An entry with room for len bytes, not yet in the queue; NULL (and counted) when there is none. */
 static struct late_entry *entry_new(struct late *late, size_t len)
 {
-    while (late->count > 0 && late->bytes + entry_bytes(len) > late->budget_bytes) {
-        forget_first(late);
-    }
     struct late_entry *entry = NULL;
     if (entry_bytes(len) <= late->budget_bytes) {
+        while (late->count > 0 && late->bytes + entry_bytes(len) > late->budget_bytes) {
+            forget_first(late);
+        }
         entry = heap_alloc(late->heap, entry_bytes(len));
     }
     if (entry == NULL) {
@@ -96,6 +96,16 @@ void late_save(const struct late *late, struct writer *out)
     }
 }
 
+static void load_nowhere(struct loader *in, uint32_t len)
+{
+    uint8_t nowhere[256];
+    for (uint32_t part = 0; len > 0 && !in->bad; len -= part) {
+        part = len < sizeof(nowhere) ? len : (uint32_t)sizeof(nowhere);
+        load_bytes(in, nowhere, part);
+    }
+}
+
+/* The budget may be smaller than it was: then the newest entries stay. */
 bool late_load(struct late *late, struct loader *in)
 {
     uint64_t count = load_u64(in);
@@ -104,11 +114,12 @@ bool late_load(struct late *late, struct loader *in)
         uint32_t len = load_u32(in);
         struct late_entry *entry = in->bad ? NULL : entry_new(late, len);
         if (entry == NULL) {
-            return false;
+            load_nowhere(in, len);
+            continue;
         }
         load_bytes(in, entry->bytes, len);
         entry_append(late, entry);
     }
-    late->forgotten = forgotten;
+    late->forgotten += forgotten;
     return !in->bad;
 }

@@ -3,11 +3,9 @@
  * Invariants:
  *  1. Windows stand by rising start, each start once, and none is empty.
  *  2. A row of a closed window changes only together with its revision.
- *  3. Rows beyond the metric's share of groups go to the window's overflow row, where they are
- * seen. */
+ *  3. Rows beyond the metric's share of groups go to the window's overflow row,
+ *     where they are seen. */
 #include "core/shard.h"
-
-#include <stdalign.h>
 
 #include "base/check.h"
 

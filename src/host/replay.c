@@ -222,7 +222,7 @@ static uint64_t take_records(struct sequencer *sequencer, const struct log_view 
         struct batch batch;
         struct pulse pulse;
         tide_replay(&sequencer->tide, &record);
-        catalog_apply(&sequencer->catalog, &record, view->position);
+        catalog_apply(&sequencer->catalog, &record, sequencer->position); /* as live */
         sequencer->handover = record.kind != RECORD_PULSE;
         if (record.kind == RECORD_EVENTS && batch_open(record.body, &batch)) {
             events += batch.count;
@@ -238,6 +238,18 @@ static uint64_t take_records(struct sequencer *sequencer, const struct log_view 
     return events;
 }
 
+static void send_replayed(struct sequencer *sequencer, struct frame *frame)
+{
+    frame->waiter_count = 0;
+    frame->replayed = true;
+    frame->free = false;
+    frame->missing = sequencer->options.post->runner_count;
+    for (uint32_t n = 0; n < sequencer->options.post->runner_count; n++) {
+        post_send(sequencer->options.post, POST_SEQUENCER, post_runner(n), &frame->letter);
+    }
+    post_flush(sequencer->options.post, POST_SEQUENCER);
+}
+
 static void replay_frame(struct sequencer *sequencer, const struct log_view *view)
 {
     struct frame *frame = wait_for_frame(sequencer, 1);
@@ -247,14 +259,25 @@ static void replay_frame(struct sequencer *sequencer, const struct log_view *vie
     frame->log.position = view->position;
     frame->log.end = view->end;
     frame->log.record_count = view->record_count;
-    frame->waiter_count = 0;
-    frame->replayed = true;
-    frame->free = false;
-    frame->missing = sequencer->options.post->runner_count;
-    for (uint32_t n = 0; n < sequencer->options.post->runner_count; n++) {
-        post_send(sequencer->options.post, POST_SEQUENCER, post_runner(n), &frame->letter);
-    }
-    post_flush(sequencer->options.post, POST_SEQUENCER);
+    send_replayed(sequencer, frame);
+}
+
+/* The log was cut between events and their pulse, by a crash or by `until`. For a look at its state
+ * a pulse is made up, a function of the log as everything else: it is applied, and written nowhere.
+ */
+static void end_with_pulse(struct sequencer *sequencer)
+{
+    struct frame *frame = wait_for_frame(sequencer, 1);
+    struct buf out =
+        buf_of(frame->log.data + LOG_FRAME_HEADER, frame->log.capacity - LOG_FRAME_HEADER);
+    tide_pulse(&sequencer->tide, &out, ++sequencer->pulse_ordinal, sequencer->clock, 0);
+    CHECK(!out.overflow);
+    frame->log.body_len = out.len;
+    frame->log.position = sequencer->position;
+    frame->log.end = sequencer->position;
+    frame->log.record_count = 1;
+    sequencer->handover = false;
+    send_replayed(sequencer, frame);
 }
 
 /* A new log begins with what never changes in it. */
@@ -276,6 +299,14 @@ static void write_genesis(struct sequencer *sequencer)
     sequencer->position = frame->log.end;
 }
 
+static void rest_a_moment(struct sequencer *sequencer)
+{
+    struct waker *waker = &sequencer->options.post->wakers[POST_SEQUENCER];
+    waker_prepare(waker);
+    waker_wait(waker, 1000);
+    waker_awake(waker);
+}
+
 uint64_t sequencer_replay(struct sequencer *sequencer, uint64_t from)
 {
     const struct log_reader_port *port = &sequencer->options.log_reader;
@@ -288,12 +319,25 @@ uint64_t sequencer_replay(struct sequencer *sequencer, uint64_t from)
     void *reader = port->ops->open(port->ctx, from);
     CHECK(reader != NULL);
     struct log_view view;
-    while (port->ops->next(reader, &view) == OK && view.end <= sequencer->options.replay_until) {
+    sequencer->position = from;
+    enum err err;
+    while ((err = port->ops->next(reader, &view)) != ERR_NOT_FOUND) {
+        if (err == ERR_OVERLOADED) {
+            rest_a_moment(sequencer);
+            continue;
+        }
+        CHECK(err == OK); /* a log that lacks its beginning is not the whole */
+        if (view.end > sequencer->options.replay_until) {
+            break;
+        }
         events += take_records(sequencer, &view);
         sequencer->position = view.end;
         replay_frame(sequencer, &view);
     }
     port->ops->close(reader);
+    if (sequencer->handover && sequencer->options.replay_until != UINT64_MAX) {
+        end_with_pulse(sequencer);
+    }
     (void)wait_for_frame(sequencer, SEQUENCER_FRAMES);
     sequencer->event_count += events;
     struct clock_time last_alive = sequencer->clock;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #define FRAME_ALIGN         4096
-#define FRAME_RESERVE       (64 * 1024) /* room that a pulse may need: lanes that changed */
+#define FRAME_RESERVE       (128 * 1024) /* room that a pulse may need: lanes that changed */
 #define REFUSED_RECENTLY_US US_PER_SECOND
 
 static struct frame *frame_create(void)
@@ -74,10 +74,18 @@ static void answer(struct sequencer *sequencer, struct proposal *proposal)
 /* --- letters
  * ---------------------------------------------------------------------------------------- */
 
+/* At most what the proposal takes of a frame, with what a pulse behind it may take. */
+static size_t room_needed(const struct proposal *proposal)
+{
+    return proposal->records.len + proposal->event_count * (size_t)BATCH_STEP_BYTES_MAX +
+           proposal->definition.len + proposal->name.len + FRAME_RESERVE;
+}
+
 static void queue_proposal(struct sequencer *sequencer, struct proposal *proposal)
 {
-    if (sequencer->full) {
-        proposal->err = ERR_NO_SPACE;
+    bool too_large = room_needed(proposal) > LOG_FRAME_BYTES_MAX - LOG_FRAME_HEADER;
+    if (sequencer->full || too_large) {
+        proposal->err = too_large ? ERR_TOO_LARGE : ERR_NO_SPACE;
         sequencer->last_refused = sequencer->clock;
         answer(sequencer, proposal);
         return;
@@ -109,9 +117,16 @@ static void frame_returned(struct sequencer *sequencer, struct frame *frame)
 
 static void finish_snapshot_request(struct sequencer *sequencer, enum err err)
 {
-    while (sequencer->snapshot_waiters != NULL) {
-        struct proposal *proposal = sequencer->snapshot_waiters;
-        sequencer->snapshot_waiters = proposal->next;
+    struct proposal *waiters = sequencer->snapshot_waiters;
+    sequencer->snapshot_waiters = NULL;
+    while (waiters != NULL) {
+        struct proposal *proposal = waiters;
+        waiters = proposal->next;
+        if (err == OK && proposal->as_of > sequencer->attempt.last_position) {
+            proposal->next = sequencer->snapshot_waiters; /* asked behind it: the next is its own */
+            sequencer->snapshot_waiters = proposal;
+            continue;
+        }
         proposal->err = err;
         proposal->as_of = sequencer->attempt.last_position;
         answer(sequencer, proposal);
@@ -230,10 +245,8 @@ static void add_waiter(const struct sequencer *sequencer,
 
 static bool has_room(const struct frame *frame, const struct proposal *proposal)
 {
-    size_t need = proposal->records.len + proposal->event_count * (size_t)BATCH_STEP_BYTES_MAX +
-                  proposal->definition.len + proposal->name.len + FRAME_RESERVE;
-    return need <= frame->log.capacity - LOG_FRAME_HEADER - frame->log.body_len &&
-           frame->waiter_count < FRAME_WAITERS_MAX - 1;
+    size_t room = frame->log.capacity - LOG_FRAME_HEADER - frame->log.body_len;
+    return room_needed(proposal) <= room && frame->waiter_count < FRAME_WAITERS_MAX - 1;
 }
 
 static void refuse(struct proposal *proposal, enum err err, const char *detail)
@@ -353,9 +366,8 @@ static void put_command(struct sequencer *sequencer,
         frame->log.record_count++;
     }
     CHECK(!reader.bad);
-    if (proposal->kind == PROPOSE_SOURCE || proposal->kind == PROPOSE_FORGET) {
-        send_skews(sequencer);
-    }
+    bool about_source = proposal->kind == PROPOSE_SOURCE || proposal->kind == PROPOSE_FORGET;
+    sequencer->skews_changed |= about_source && proposal->changed;
 }
 
 static void
@@ -423,6 +435,9 @@ static void fill(struct sequencer *sequencer, struct frame *frame)
             sequencer->in_frame_last->next = proposal;
         }
         sequencer->in_frame_last = proposal;
+    }
+    if (sequencer->skews_changed) {
+        send_skews(sequencer); /* once for all of this frame */
     }
     if (pulse_is_due(sequencer)) {
         put_pulse(sequencer, frame);
@@ -567,6 +582,7 @@ static void watch_snapshot(struct sequencer *sequencer)
 
 static void send_skews(struct sequencer *sequencer)
 {
+    sequencer->skews_changed = false;
     const struct tide *tide = &sequencer->tide;
     size_t text = 0;
     for (uint32_t n = 1; n < tide->lane_count; n++) {
@@ -608,11 +624,11 @@ bool sequencer_step(struct sequencer *sequencer)
         sequencer->moved = true;
         send_skews(sequencer);
     }
-    tick(sequencer);
     watch_snapshot(sequencer);
     if (sequencer->filling == NULL) {
         busy |= write_frame(sequencer);
     }
+    tick(sequencer); /* here whoever spoke so far has been heard */
     if (sequencer->filling != NULL) {
         drive_write(sequencer);
     }
@@ -627,6 +643,9 @@ int64_t sequencer_patience_us(const struct sequencer *sequencer)
 {
     if (sequencer->attempt.under_way) {
         return 5000;
+    }
+    if (sequencer->filling != NULL || free_frame(sequencer) == NULL) {
+        return sequencer->submitted ? 1000 : SEQUENCER_TICK_US; /* nothing can be filled */
     }
     if (sequencer->handover || sequencer->moved) {
         int64_t age = sequencer->clock.us - sequencer->last_pulse.us;

@@ -77,9 +77,10 @@ struct sequencer {
     struct clock_time last_pulse;
     struct clock_time last_tick;
     struct clock_time last_refused;
-    bool handover;    /* records since the last pulse */
-    bool moved;       /* W or a lane changed since the last pulse */
-    bool final_pulse; /* draining: hand everything over */
+    bool handover;      /* records since the last pulse */
+    bool moved;         /* W or a lane changed since the last pulse */
+    bool skews_changed; /* the network threads are to be told */
+    bool final_pulse;   /* draining: hand everything over */
     int64_t next_due;
     uint64_t position; /* end of the last frame */
     uint64_t frame_count;

@@ -282,6 +282,9 @@ void tide_replay(struct tide *tide, const struct record *record)
     if (record->kind == RECORD_PULSE) {
         CHECK(pulse_read(record->body, &pulse));
         replay_watermark(tide, pulse.watermark);
+        for (uint32_t n = 0; n < tide->lane_count; n++) {
+            tide->lanes[n].dirty = false; /* the pulse carries what had changed */
+        }
         return;
     }
     if (record->kind != RECORD_EVENTS) {

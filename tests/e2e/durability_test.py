@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """A 2xx means durable: kills, restarts, and a client that keeps count of what it was promised."""
+import contextlib
 import http.client
 import json
 import os
@@ -11,9 +12,9 @@ import unittest
 
 from support import cases
 from support.events import event, ndjson
-from support.feeder import BATCH, LINES, patiently
+from support.feeder import BATCH, LINES
 from support.replay import check_replays
-from support.server import BINARY, Server, free_port, run
+from support.server import Server, free_port
 
 SEED = int(os.environ.get("SEED", "7"))
 KILLS = 10
@@ -49,10 +50,10 @@ class Client(threading.Thread):
             while True:
                 try:
                     mine = http.client.HTTPConnection("127.0.0.1", self.harness.server.port, timeout=30)
-                    mine.request("POST", "/v1/events", body, {"Content-Type": LINES if lines else BATCH})
-                    reply = mine.getresponse()
-                    text = reply.read()
-                    mine.close()
+                    with contextlib.closing(mine):
+                        mine.request("POST", "/v1/events", body, {"Content-Type": LINES if lines else BATCH})
+                        reply = mine.getresponse()
+                        text = reply.read()
                 except (OSError, http.client.HTTPException):
                     self.retries += 1
                     time.sleep(0.02)
@@ -84,6 +85,7 @@ class Kills(unittest.TestCase):
 
     def check_all_there_once(self, clients):
         self.assertEqual([], [w for c in clients for w in c.wrong][:3])
+        self.server.send([event(source="/nudge")], "applied")  # its token is behind all the others'
         rows = {r["lane"]: (r["n"], r["total"]) for r in self.server.values("kept")}
         for c in clients:
             self.assertEqual(c.ids, len(c.acknowledged))
@@ -188,6 +190,7 @@ class Kills(unittest.TestCase):
                 results.append((k, reply.status))
             except (OSError, http.client.HTTPException) as error:
                 results.append((k, repr(error)))
+            mine.close()
         senders = [threading.Thread(target=send, args=(k,)) for k in range(8)]
         for s in senders:
             s.start()

@@ -343,6 +343,13 @@ class WhatTheAnswerSays(Forms):
         self.check_taken(self.post(text, ONE), 1)
         self.assertEqual(2, self.server.values("forms", lane=self.source)[0]["total"])
 
+    def test_an_optional_attribute_that_is_null_is_absent(self):
+        # CloudEvents JSON format 1.0.2, 2.2: null is the same as unset.
+        self.check_taken(self.post(json.dumps(event(source=self.source, subject=None, colour=None, dataschema=None)), ONE), 1)
+        self.check_taken(self.post(json.dumps({**event(source=self.source), "time": None}), ONE), 1)
+        self.assertEqual({"specversion", "id", "source", "type", "time"},
+                         set(self.server.walk("/v1/events", source=self.source)[0]))
+
     def test_times_of_every_kind_are_taken(self):
         for k, (text, instant) in enumerate((
                 ("2013-01-01T00:00:00Z", "2013-01-01T00:00:00Z"), ("2013-01-01t00:00:00z", "2013-01-01T00:00:00Z"),

@@ -165,7 +165,7 @@ EVENTS = [
     ("year 9999 is in the future", bytes_of(time="9999-12-31T23:59:59.999999Z"), (422,), "future"),
     ("ten minutes ahead is in the future", bytes_of(time=text_time(600)), (422,), "future"),
     # Sizes.
-    ("an event of 1 MiB and a byte", bytes_of(data="x" * (1 << 20)), (413,)),
+    ("an event of 1 MiB and a byte", bytes_of(data="x" * (1 << 20)), (413, 422)),
     ("an event of 9 MiB", bytes_of(data="x" * (9 << 20)), (413,)),
 ]
 
@@ -205,12 +205,7 @@ BATCHES = [
 @cases.table("check_batch", BATCHES)
 class ABatchIsRefusedWhole(Untouched):
     def check_batch(self, body, statuses):
-        try:
-            reply = self.server.request("POST", "/v1/events", body, content_type=BATCH)
-        except ConnectionError:
-            # Answered and closed before it was all sent: the answer may get lost, a 2xx couldn't.
-            self.assertEqual((413,), statuses)
-            return
+        reply = self.server.request("POST", "/v1/events", body, content_type=BATCH)
         self.check_problem(reply, *statuses)
 
     def test_no_cut_of_a_batch_is_taken(self):
@@ -225,8 +220,7 @@ class ABatchIsRefusedWhole(Untouched):
                 f"Content-Type: {BATCH}\r\nTransfer-Encoding: chunked\r\n\r\n").encode()
         answer = self.server.raw(head + b"1\r\n[\r\n" + (b"10000\r\n" + piece + b"\r\n") * 130,
                                  until=lambda b: b"\r\n\r\n" in b)
-        if answer:
-            self.assertIn(b" 413 ", answer[:16])
+        self.assertIn(b" 413 ", answer[:16])
 
     def test_lines_of_which_none_is_good(self):
         reply = self.server.request("POST", "/v1/events", b"{}\nnonsense\n" + GOOD[:30] + b"\n",
@@ -363,9 +357,9 @@ REQUESTS = [
     # Label, method, path, body, content type, statuses, words.
     ("an unknown route", "GET", "/v1/nowhere", None, None, (404,)),
     ("the root of the API", "GET", "/v1", None, None, (404,)),
-    ("an unknown metric", "GET", "/v1/metrics/nowhere", None, None, (404,), "nowhere"),
-    ("values of an unknown metric", "GET", "/v1/metrics/nowhere/values", None, None, (404,), "nowhere"),
-    ("an unknown source", "DELETE", "/v1/sources/nowhere", None, None, (404,), "nowhere"),
+    ("an unknown metric", "GET", "/v1/metrics/nowhere", None, None, (404,)),
+    ("values of an unknown metric", "GET", "/v1/metrics/nowhere/values", None, None, (404,)),
+    ("an unknown source", "DELETE", "/v1/sources/nowhere", None, None, (404,)),
     ("the watermark of an unknown source", "POST", "/v1/sources/nowhere/watermark",
      {"time": "2020-01-01T00:00:00Z"}, None, (404, 422)),
     ("a path that climbs", "GET", "/v1/../etc/passwd", None, None, (400, 404)),
@@ -375,10 +369,9 @@ REQUESTS = [
     ("bad UTF-8 in a path", "GET", "/v1/metrics/%ff", None, None, (400, 404)),
     ("events as HTML", "POST", "/v1/events", GOOD, "text/html", (415,)),
     ("events without a content type", "POST", "/v1/events", GOOD, None, (415,)),
-    ("events in an unknown charset", "POST", "/v1/events", GOOD, ONE + "; charset=utf-16", (415,)),
     ("SQL as XML", "POST", "/v1/sql", b"<a/>", "application/xml", (415,)),
     ("a source as a form", "PUT", "/v1/sources/x", b"disorder=PT5S", "application/x-www-form-urlencoded", (415,)),
-    ("a metric as text", "PUT", "/v1/metrics/x", b"SELECT 1", "text/plain", (415,)),
+    ("a metric as XML", "PUT", "/v1/metrics/x", b"<a/>", "application/xml", (415,)),
     # Unknown members, wrong kinds.
     ("an unknown member of a source", "PUT", "/v1/sources/x", {"disorders": "PT5S"}, None, (422,), "disorders"),
     ("an unknown member of a metric", "PUT", "/v1/metrics/x",
@@ -480,12 +473,6 @@ class ARequestIsRefused(Untouched):
         self.assertEqual(200, self.server.watermark(name, time="2020-01-02T00:00:00Z").status)
         lane = [lane for lane in self.server.get("/v1/watermark")["lanes"] if lane.get("source") == name]
         self.assertEqual(["2020-01-02T00:00:00Z"], [item["watermark"] for item in lane])
-        self.assertIn(self.server.request("DELETE", "/v1/sources/" + quoted(name)).status, (200, 204))
-
-    def test_a_bounded_lane_is_not_moved_by_hand(self):
-        name = self.name("/bounded")
-        self.server.put_source(name, watermark="bounded")
-        self.check_problem(self.server.watermark(name, time="2020-01-02T00:00:00Z"), 409, 422)
         self.assertIn(self.server.request("DELETE", "/v1/sources/" + quoted(name)).status, (200, 204))
 
     def test_if_match_guards_sources_and_metrics(self):

@@ -131,10 +131,10 @@ class Run:
     @classmethod
     def setUpClass(cls):
         began = time.monotonic()
-        disorder, lateness, dropping = SETTINGS[cls.run["setting"]]
-        form = FORMS[cls.run["form"]]
+        disorder, lateness, dropping = SETTINGS[cls.plan["setting"]]
+        form = FORMS[cls.plan["form"]]
         cls.data = Data.of("slice" if form == 1 else "month" if HAS_MONTH else "demo")
-        cls.server = server = Server(cls.run["partitions"], cls.run["threads"])
+        cls.server = server = Server(cls.plan["partitions"], cls.plan["threads"])
         cls.addClassCleanup(server.discard)
         server.start()
         server.put_source("*", watermark="bounded", disorder=disorder)
@@ -146,13 +146,13 @@ class Run:
                           tumble("1 hour"), "WHERE type = 'flight.departed'", ["data.origin"], lateness))
         if dropping:
             server.sql(create("dropping", "count(*) AS n", tumble(dropping[2]), "", ["type"]))
-        feed(server, cls.data.lines, form, CHAOS[cls.run["chaos"]], seed=20130101)
+        feed(server, cls.data.lines, form, CHAOS[cls.plan["chaos"]], seed=20130101)
         cls.fed = time.monotonic() - began
         server.final("*")
 
     @classmethod
     def tearDownClass(cls):
-        print(f"{cls.__name__}: {len(cls.data.lines)} events in {cls.fed:.1f} s, {cls.run}", flush=True)
+        print(f"{cls.__name__}: {len(cls.data.lines)} events in {cls.fed:.1f} s, {cls.plan}", flush=True)
 
     def read(self, metric, columns, value="n"):
         rows = self.server.values(metric)
@@ -199,7 +199,7 @@ class Run:
         self.assertTrue(all(k in actual for k in told))
 
     def test_what_a_watermark_drops(self):
-        dropping = SETTINGS[self.run["setting"]][2]
+        dropping = SETTINGS[self.plan["setting"]][2]
         if dropping is None:
             self.assertEqual([], self.server.walk("/v1/late"))  # nothing is 7 h late
             return
@@ -225,8 +225,8 @@ def inner(item):
     return item["event"] if "event" in item and "id" not in item else item
 
 
-for _number, _run in enumerate(runs(), 1):
-    _members = {"run": _run}
+for _number, _plan in enumerate(runs(), 1):
+    _members = {"plan": _plan}
     for _name, _by, _us, _ in COUNTS:
         _members[f"test_{_name}"] = lambda self, a=_name, b=_by, c=_us: self.check_counts(a, b, c)
     globals()[f"Run{_number:02d}"] = type(f"Run{_number:02d}", (Run, unittest.TestCase), _members)

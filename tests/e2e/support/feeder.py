@@ -1,5 +1,4 @@
 """Sends lines to a server in one of several ways, through restarts and kills, until all are acknowledged."""
-import http.client
 import random
 import socket
 import time
@@ -71,16 +70,3 @@ def _acknowledged(reply):
     if reply.status != 200 or reply.json["rejected"]:
         raise AssertionError(f"not taken: {reply}")
 
-
-def patiently(server, method, path, body, content_type, headers=None, tries=50):
-    """A client that tries again after a broken connection, 429 or 503."""
-    for _ in range(tries):
-        try:
-            reply = server.request(method, path, body, headers, content_type)
-        except (OSError, http.client.HTTPException):
-            time.sleep(0.05)
-            continue
-        if reply.status not in (429, 503):
-            return reply
-        time.sleep(min(float(reply.headers.get("retry-after", 1)), 1))
-    raise AssertionError("never taken")

@@ -86,6 +86,7 @@ class Server:
         self.output_path = os.path.join(self.folder or tempfile.gettempdir(),
                                         f"tidemark-e2e-{os.getpid()}-{id(self)}.log")
         self._connection = None
+        self.as_of = None  # of the latest write: what a read must have seen to see it
         _alive.append(self)
 
     # Its life.
@@ -199,11 +200,15 @@ class Server:
             self._connection = http.client.HTTPConnection("127.0.0.1", self.port,
                                                           timeout=REQUEST_SECONDS_MAX)
         try:
-            self._connection.request(method, path, body, headers)
+            try:
+                self._connection.request(method, path, body, headers)
+            except ConnectionError:
+                pass  # refused and closed before all was sent: the answer is there to be read
             response = self._connection.getresponse()
             reply = Reply(response.status, response.getheaders(), response.read())
             if response.will_close:
                 self.close()
+            self.as_of = reply.headers.get("tidemark-as-of", self.as_of)
             return reply
         except (OSError, http.client.HTTPException):
             self.close()
@@ -235,9 +240,16 @@ class Server:
         return reply
 
     def values(self, metric, **parameters):
-        """All rows of a metric."""
+        """All rows of a metric, with all that this client wrote before."""
         parameters.setdefault("limit", 1000)
-        return self.walk(f"/v1/metrics/{metric}/values", **parameters)
+        return self.walk(f"/v1/metrics/{metric}/values", **self._after_my_writes(parameters))
+
+    def page(self, metric, **parameters):
+        """One whole answer of a metric's values, with all that this client wrote before."""
+        return self.get(f"/v1/metrics/{metric}/values", **self._after_my_writes(parameters))
+
+    def _after_my_writes(self, parameters):
+        return {**({"min_as_of": self.as_of} if self.as_of else {}), **parameters}
 
     def put_source(self, name, **members):
         reply = self.request("PUT", "/v1/sources/" + quoted(name), members)
@@ -271,6 +283,9 @@ class Server:
                 s.sendall(data)
                 if half_close:
                     s.shutdown(socket.SHUT_WR)
+            except ConnectionError:
+                pass  # closed on the way: what it said before is still to be read
+            try:
                 while until is None or not until(answer):
                     piece = s.recv(65536)
                     if not piece:

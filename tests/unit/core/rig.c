@@ -3,7 +3,7 @@
 
 #include "base/hash.h"
 
-#define ENGINE_BYTES ((size_t)8 << 20)
+#define ENGINE_BYTES ((size_t)4 << 20)
 #define FRAME_BYTES  ((size_t)1 << 20)
 #define SEED         0x7469646521ULL
 
@@ -41,7 +41,7 @@ struct rig_options rig_options(uint32_t partitions, uint32_t engine_count, uint6
         .random = random,
         .dedup_bytes = (size_t)1 << 20,
         .dedup_horizon_us = US_PER_DAY,
-        .partition_bytes = (size_t)16 << 20,
+        .partition_bytes = ((size_t)24 << 20) / partitions / 64 * 64,
     };
 }
 

@@ -1,0 +1,70 @@
+/* tidemark bench: what its parts share. */
+#pragma once
+
+#include "apps/histogram.h"
+#include "apps/server.h"
+
+/* The parts. */
+int bench_gen(const struct command *command);
+int bench_j1(const struct command *command);
+int bench_open_loop(const struct command *command);
+int bench_singles(const struct command *command);
+int bench_groups(const struct command *command);
+
+/* One result: a line for people, and with --json a JSON line in that file. */
+void bench_result(const struct settings *settings,
+                  const char *name,
+                  double value,
+                  const char *unit);
+
+/* p50, p99, p99.9 and the maximum of durations, as `name`_p50 and so on, in milliseconds. */
+void bench_latencies(const struct settings *settings,
+                     const char *name,
+                     const struct histogram *histogram);
+
+/* POST /v1/sql, POST or PUT of JSON: must be answered with 2xx. 0, or the exit code after the
+ * complaint. */
+int bench_sql(struct server *server, const char *sql) MUST_CHECK;
+int bench_say(struct server *server, const char *method, const char *target, const char *json)
+    MUST_CHECK;
+
+/* A number off the server's /metrics page, as the line begins with `name`; 0 when it isn't there.
+ */
+int bench_figure(struct server *server, const char *name, double *value) MUST_CHECK;
+
+/* Bodies to POST /v1/events, from several threads at once, each with a connection of its own. */
+struct blast {
+    const struct settings *settings;
+    uint32_t connections;
+    uint64_t body_count;
+    /* The body number `index`, valid until the thread's next call. On the sending threads. */
+    struct bytes (*body)(void *ctx, uint32_t thread, uint64_t index);
+    /* When it shall be sent, in steady time; NULL: as soon as possible. Latencies count from then.
+     */
+    int64_t (*due_us)(void *ctx, uint64_t index);
+    void *ctx;
+    /* Results. */
+    struct histogram acks; /* microseconds */
+    uint64_t accepted;
+    uint64_t rejected;
+    uint64_t repeated; /* requests refused for the moment */
+    int64_t us;
+};
+#define BLAST_CONNECTIONS_MAX 64
+int blast_run(struct blast *blast) MUST_CHECK;
+
+/* One event of the benchmarks as a line, written into out. */
+struct bench_event {
+    uint64_t number;
+    int64_t time_us;
+    const char *prefix; /* of the id */
+    const char *type;
+    uint32_t subject;
+    uint32_t source;
+    uint32_t value;
+};
+void bench_event_put(struct buf *out, const struct bench_event *event);
+#define BENCH_EVENT_MAX 400
+
+/* Wall clock. */
+int64_t bench_now_us(void);

@@ -1,0 +1,149 @@
+/* tidemark log verify|dump: a log on disk, looked at from outside. */
+#include "adapters/log_file/log_verify.h"
+#include "apps/commands.h"
+#include "apps/log_dump.h"
+#include "apps/say.h"
+#include "apps/table.h"
+#include "apps/terminal.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static const char *state_words(enum log_segment_state state)
+{
+    switch (state) {
+    case LOG_SEGMENT_GOOD:
+        return "good";
+    case LOG_SEGMENT_TORN:
+        return "torn tail";
+    case LOG_SEGMENT_DAMAGED:
+        return "DAMAGED";
+    }
+    return "unknown";
+}
+
+struct verify {
+    bool json;
+    struct table table;
+};
+
+static void number_cell(struct table *table, uint64_t number)
+{
+    table_cell(table, CELL_NUMBER, bytes_of_string(amount_count(number).text));
+}
+
+static void segment_row(struct table *table, const struct log_segment_report *report)
+{
+    char problem[160] = "";
+    table_cell(table, CELL_TEXT, bytes_of_string(report->file));
+    table_cell(table, CELL_TEXT, bytes_of_string(state_words(report->state)));
+    number_cell(table, report->frame_count);
+    number_cell(table, report->record_count);
+    table_cell(table, CELL_NUMBER, bytes_of_string(amount_bytes(report->body_bytes).text));
+    number_cell(table, report->base);
+    number_cell(table, report->end);
+    if (report->problem != NULL) {
+        text_put(problem,
+                 sizeof(problem),
+                 "%s at byte %llu (position %llu)",
+                 report->problem,
+                 (unsigned long long)report->problem_offset,
+                 (unsigned long long)report->problem_position);
+    }
+    table_cell(table, CELL_TEXT, bytes_of_string(problem));
+}
+
+/* File names and problems are this program's own words: nothing in them needs escaping. */
+static void segment_json(const struct log_segment_report *report)
+{
+    say("{\"file\":\"%s\",\"state\":\"%s\",\"frames\":%llu,\"records\":%llu,\"bytes\":%llu,"
+        "\"begin\":%llu,\"end\":%llu",
+        report->file,
+        state_words(report->state),
+        (unsigned long long)report->frame_count,
+        (unsigned long long)report->record_count,
+        (unsigned long long)report->body_bytes,
+        (unsigned long long)report->base,
+        (unsigned long long)report->end);
+    if (report->problem != NULL) {
+        say(",\"problem\":\"%s\",\"offset\":%llu,\"position\":%llu",
+            report->problem,
+            (unsigned long long)report->problem_offset,
+            (unsigned long long)report->problem_position);
+    }
+    say("}\n");
+}
+
+static void segment_report(void *ctx, const struct log_segment_report *report)
+{
+    struct verify *verify = ctx;
+    if (verify->json) {
+        segment_json(report);
+    } else {
+        segment_row(&verify->table, report);
+    }
+}
+
+static void result_say(const struct verify *verify, const struct log_verify_result *result)
+{
+    struct terminal terminal = terminal_look(STDOUT_FILENO);
+    const struct table_style style = {.colours = terminal.colours};
+    if (verify->json) {
+        say("{\"segments\":%llu,\"damaged\":%llu,\"frames\":%llu,\"records\":%llu,\"oldest\":%llu,"
+            "\"end\":%llu,\"durable_frontier\":%llu}\n",
+            (unsigned long long)result->segment_count,
+            (unsigned long long)result->damaged_count,
+            (unsigned long long)result->frame_count,
+            (unsigned long long)result->record_count,
+            (unsigned long long)result->oldest,
+            (unsigned long long)result->end,
+            (unsigned long long)result->frontier);
+        return;
+    }
+    (void)table_print(&verify->table, &style);
+    say("%s segments, %s damaged; %s frames, %s records; positions %llu to %llu\n",
+        amount_count(result->segment_count).text,
+        amount_count(result->damaged_count).text,
+        amount_count(result->frame_count).text,
+        amount_count(result->record_count).text,
+        (unsigned long long)result->oldest,
+        (unsigned long long)result->end);
+}
+
+static int verify_run(const struct command *command)
+{
+    static const char *const heads[] = {
+        "segment", "state", "frames", "records", "bytes", "begin", "end", "problem"};
+    struct verify verify = {.json = setting_flag(command->settings, OPTION_JSON)};
+    struct log_verify_result result = {0};
+    struct error error = {.code = OK};
+    for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+        table_head(&verify.table, bytes_of_string(heads[i]));
+    }
+    enum err err = log_verify(command->arguments[1], segment_report, &verify, &result, &error);
+    if (err == OK || err == ERR_UNPROCESSABLE) {
+        result_say(&verify, &result);
+    }
+    table_free(&verify.table);
+    if (err == ERR_UNPROCESSABLE) {
+        complain("acknowledged data is damaged");
+        return EXIT_CODE_DAMAGED;
+    }
+    if (err != OK) {
+        complain("%s", error.text[0] != '\0' ? error.text : err_text(err));
+        return EXIT_CODE_NO_INPUT;
+    }
+    return EXIT_CODE_OK;
+}
+
+int log_command(const struct command *command)
+{
+    bool verify = command->argument_count == 2 && strcmp(command->arguments[0], "verify") == 0;
+    bool dump = command->argument_count == 2 && strcmp(command->arguments[0], "dump") == 0;
+    if (!verify && !dump) {
+        complain("log needs verify or dump, and a data directory");
+        note("`tidemark help log` says more.\n");
+        return EXIT_CODE_USAGE;
+    }
+    return verify ? verify_run(command) : log_dump_run(command);
+}

@@ -1,0 +1,367 @@
+/* tidemark log dump: the records of a log, decoded, one or more lines each.
+ *
+ *   4096+0     genesis  partitions 16, created 2026-01-01T00:00:00Z
+ *   8192+0     events   3 events, arrived ..., watermark before none
+ *       {"specversion":"1.0", ...}                                     one line for each event
+ *   8192+812   pulse    1, watermark ..., 1 lanes
+ *
+ * With --json each line is an object; events are lines of their own. */
+#include "apps/log_dump.h"
+
+#include "adapters/log_file/log_verify.h"
+#include "apps/say.h"
+#include "base/check.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "host/result.h"
+#include "model/batch.h"
+#include "model/definition.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LINE_BYTES (4 * (size_t)1024 * 1024)
+
+struct dump {
+    bool json;
+    uint64_t position; /* of the frame */
+    uint64_t limit;
+    uint64_t printed; /* records */
+    struct buf line;
+    struct batch_word *words;
+    uint64_t damaged; /* records that can't be decoded */
+};
+
+static const char *kind_name(enum record_kind kind)
+{
+    switch (kind) {
+    case RECORD_GENESIS:
+        return "genesis";
+    case RECORD_EVENTS:
+        return "events";
+    case RECORD_PULSE:
+        return "pulse";
+    case RECORD_DEFINE:
+        return "define";
+    case RECORD_DROP:
+        return "drop";
+    case RECORD_SOURCE:
+        return "source";
+    case RECORD_FORGET:
+        return "forget";
+    case RECORD_LANE:
+        return "lane";
+    }
+    return "unknown";
+}
+
+/* A member's name and, for people, its word. */
+static void put_name(struct dump *dump, const char *name)
+{
+    if (dump->json) {
+        buf_put_text(&dump->line, ",\"");
+        buf_put_text(&dump->line, name);
+        buf_put_text(&dump->line, "\":");
+    } else {
+        buf_put_text(&dump->line, "  ");
+        buf_put_text(&dump->line, name);
+        buf_put_text(&dump->line, " ");
+    }
+}
+
+static void put_number(struct dump *dump, const char *name, uint64_t number)
+{
+    put_name(dump, name);
+    u64_put(&dump->line, number);
+}
+
+static void put_text(struct dump *dump, const char *name, struct bytes text)
+{
+    put_name(dump, name);
+    json_put_string(&dump->line, text);
+}
+
+static void put_time(struct dump *dump, const char *name, int64_t us)
+{
+    const char *quote = dump->json ? "\"" : "";
+    put_name(dump, name);
+    if (us == WATERMARK_NONE) {
+        buf_put_text(&dump->line, dump->json ? "null" : "none");
+    } else if (us == WATERMARK_FINAL) {
+        buf_put_text(&dump->line, dump->json ? "\"final\"" : "final");
+    } else {
+        buf_put_text(&dump->line, quote);
+        timestamp_put(&dump->line, us);
+        buf_put_text(&dump->line, quote);
+    }
+}
+
+static void put_duration(struct dump *dump, const char *name, int64_t us)
+{
+    const char *quote = dump->json ? "\"" : "";
+    put_name(dump, name);
+    buf_put_text(&dump->line, quote);
+    duration_put(&dump->line, us);
+    buf_put_text(&dump->line, quote);
+}
+
+static void line_begin(struct dump *dump, const struct record *record, const char *kind)
+{
+    char place[96];
+    dump->line = buf_of(dump->line.data, LINE_BYTES);
+    if (dump->json) {
+        text_put(place,
+                 sizeof(place),
+                 "{\"position\":%llu,\"offset\":%u,\"kind\":\"%s\"",
+                 (unsigned long long)dump->position,
+                 record->offset,
+                 kind);
+    } else {
+        char at[40];
+        text_put(at, sizeof(at), "%llu+%u", (unsigned long long)dump->position, record->offset);
+        text_put(place, sizeof(place), "%-20s %-8s", at, kind);
+    }
+    buf_put_text(&dump->line, place);
+}
+
+static void line_end(struct dump *dump)
+{
+    buf_put_text(&dump->line, dump->json ? "}\n" : "\n");
+    say_bytes(buf_bytes(&dump->line));
+}
+
+/* --- One function for each kind: false when the record can't be decoded -------------------------
+ */
+
+static bool genesis_say(struct dump *dump, const struct record *record)
+{
+    struct genesis genesis;
+    if (!genesis_read(record->body, &genesis)) {
+        return false;
+    }
+    put_number(dump, "partitions", genesis.partitions);
+    put_time(dump, "created", genesis.created.us);
+    return true;
+}
+
+static bool pulse_say(struct dump *dump, const struct record *record)
+{
+    struct pulse pulse;
+    if (!pulse_read(record->body, &pulse)) {
+        return false;
+    }
+    put_number(dump, "ordinal", pulse.ordinal);
+    put_time(dump, "clock", pulse.clock.us);
+    put_time(dump, "watermark", pulse.watermark);
+    put_number(dump, "lanes", pulse.lane_count);
+    if ((pulse.flags & PULSE_HOLD) != 0) {
+        put_text(dump, "flag", BYTES("hold"));
+    }
+    if ((pulse.flags & PULSE_SNAPSHOT) != 0) {
+        put_text(dump, "flag", BYTES("snapshot"));
+    }
+    return true;
+}
+
+static bool define_say(struct dump *dump, const struct record *record)
+{
+    struct define define;
+    struct definition *definition = malloc(sizeof(*definition));
+    bool good = definition != NULL && define_read(record->body, &define) &&
+                definition_read(define.definition, definition);
+    if (good) {
+        put_number(dump, "metric", define.metric);
+        put_number(dump, "version", define.version);
+        put_text(dump, "name", definition->name);
+        put_text(dump, "sql", definition->text);
+    }
+    free(definition);
+    return good;
+}
+
+static bool drop_say(struct dump *dump, const struct record *record)
+{
+    uint32_t metric = 0;
+    bool good = drop_read(record->body, &metric);
+    put_number(dump, "metric", metric);
+    return good;
+}
+
+static bool source_say(struct dump *dump, const struct record *record)
+{
+    struct source source;
+    if (!source_read(record->body, &source)) {
+        return false;
+    }
+    put_number(dump, "lane", source.lane);
+    put_text(dump, "name", source.name);
+    put_text(
+        dump, "watermark", source.kind == LANE_EXPLICIT ? BYTES("explicit") : BYTES("bounded"));
+    put_duration(dump, "disorder", source.disorder_us);
+    put_duration(dump, "idle_after", source.idle_after_us);
+    return true;
+}
+
+static bool forget_say(struct dump *dump, const struct record *record)
+{
+    uint32_t lane = 0;
+    bool good = forget_read(record->body, &lane);
+    put_number(dump, "lane", lane);
+    return good;
+}
+
+static bool lane_say(struct dump *dump, const struct record *record)
+{
+    static const char *const words[] = {"advance", "finish", "reopen"};
+    struct lane_command command;
+    if (!lane_command_read(record->body, &command)) {
+        return false;
+    }
+    put_number(dump, "lane", command.lane);
+    put_text(dump, "command", bytes_of_string(words[command.kind]));
+    if (command.kind == LANE_ADVANCE) {
+        put_time(dump, "time", command.time);
+    }
+    return true;
+}
+
+static void event_say(struct dump *dump,
+                      const struct record *record,
+                      const struct event *event,
+                      int64_t watermark)
+{
+    if (dump->json) {
+        line_begin(dump, record, "event");
+        put_time(dump, "watermark_before", watermark);
+        buf_put_text(&dump->line, ",\"event\":");
+    } else {
+        dump->line = buf_of(dump->line.data, LINE_BYTES);
+        buf_put_text(&dump->line, "    ");
+    }
+    event_put_json(&dump->line, event);
+    line_end(dump);
+}
+
+/* The line of the batch, then one for each event. */
+static bool events_say(struct dump *dump, const struct record *record)
+{
+    struct batch batch;
+    uint32_t word_count = 0;
+    if (!batch_open(record->body, &batch) || !batch_read_words(&batch, dump->words, &word_count)) {
+        return false;
+    }
+    put_number(dump, "events", batch.count);
+    put_time(dump, "arrival", batch.arrival.us);
+    put_time(dump, "watermark_before", batch.watermark_before);
+    line_end(dump);
+    struct batch_cursor cursor;
+    struct batch_row row;
+    struct event event;
+    batch_cursor_init(&cursor, &batch);
+    while (batch_next_row(&cursor, &row)) {
+        if (!batch_row_event(&batch, dump->words, word_count, &row, &event)) {
+            return false;
+        }
+        event_say(dump, record, &event, cursor.watermark);
+    }
+    dump->line = buf_of(dump->line.data, LINE_BYTES);
+    return true;
+}
+
+static bool body_say(struct dump *dump, const struct record *record)
+{
+    switch (record->kind) {
+    case RECORD_GENESIS:
+        return genesis_say(dump, record);
+    case RECORD_EVENTS:
+        return events_say(dump, record);
+    case RECORD_PULSE:
+        return pulse_say(dump, record);
+    case RECORD_DEFINE:
+        return define_say(dump, record);
+    case RECORD_DROP:
+        return drop_say(dump, record);
+    case RECORD_SOURCE:
+        return source_say(dump, record);
+    case RECORD_FORGET:
+        return forget_say(dump, record);
+    case RECORD_LANE:
+        return lane_say(dump, record);
+    }
+    return false;
+}
+
+static void record_say(struct dump *dump, const struct record *record)
+{
+    line_begin(dump, record, kind_name(record->kind));
+    bool good = body_say(dump, record);
+    if (!good) {
+        put_text(dump, "problem", BYTES("it can't be decoded"));
+        dump->damaged++;
+    }
+    if (!good || record->kind != RECORD_EVENTS) {
+        line_end(dump);
+    }
+    dump->printed++;
+}
+
+static bool enough(const struct dump *dump)
+{
+    return (dump->limit > 0 && dump->printed >= dump->limit) || ferror(stdout) != 0;
+}
+
+static void frame_say(struct dump *dump, const struct log_dump_frame *frame)
+{
+    struct reader reader = reader_of(frame->body);
+    struct record record;
+    dump->position = frame->header.position;
+    while (!enough(dump) && record_next(&reader, frame->body.data, &record)) {
+        record_say(dump, &record);
+    }
+    dump->damaged += reader.bad ? 1 : 0;
+}
+
+static int frames_say(struct dump *dump, const struct command *command)
+{
+    uint64_t from = (uint64_t)setting_number(command->settings, OPTION_FROM_OFFSET);
+    struct error error = {.code = OK};
+    struct log_dump *log = NULL;
+    enum err err = log_dump_open(command->arguments[1], from, &log, &error);
+    if (err != OK) {
+        complain("%s", error.text[0] != '\0' ? error.text : "there is no log in this directory");
+        return EXIT_CODE_NO_INPUT;
+    }
+    while (err == OK && !enough(dump)) {
+        struct log_dump_frame frame;
+        err = log_dump_next(log, &frame, &error);
+        if (err == OK) {
+            frame_say(dump, &frame);
+        }
+    }
+    log_dump_close(log);
+    if (err == ERR_UNPROCESSABLE || dump->damaged > 0) {
+        complain("%s",
+                 err == ERR_UNPROCESSABLE ? error.text : "there are records that can't be decoded");
+        return EXIT_CODE_DAMAGED;
+    }
+    return EXIT_CODE_OK;
+}
+
+int log_dump_run(const struct command *command)
+{
+    struct dump dump = {
+        .json = setting_flag(command->settings, OPTION_JSON),
+        .limit = (uint64_t)setting_number(command->settings, OPTION_LOG_LIMIT),
+        .line = buf_of(malloc(LINE_BYTES), LINE_BYTES),
+        .words = malloc(BATCH_WORDS_MAX * sizeof(*dump.words)),
+    };
+    int code = EXIT_CODE_NO_MEMORY;
+    if (dump.line.data == NULL || dump.words == NULL) {
+        complain("there is no memory left");
+    } else {
+        code = frames_say(&dump, command);
+    }
+    free(dump.line.data);
+    free(dump.words);
+    return code;
+}

@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""The same log gives the same digest: by every compiler and optimisation that was built, on any number of
+threads, today as when the log was recorded.
+
+tests/golden/logs/NAME.tar.gz is a recorded data directory, NAME.digest what its state came to. A change
+that alters a digest alters what old logs mean: record anew (record.py) only before a release, and say why.
+"""
+import os
+import pathlib
+import subprocess
+import tarfile
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LOGS = sorted((ROOT / "tests/golden/logs").glob("*.tar.gz"))
+BUILDS = ("build-gcc", "build-clang", "build-plain", "build-asan", "build")
+
+
+def binaries():
+    found = {name: ROOT / name / "tidemark" for name in BUILDS}
+    if "TIDEMARK" in os.environ:
+        found["TIDEMARK"] = pathlib.Path(os.environ["TIDEMARK"])
+    return {name: path for name, path in found.items() if path.exists()}
+
+
+def digest(binary, directory, threads):
+    run = subprocess.run(
+        [binary, "replay", "--data", directory, "--threads", str(threads), "--quiet"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+    if run.returncode != 0:
+        raise AssertionError(f"{binary} ends with {run.returncode}: {run.stderr}")
+    return next(line.split()[1] for line in run.stdout.splitlines() if line.startswith("digest"))
+
+
+class Digests(unittest.TestCase):
+    def test_recorded_logs_give_their_digest_in_every_build(self):
+        self.assertTrue(LOGS, "no log was recorded")
+        self.assertTrue(binaries(), "nothing was built")
+        for log in LOGS:
+            want = log.with_name(log.name.replace(".tar.gz", ".digest")).read_text().strip()
+            with tempfile.TemporaryDirectory() as work, tarfile.open(log) as archive:
+                archive.extractall(work)
+                for name, binary in binaries().items():
+                    for threads in (1, 2, 3):
+                        with self.subTest(log=log.name, build=name, threads=threads):
+                            self.assertEqual(digest(binary, f"{work}/data", threads), want)
+
+    def test_compilers_and_optimisations_differ(self):
+        """What the comparison is worth: at least gcc, clang and -O0 are there in a full run."""
+        missing = [b for b in BUILDS[:3] if not (ROOT / b / "tidemark").exists()]
+        if missing:
+            self.skipTest(f"not built: {', '.join(missing)}; make test builds them")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
