@@ -26,6 +26,7 @@
 #define SHARED_REGION_BYTES (4ull << 30) /* address space for deltas; touched as needed */
 #define LETTERS_MAX         4096
 #define BYTES_UNDER_WAY_MAX (64u << 20)
+#define EXIT_DAMAGED        75
 #define CACHE_LINE          64
 
 struct region {
@@ -51,6 +52,7 @@ struct node {
     pthread_t librarian_thread;
     uint64_t replayed;
     uint64_t replay_from;
+    uint64_t replayed_to;
     _Atomic bool replay_done;
     _Atomic bool drain; /* the sequencer shall come to its end */
     _Atomic bool end;   /* all threads shall */
@@ -159,17 +161,32 @@ static void *librarian_main(void *ctx)
     return NULL;
 }
 
+/* A snapshot that verified but can't be understood: no other way on than to say so. */
+static void restore(struct node *node)
+{
+    if (node->options.ignore_snapshots || sequencer_restore(&node->sequencer, &node->replay_from)) {
+        return;
+    }
+    (void)fprintf(stderr,
+                  "tidemark: the newest snapshot in %s is of another format; start the version "
+                  "that wrote it, or move the snapshots away to replay the log\n",
+                  node->options.directory);
+    _exit(EXIT_DAMAGED);
+}
+
 static void *sequencer_main(void *ctx)
 {
     struct node *node = ctx;
     struct sequencer *sequencer = &node->sequencer;
+    restore(node);
     node->replayed = sequencer_replay(sequencer, node->replay_from);
+    node->replayed_to = sequencer->position;
     atomic_store(&node->replay_done, true);
     waker_wake(&node->post.wakers[post_network(&node->post, 0)]);
     if (node->options.replay_until != UINT64_MAX) {
         return NULL; /* only looking: nothing may be written */
     }
-    while (!atomic_load(&node->end)) {
+    while (!atomic_load(&node->end) && !sequencer->abandoned) {
         bool busy = sequencer_step(sequencer);
         if (atomic_load(&node->drain)) {
             sequencer->final_pulse = true;
@@ -311,6 +328,7 @@ static bool make_sequencer(struct node *node)
                                     ? 0
                                     : node->options.snapshot_every_bytes,
         .replay_until = node->options.replay_until,
+        .abandon = &node->drain,
     };
     node->librarian =
         librarian_create(&node->post, log_file_reader_port(node->log), node->genesis.seed);
@@ -380,25 +398,28 @@ enum err node_open(const struct node_options *options,
         !make_engines(node) || !make_sequencer(node) || !make_gateways(node)) {
         return no_memory(start, error);
     }
-    if (!options->ignore_snapshots && !sequencer_restore(&node->sequencer, &node->replay_from)) {
-        start->exit_code = 75;
-        (void)snprintf(error->text,
-                       sizeof(error->text),
-                       "the newest snapshot is of another format: %.120s",
-                       options->directory);
-        return ERR_INTERNAL;
-    }
-    if (node->replay_from > 0) {
-        start->snapshot_position = node->replay_from;
-    }
     if (!start_threads(node)) {
         return no_memory(start, error);
     }
-    wait_for_replay(node);
-    start->replayed_events = node->replayed;
-    start->log_position = node->sequencer.position;
     *result = node;
+    if (!options->in_background) {
+        wait_for_replay(node);
+        (void)node_ready(node, start);
+    }
     return OK;
+}
+
+bool node_ready(const struct node *node, struct node_start *start)
+{
+    if (!atomic_load(&node->replay_done)) {
+        return false;
+    }
+    start->replayed_events = node->replayed;
+    start->log_position = node->replayed_to;
+    if (node->replay_from > 0) {
+        start->snapshot_position = node->replay_from;
+    }
+    return true;
 }
 
 /* --- closing

@@ -29,6 +29,7 @@ struct node_options {
     uint64_t replay_until;         /* 0: to the end; else stop there, and write nothing (replay) */
     bool snapshot_in_process;      /* don't fork for snapshots (sanitizers, tests) */
     bool ignore_snapshots;         /* replay from the beginning */
+    bool in_background;            /* node_open returns before the replay is done */
 };
 
 /* How the start went. */
@@ -40,11 +41,15 @@ struct node_start {
     int exit_code; /* on failure: 71, 73, 75, 78 */
 };
 
-/* Opens the directory, restores, replays, starts the threads; ready when it returns. */
+/* Opens the directory, starts the threads, restores and replays; ready when it returns, or, with
+ * in_background, when node_ready says so: until then the gateways answer ERR_UNAVAILABLE. */
 enum err node_open(const struct node_options *options,
                    struct node **node,
                    struct node_start *start,
                    struct error *error) MUST_CHECK;
+
+/* True once everything was replayed; fills *start then. Any thread. */
+bool node_ready(const struct node *node, struct node_start *start);
 
 /* Hands over everything that was proposed, closes the log in order, ends the threads. All letters
  * must be back (gateway_under_way() == 0). */

@@ -27,6 +27,7 @@
 #define EXIT_PORT_TAKEN             69
 #define EXIT_NO_MEMORY              71
 #define EXIT_CONFIGURATION          78
+#define READY_POLL_US               10000
 #define TICK_MS                     100
 #define DRAIN_DEFAULT_US            (10 * US_PER_SECOND)
 #define CONNECTIONS_MAX             16384
@@ -153,13 +154,18 @@ static int refuse(const struct error *error, int exit_code)
     return exit_code;
 }
 
-static void greet(const struct serve_options *options, const struct node_start *start, int fd)
+static void greet(const struct serve_options *options, int fd)
 {
     (void)printf("tidemark %s listens on http://%s:%u, data in %s\n",
                  TIDEMARK_VERSION,
                  options->host,
                  http_listen_port(fd),
                  options->node.directory);
+    (void)fflush(stdout);
+}
+
+static void tell_start(const struct node_start *start)
+{
     if (start->replayed_events > 0 || start->snapshot_position != UINT64_MAX) {
         (void)printf("tidemark: %llu events replayed%s\n",
                      (unsigned long long)start->replayed_events,
@@ -173,9 +179,12 @@ static void greet(const struct serve_options *options, const struct node_start *
     (void)fflush(stdout);
 }
 
-static int
-serve_node(const struct serve_options *options, struct node *node, const int *fds, uint32_t threads)
+static int serve_node(const struct serve_options *options,
+                      struct node *node,
+                      struct node_start *start,
+                      const int *fds)
 {
+    uint32_t threads = options->node.gateways;
     struct network_thread *networks = calloc(threads, sizeof(*networks));
     if (networks == NULL) {
         return EXIT_NO_MEMORY;
@@ -189,6 +198,10 @@ serve_node(const struct serve_options *options, struct node *node, const int *fd
             return EXIT_NO_MEMORY;
         }
     }
+    while (!node_ready(node, start) && atomic_load(&stop_signal) == 0) {
+        (void)usleep(READY_POLL_US);
+    }
+    tell_start(start);
     for (uint32_t n = 0; n < threads; n++) {
         CHECK(pthread_join(networks[n].thread, NULL) == 0);
     }
@@ -205,6 +218,7 @@ int serve_run(const struct serve_options *given)
     threads = threads != 0 ? threads : (cores < 1 ? 1 : (uint32_t)cores);
     threads = threads > RUNNERS_MAX ? RUNNERS_MAX : threads;
     options.node.gateways = threads;
+    options.node.in_background = true;
     /* Request bodies come and go: keep their memory instead of asking the kernel each time. */
     (void)mallopt(M_MMAP_THRESHOLD, KEEP_FREED_BYTES);
     (void)mallopt(M_TRIM_THRESHOLD, KEEP_FREED_BYTES);
@@ -221,6 +235,6 @@ int serve_run(const struct serve_options *given)
     if (node_open(&options.node, &node, &start, &error) != OK) {
         return refuse(&error, start.exit_code);
     }
-    greet(&options, &start, fds[0]);
-    return serve_node(&options, node, fds, threads);
+    greet(&options, fds[0]);
+    return serve_node(&options, node, &start, fds);
 }

@@ -7,6 +7,7 @@
 #include "core/accumulate.h"
 
 #include "base/check.h"
+#include "base/utf8.h"
 
 struct sum_slot {
     uint64_t nano_low;
@@ -321,18 +322,13 @@ static struct value number(int128 nano)
     return (struct value){.kind = VALUE_NUMBER, .nano = nano};
 }
 
-static struct value real_value(double real)
-{
-    return (struct value){.kind = VALUE_DOUBLE, .real = real};
-}
-
 /* n / d in nanos when that is exact, else the nearest double. */
 static struct value quotient(int128 nano, int64_t divisor)
 {
     if (nano % divisor == 0) {
         return number(nano / divisor);
     }
-    return real_value(nano_to_double(nano) / (double)divisor);
+    return value_of_real(nano_to_double(nano) / (double)divisor);
 }
 
 static struct value sum_result(const struct sum_slot *sum, bool average)
@@ -344,7 +340,22 @@ static struct value sum_result(const struct sum_slot *sum, bool average)
     if (sum->inexact == 0) {
         return quotient(sum_nano(sum), divisor);
     }
-    return real_value((nano_to_double(sum_nano(sum)) + sum->real) / (double)divisor);
+    return value_of_real((nano_to_double(sum_nano(sum)) + sum->real) / (double)divisor);
+}
+
+/* A text that was cut may end inside a character: what is shown ends before it. The slot keeps the
+ * bytes, so that extremes don't depend on the order in which they came. */
+static struct value whole_characters(struct value value)
+{
+    bool cut = value.kind == VALUE_TEXT && value.text.len == ACCUMULATE_TEXT_MAX;
+    const uint8_t *end = cut ? value.text.data + value.text.len : NULL;
+    for (size_t back = 1; cut && back <= 3; back++) {
+        if (end[-(ptrdiff_t)back] >= 0xc0 && utf8_char_len(end - back, end) == 0) {
+            value.text.len -= back;
+            break;
+        }
+    }
+    return value;
 }
 
 struct value accumulate_result(const struct accumulate_layout *layout,
@@ -367,7 +378,7 @@ struct value accumulate_result(const struct accumulate_layout *layout,
         return sum_result(slot, kind == AGGREGATE_AVG);
     case AGGREGATE_MIN:
     case AGGREGATE_MAX:
-        return extreme_value(slot);
+        return whole_characters(extreme_value(slot));
     }
     UNREACHABLE("a known aggregate");
 }

@@ -307,6 +307,13 @@ static void rest_a_moment(struct sequencer *sequencer)
     waker_awake(waker);
 }
 
+static bool abandoned(struct sequencer *sequencer)
+{
+    const _Atomic bool *abandon = sequencer->options.abandon;
+    sequencer->abandoned = abandon != NULL && atomic_load(abandon);
+    return sequencer->abandoned;
+}
+
 uint64_t sequencer_replay(struct sequencer *sequencer, uint64_t from)
 {
     const struct log_reader_port *port = &sequencer->options.log_reader;

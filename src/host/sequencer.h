@@ -41,6 +41,7 @@ struct sequencer_options {
     int64_t pulse_every_us;
     uint64_t snapshot_every_bytes; /* of log; 0 = never by itself */
     uint64_t replay_until;         /* UINT64_MAX: to the end */
+    const _Atomic bool *abandon;   /* true: stop replaying, nothing will be asked any more */
 };
 
 /* A snapshot between its pulse and the moment when all runners stand still. */
@@ -70,6 +71,7 @@ struct sequencer {
     struct proposal *snapshot_waiters;
     bool submitted; /* `filling` is in flight */
     bool durable;   /* and has become durable */
+    bool abandoned; /* the replay was */
     bool ready;     /* replayed */
     bool full;      /* the disk is */
     uint64_t pulse_ordinal;

@@ -1,8 +1,8 @@
 /* Deduplication against a naive set.
  *
  * What must always hold, whatever is forgotten: once a fingerprint was admitted as new, it is never
- * new again as long as it comes with the same time; and one that was never admitted is never said to
- * have been seen. */
+ * new again as long as it comes with the same time; and one that was never admitted is never said
+ * to have been seen. */
 #include "../base/support.h"
 
 #include "base/hash.h"
@@ -123,10 +123,11 @@ static void nothing_is_new_twice_whatever_is_forgotten(void **state)
         struct heap own;
         struct dedup dedup;
         heap_init(&own, region, (size_t)96 * 1024 + random_below(&random, 400000) / 64 * 64);
-        dedup_init(&dedup,
-                   &own,
-                   (struct dedup_limits){8192 + random_below(&random, 200000),
-                                         (int64_t)(1 + random_below(&random, 2000)) * US_PER_SECOND});
+        dedup_init(
+            &dedup,
+            &own,
+            (struct dedup_limits){8192 + random_below(&random, 200000),
+                                  (int64_t)(1 + random_below(&random, 2000)) * US_PER_SECOND});
         memset(known, 0, sizeof(known));
         for (uint32_t step = 0; step < 10000; step++) {
             admit_one(&dedup, &random, step);
@@ -153,8 +154,8 @@ static void nothing_is_unverifiable_without_a_reason(void **state)
         assert_int_equal(outcome, DEDUP_NEW);
         if (key > 0 && time_of(key - 1) >= floor) {
             outcome = dedup_admit(&dedup, fingerprint_of(key - 1), time_of(key - 1));
-            assert_int_equal(outcome, time_of(key - 1) < dedup.floor ? DEDUP_UNVERIFIABLE
-                                                                     : DEDUP_SEEN);
+            assert_int_equal(outcome,
+                             time_of(key - 1) < dedup.floor ? DEDUP_UNVERIFIABLE : DEDUP_SEEN);
         }
     }
     assert_true(dedup.evicted > 0);
@@ -249,7 +250,8 @@ static void a_new_generation_without_memory_costs_no_events(void **state)
     dedup_validate(&dedup);
 }
 
-/* --- saved bytes ---------------------------------------------------------------------------------------- */
+/* --- saved bytes
+ * ---------------------------------------------------------------------------------------- */
 
 struct saved {
     uint8_t data[4 << 20];

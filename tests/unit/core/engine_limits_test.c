@@ -118,7 +118,8 @@ static struct totals totals_of(const struct rig *own, uint32_t id)
     return totals;
 }
 
-/* --- groups -------------------------------------------------------------------------------------------- */
+/* --- groups
+ * -------------------------------------------------------------------------------------------- */
 
 static void groups_beyond_the_limit_share_the_overflow_row(void **state)
 {
@@ -208,7 +209,8 @@ static void a_group_with_too_long_a_key_goes_to_the_overflow_row(void **state)
     rig_deinit(&rig);
 }
 
-/* --- retention -------------------------------------------------------------------------------------------- */
+/* --- retention
+ * -------------------------------------------------------------------------------------------- */
 
 static void move_to(int64_t time)
 {
@@ -260,7 +262,8 @@ static void a_window_is_not_forgotten_before_it_is_final(void **state)
     rig_deinit(&rig);
 }
 
-/* --- chosen sources ---------------------------------------------------------------------------------------- */
+/* --- chosen sources
+ * ---------------------------------------------------------------------------------------- */
 
 static void declare(uint32_t lane, struct bytes name)
 {
@@ -354,7 +357,9 @@ static void a_forgotten_source_belongs_to_the_default_lane_again(void **state)
     rig_deinit(&rig);
 }
 
-/* --- memory ---------------------------------------------------------------------------------------------------- */
+/* --- memory
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 /* Whatever is forgotten, no identity is ever counted twice, and the fates add up. */
 static void nothing_is_counted_twice_when_deduplication_forgets(void **state)
@@ -399,8 +404,8 @@ static void nothing_is_counted_twice_when_deduplication_forgets(void **state)
     assert_true(unverifiable > 0);
 }
 
-/* Memory of every size: no more is counted than came, what is missing is said, and what is there can
- * be saved and comes back. */
+/* Memory of every size: no more is counted than came, what is missing is said, and what is there
+ * can be saved and comes back. */
 static void memory_that_runs_out_costs_events_and_never_the_engine(void **state)
 {
     (void)state;
@@ -438,7 +443,8 @@ static void memory_that_runs_out_costs_events_and_never_the_engine(void **state)
     assert_true(losses > 1000);
 }
 
-/* --- the table of metrics ------------------------------------------------------------------------------------- */
+/* --- the table of metrics
+ * ------------------------------------------------------------------------------------- */
 
 static void places_are_used_again_and_memory_comes_back(void **state)
 {

@@ -1,12 +1,13 @@
-/* The engine against a naive one: random streams of events, whatever the partitions, the engines that
- * share them, the batches and the pulses. */
+/* The engine against a naive one: random streams of events, whatever the partitions, the engines
+ * that share them, the batches and the pulses. */
 #include "rig.h"
 
 #include "core/shard.h"
 
 #define HOUR US_PER_HOUR
 
-/* --- scripts ------------------------------------------------------------------------------------------ */
+/* --- scripts
+ * ------------------------------------------------------------------------------------------ */
 
 struct stage {
     struct script *script;
@@ -186,7 +187,8 @@ static void write_script(uint64_t seed)
     }
 }
 
-/* --- comparing ------------------------------------------------------------------------------------------ */
+/* --- comparing
+ * ------------------------------------------------------------------------------------------ */
 
 static void assert_text_value(struct value value, bool present, const char *text)
 {
@@ -218,8 +220,8 @@ static void assert_average(struct value value, const struct oracle_row *row)
     assert_true(value.real >= mean - slack && value.real <= mean + slack);
 }
 
-static void assert_row(const struct metric *metric, const struct row *row,
-                       const struct oracle_row *wanted)
+static void
+assert_row(const struct metric *metric, const struct row *row, const struct oracle_row *wanted)
 {
     struct value values[9];
     for (uint32_t n = 0; n < 9; n++) {
@@ -248,8 +250,8 @@ static void assert_row(const struct metric *metric, const struct row *row,
 }
 
 /* The expected row that has this key. */
-static struct oracle_row *find_row(const struct script_metric *metric, int64_t start,
-                                   struct bytes key)
+static struct oracle_row *
+find_row(const struct script_metric *metric, int64_t start, struct bytes key)
 {
     struct reader in = reader_of(key);
     struct value values[2];
@@ -284,8 +286,10 @@ static struct oracle_row *find_row(const struct script_metric *metric, int64_t s
     return NULL;
 }
 
-static void compare_window(const struct rig *rig, const struct script_metric *given,
-                           const struct metric *metric, const struct window *window)
+static void compare_window(const struct rig *rig,
+                           const struct script_metric *given,
+                           const struct metric *metric,
+                           const struct window *window)
 {
     int64_t start = window->start;
     bool closed = window_is_closed(metric, start);
@@ -446,12 +450,14 @@ static void compare(const struct rig *rig)
     }
 }
 
-/* --- tests ------------------------------------------------------------------------------------------------ */
+/* --- tests
+ * ------------------------------------------------------------------------------------------------
+ */
 
 #define SCRIPTS 200
 
-static struct rig_options random_options(uint64_t *random, uint32_t partitions,
-                                         uint32_t engine_count)
+static struct rig_options
+random_options(uint64_t *random, uint32_t partitions, uint32_t engine_count)
 {
     struct rig_options options = rig_options(partitions, engine_count, random_next(random));
     options.batch_max = 1 + (uint32_t)random_below(random, 64);

@@ -36,8 +36,10 @@ static bool passes(const struct script_metric *metric, const struct script_event
     return true;
 }
 
-bool oracle_is_sealed(const struct script *script, const struct script_metric *metric,
-                      int64_t start, uint32_t step)
+bool oracle_is_sealed(const struct script *script,
+                      const struct script_metric *metric,
+                      int64_t start,
+                      uint32_t step)
 {
     for (uint32_t n = 0; n < script->seal_count; n++) {
         const struct script_seal *seal = &script->seals[n];
@@ -48,22 +50,26 @@ bool oracle_is_sealed(const struct script *script, const struct script_metric *m
     return false;
 }
 
-bool oracle_is_closed(const struct script *script, const struct script_metric *metric,
-                      int64_t start, int64_t watermark)
+bool oracle_is_closed(const struct script *script,
+                      const struct script_metric *metric,
+                      int64_t start,
+                      int64_t watermark)
 {
     return oracle_is_sealed(script, metric, start, script->step_count) ||
            start + metric->window_us <= watermark;
 }
 
-bool oracle_is_final(const struct script *script, const struct script_metric *metric,
-                     int64_t start, int64_t watermark)
+bool oracle_is_final(const struct script *script,
+                     const struct script_metric *metric,
+                     int64_t start,
+                     int64_t watermark)
 {
     return oracle_is_sealed(script, metric, start, script->step_count) ||
            start + metric->window_us + metric->lateness_us <= watermark;
 }
 
-enum oracle_fate oracle_fate(const struct script *script, const struct script_metric *metric,
-                             uint32_t event)
+enum oracle_fate
+oracle_fate(const struct script *script, const struct script_metric *metric, uint32_t event)
 {
     const struct script_event *own = &script->events[event];
     if (!passes(metric, own)) {
@@ -81,7 +87,8 @@ enum oracle_fate oracle_fate(const struct script *script, const struct script_me
 }
 
 static struct oracle_row *row_of(const struct script_metric *metric,
-                                 const struct script_event *event, struct oracle_result *result)
+                                 const struct script_event *event,
+                                 struct oracle_result *result)
 {
     struct oracle_row wanted = {.start = window_start(metric, event->time)};
     bool by_type = metric->group == GROUP_TYPE || metric->group == GROUP_SOURCE_TYPE;
@@ -116,7 +123,8 @@ static void count(struct oracle_row *row, const struct script_event *event)
     }
 }
 
-void oracle_run(const struct script *script, const struct script_metric *metric,
+void oracle_run(const struct script *script,
+                const struct script_metric *metric,
                 struct oracle_result *result)
 {
     memset(result->fates, 0, sizeof(result->fates));

@@ -55,7 +55,7 @@ struct script_metric {
     enum script_group group;
     enum script_filter filter;
     const char *with; /* options of the statement; NULL: none */
-    uint32_t from; /* steps: it counts what comes behind `from` and before `to` */
+    uint32_t from;    /* steps: it counts what comes behind `from` and before `to` */
     uint32_t to;
 };
 
@@ -69,7 +69,7 @@ enum step_kind {
 
 struct step {
     enum step_kind kind;
-    uint32_t index; /* of the event or the metric */
+    uint32_t index;    /* of the event or the metric */
     int64_t watermark; /* after it */
     int64_t max_time;  /* latest event time after it */
 };
@@ -127,19 +127,26 @@ struct oracle_result {
 bool oracle_is_duplicate(const struct script *script, uint32_t event);
 
 /* What becomes of a unique event that comes while the metric is there. */
-enum oracle_fate oracle_fate(const struct script *script, const struct script_metric *metric,
-                             uint32_t event);
+enum oracle_fate
+oracle_fate(const struct script *script, const struct script_metric *metric, uint32_t event);
 
 /* The metric was there when the event came. */
 bool oracle_concerns(const struct script_metric *metric, const struct script_event *event);
 
-void oracle_run(const struct script *script, const struct script_metric *metric,
+void oracle_run(const struct script *script,
+                const struct script_metric *metric,
                 struct oracle_result *result);
 
 /* A window's standing after the whole script, when the last watermark is this. */
-bool oracle_is_sealed(const struct script *script, const struct script_metric *metric,
-                      int64_t start, uint32_t step);
-bool oracle_is_closed(const struct script *script, const struct script_metric *metric,
-                      int64_t start, int64_t watermark);
-bool oracle_is_final(const struct script *script, const struct script_metric *metric,
-                     int64_t start, int64_t watermark);
+bool oracle_is_sealed(const struct script *script,
+                      const struct script_metric *metric,
+                      int64_t start,
+                      uint32_t step);
+bool oracle_is_closed(const struct script *script,
+                      const struct script_metric *metric,
+                      int64_t start,
+                      int64_t watermark);
+bool oracle_is_final(const struct script *script,
+                     const struct script_metric *metric,
+                     int64_t start,
+                     int64_t watermark);

@@ -73,10 +73,8 @@ void rig_init(struct rig *rig, const struct rig_options *options)
     }
     for (uint32_t n = 0; n < options->partitions; n++) {
         rig->owners[n] = rig->engines[n % options->engine_count];
-        engine_own(rig->owners[n],
-                   n,
-                   region(rig, options->partition_bytes),
-                   options->partition_bytes);
+        engine_own(
+            rig->owners[n], n, region(rig, options->partition_bytes), options->partition_bytes);
     }
 }
 
@@ -106,8 +104,8 @@ void rig_apply(struct rig *rig, struct bytes frame)
     rig->position += 4096;
 }
 
-static void event_of(const struct script_event *given, char (*texts)[16], struct buf *data,
-                     struct event *event)
+static void
+event_of(const struct script_event *given, char (*texts)[16], struct buf *data, struct event *event)
 {
     rig_source_text(texts[0], given->source);
     rig_type_text(texts[1], given->type);
@@ -117,8 +115,12 @@ static void event_of(const struct script_event *given, char (*texts)[16], struct
     char json[64] = "{\"x\":null}";
     if (given->x == X_NUMBER) {
         int64_t milli = given->x_milli < 0 ? -given->x_milli : given->x_milli;
-        (void)snprintf(json, sizeof(json), "{\"x\":%s%lld.%03d}", given->x_milli < 0 ? "-" : "",
-                       (long long)(milli / 1000), (int)(milli % 1000));
+        (void)snprintf(json,
+                       sizeof(json),
+                       "{\"x\":%s%lld.%03d}",
+                       given->x_milli < 0 ? "-" : "",
+                       (long long)(milli / 1000),
+                       (int)(milli % 1000));
     } else if (given->x == X_TEXT) {
         (void)snprintf(json, sizeof(json), "{\"x\":\"text\"}");
     } else if (given->x == X_ABSENT) {
@@ -140,7 +142,9 @@ static void event_of(const struct script_event *given, char (*texts)[16], struct
     }
 }
 
-void rig_send(struct rig *rig, const struct event *events, const int64_t *watermarks,
+void rig_send(struct rig *rig,
+              const struct event *events,
+              const int64_t *watermarks,
               uint32_t count)
 {
     if (batch_writer.partitions != rig->options.partitions) {
@@ -226,14 +230,18 @@ void rig_define(struct buf *out, const struct script_metric *metric)
     static uint8_t encoded[DEFINITION_BYTES_MAX];
     static struct statement statement;
     char sql[1024];
-    (void)snprintf(sql, sizeof(sql),
+    (void)snprintf(sql,
+                   sizeof(sql),
                    "CREATE METRIC m%u %s AS SELECT %scount(*) AS a, count(data.x) AS b, "
                    "sum(data.x) AS c, avg(data.x) AS d, min(data.x) AS e, max(data.x) AS f, "
                    "count(*) FILTER (WHERE type = 'type-1') AS g, min(id) AS h, "
                    "max(subject) AS i FROM TUMBLE(events, time, INTERVAL '%lld seconds')%s%s "
                    "ALLOW LATENESS INTERVAL '%lld seconds'",
-                   metric->id, metric->with == NULL ? "" : metric->with, group_columns[metric->group],
-                   (long long)(metric->window_us / US_PER_SECOND), filters[metric->filter],
+                   metric->id,
+                   metric->with == NULL ? "" : metric->with,
+                   group_columns[metric->group],
+                   (long long)(metric->window_us / US_PER_SECOND),
+                   filters[metric->filter],
                    group_clauses[metric->group],
                    (long long)(metric->lateness_us / US_PER_SECOND));
     struct arena arena = arena_of(memory, sizeof(memory));
@@ -263,7 +271,8 @@ static void define_or_drop(struct rig *rig, const struct script *script, const s
 {
     send_pending(rig, script);
     if (rig->engines[0]->watermark == WATERMARK_FINAL && rig->watermark != WATERMARK_FINAL) {
-        rig_pulse(rig, script); /* a definition goes by the last pulse: let it know of a reopening */
+        rig_pulse(rig,
+                  script); /* a definition goes by the last pulse: let it know of a reopening */
     }
     const struct script_metric *metric = &script->metrics[step->index];
     if (step->kind == STEP_DEFINE) {
@@ -320,7 +329,8 @@ void rig_play(struct rig *rig, const struct script *script, uint32_t from, uint3
     }
 }
 
-/* --- saved bytes -------------------------------------------------------------------------------------- */
+/* --- saved bytes
+ * -------------------------------------------------------------------------------------- */
 
 struct saved {
     uint8_t *data;

@@ -55,7 +55,9 @@ void rig_pulse(struct rig *rig, const struct script *script);
 
 /* By hand: one stamped batch (watermarks[n] is in force before event n), a definition, a pulse with
  * the rig's watermark and these lanes. */
-void rig_send(struct rig *rig, const struct event *events, const int64_t *watermarks,
+void rig_send(struct rig *rig,
+              const struct event *events,
+              const int64_t *watermarks,
               uint32_t count);
 void rig_send_define(struct rig *rig, const struct script_metric *metric);
 void rig_send_pulse(struct rig *rig, const struct lane_state *lanes, uint32_t lane_count);

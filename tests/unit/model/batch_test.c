@@ -112,9 +112,8 @@ static void assert_batch(struct bytes body, const struct event *events, uint32_t
         assert_int_equal(time, event.time.us);
         assert_int_equal(source, event.source_index);
         uint64_t hash = event_source_hash(event.source, SEED);
-        assert_int_equal(
-            row.partition,
-            event_partition(event_fingerprint(hash, event.id, SEED), PARTITIONS));
+        assert_int_equal(row.partition,
+                         event_partition(event_fingerprint(hash, event.id, SEED), PARTITIONS));
         rows++;
     }
     assert_int_equal(rows, count);
@@ -131,7 +130,9 @@ static void every_set_of_optional_members_comes_back(void **state)
         events[flags].flags = flags;
         events[flags].subject = BYTES("subject");
         events[flags].content_type = BYTES("application/json");
-        events[flags].extensions = BYTES("\1a\1""1");
+        events[flags].extensions = BYTES(
+            "\1a\1"
+            "1");
         assert_true(batch_add(&writer, &events[flags]));
     }
     batch_end(&writer);
@@ -154,9 +155,32 @@ static void rows_of_all_length_widths_come_back(void **state)
 {
     (void)state;
     static uint8_t data[3 << 20];
-    static const size_t lengths[] = {
-        0, 100, 110, 111, 112, 113, 114, 115, 116, 117, 118, 127, 128, 16000, 16366, 16367,
-        16368, 16369, 16370, 16371, 16372, 16373, 16384, 1 << 20, (2 << 20) - 20, (2 << 20) + 1};
+    static const size_t lengths[] = {0,
+                                     100,
+                                     110,
+                                     111,
+                                     112,
+                                     113,
+                                     114,
+                                     115,
+                                     116,
+                                     117,
+                                     118,
+                                     127,
+                                     128,
+                                     16000,
+                                     16366,
+                                     16367,
+                                     16368,
+                                     16369,
+                                     16370,
+                                     16371,
+                                     16372,
+                                     16373,
+                                     16384,
+                                     1 << 20,
+                                     (2 << 20) - 20,
+                                     (2 << 20) + 1};
     memset(data, '7', sizeof(data));
     for (size_t n = 0; n < sizeof(lengths) / sizeof(lengths[0]); n++) {
         struct event events[3] = {
@@ -334,7 +358,8 @@ static void a_batch_begun_without_room_takes_nothing_of_the_one_before(void **st
     }
 }
 
-/* --- stamping ------------------------------------------------------------------------------------ */
+/* --- stamping ------------------------------------------------------------------------------------
+ */
 
 #define STAMPED 50
 
@@ -472,7 +497,8 @@ static void a_watermark_that_does_not_rise_is_no_step(void **state)
     assert_true(dies(step_backwards));
 }
 
-/* --- damage ------------------------------------------------------------------------------------------ */
+/* --- damage
+ * ------------------------------------------------------------------------------------------ */
 
 /* Reads as much as can be read; says whether all of it was a batch of events. */
 static bool read_all(struct bytes body)
@@ -621,11 +647,12 @@ static void rows_that_no_writer_makes_are_refused(void **state)
     assert_false(read_all(hand_made(BYTES("\0\100\0\0\0\1i"), none))); /* an unknown flag */
     assert_false(read_all(hand_made(BYTES(""), none)));
     assert_true(read_all(hand_made(BYTES("\0\0\0\0\0\1i"), BYTES("\0\5"))));
-    assert_false(read_all(hand_made(BYTES("\0\0\0\0\0\1i"), BYTES("\0"))));    /* no rise */
+    assert_false(read_all(hand_made(BYTES("\0\0\0\0\0\1i"), BYTES("\0"))));     /* no rise */
     assert_false(read_all(hand_made(BYTES("\0\0\0\0\0\1i"), BYTES("\0\200")))); /* half a rise */
 }
 
-/* --- partitions ---------------------------------------------------------------------------------------- */
+/* --- partitions
+ * ---------------------------------------------------------------------------------------- */
 
 static void events_spread_evenly_over_partitions(void **state)
 {
