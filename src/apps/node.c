@@ -161,17 +161,29 @@ static void *librarian_main(void *ctx)
     return NULL;
 }
 
-/* A snapshot that verified but can't be understood: no other way on than to say so. */
+static _Noreturn void cannot_restore(const struct node *node, const char *why)
+{
+    (void)fprintf(stderr, "tidemark: %s: %s\n", node->options.directory, why);
+    _exit(EXIT_DAMAGED);
+}
+
+/* Snapshot, and whether the log reaches back to it: if not, there is no way on but to say so. */
 static void restore(struct node *node)
 {
-    if (node->options.ignore_snapshots || sequencer_restore(&node->sequencer, &node->replay_from)) {
-        return;
+    if (!node->options.ignore_snapshots &&
+        !sequencer_restore(&node->sequencer, &node->replay_from)) {
+        cannot_restore(node,
+                       "the newest snapshot is of another format; start the version that wrote "
+                       "it, or move the snapshots away to replay the log");
     }
-    (void)fprintf(stderr,
-                  "tidemark: the newest snapshot in %s is of another format; start the version "
-                  "that wrote it, or move the snapshots away to replay the log\n",
-                  node->options.directory);
-    _exit(EXIT_DAMAGED);
+    struct log_port log = log_file_port(node->log);
+    struct log_status status;
+    log.ops->status(log.ctx, &status);
+    if (status.oldest > node->replay_from) {
+        cannot_restore(node,
+                       "the log no longer reaches back to the beginning, and no snapshot covers "
+                       "what is gone; begin at the newest snapshot");
+    }
 }
 
 static void *sequencer_main(void *ctx)

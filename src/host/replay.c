@@ -314,26 +314,21 @@ static bool abandoned(struct sequencer *sequencer)
     return sequencer->abandoned;
 }
 
-uint64_t sequencer_replay(struct sequencer *sequencer, uint64_t from)
+/* Feeds the runners with every frame from there on; the number of events. */
+static uint64_t replay_frames(struct sequencer *sequencer, uint64_t from)
 {
     const struct log_reader_port *port = &sequencer->options.log_reader;
-    struct log_status status;
-    sequencer->options.log.ops->status(sequencer->options.log.ctx, &status);
-    uint64_t events = 0;
-    if (status.durable_end == status.oldest && sequencer->options.replay_until == UINT64_MAX) {
-        write_genesis(sequencer);
-    }
     void *reader = port->ops->open(port->ctx, from);
     CHECK(reader != NULL);
+    uint64_t events = 0;
     struct log_view view;
-    sequencer->position = from;
     enum err err;
-    while ((err = port->ops->next(reader, &view)) != ERR_NOT_FOUND) {
+    while (!abandoned(sequencer) && (err = port->ops->next(reader, &view)) != ERR_NOT_FOUND) {
         if (err == ERR_OVERLOADED) {
             rest_a_moment(sequencer);
             continue;
         }
-        CHECK(err == OK); /* a log that lacks its beginning is not the whole */
+        CHECK(err == OK); /* who opened the node saw to it that the log reaches back to `from` */
         if (view.end > sequencer->options.replay_until) {
             break;
         }
@@ -342,6 +337,18 @@ uint64_t sequencer_replay(struct sequencer *sequencer, uint64_t from)
         replay_frame(sequencer, &view);
     }
     port->ops->close(reader);
+    return events;
+}
+
+uint64_t sequencer_replay(struct sequencer *sequencer, uint64_t from)
+{
+    struct log_status status;
+    sequencer->options.log.ops->status(sequencer->options.log.ctx, &status);
+    if (status.durable_end == status.oldest && sequencer->options.replay_until == UINT64_MAX) {
+        write_genesis(sequencer);
+    }
+    sequencer->position = from;
+    uint64_t events = replay_frames(sequencer, from);
     if (sequencer->handover && sequencer->options.replay_until != UINT64_MAX) {
         end_with_pulse(sequencer);
     }
