@@ -1,24 +1,133 @@
 #!/bin/sh
-# Builds and runs the benchmarks. Each prints JSON lines: commit, machine, name, value, unit.
+# The benchmarks: a table for people, and bench-results.jsonl with a JSON line for each figure.
+# Each part gets a server of its own, on a free port, with an empty data directory.
 #
-# Usage: tools/bench.sh [WORD]    only the benchmarks with WORD in their name
+# Usage: tools/bench.sh [WORD ...]     only the parts whose names are given:
+#        j1 duckdb direct open-loop singles groups
+#   BENCH_EVENTS   events of job J1 (5000000)
+#   BENCH_SECONDS  for open-loop and singles (10)
+#   BENCH_DIR      where the files go (a new folder in /tmp)
+#   BENCH_JSON     the file of JSON lines (build/bench-results.jsonl)
 set -eu
 cd "$(dirname "$0")/.."
 
-word=${1:-}
-tools/build.sh product
-names=$(meson introspect --benchmarks build | python3 -c '
-import json, sys
-for test in json.load(sys.stdin):
-    if sys.argv[1] in test["name"]:
-        print(test["name"], *test["cmd"], sep="\t")' "$word")
-[ -n "$names" ] || {
-    echo "bench: there is no benchmark${word:+ with $word in its name}" >&2
+events=${BENCH_EVENTS:-5000000}
+seconds=${BENCH_SECONDS:-10}
+tidemark=${TIDEMARK:-$PWD/build/tidemark}
+[ -n "${TIDEMARK:-}" ] || tools/build.sh product
+[ -x "$tidemark" ] || {
+    echo "bench: there is no $tidemark" >&2
     exit 1
 }
-ninja -C build --quiet meson-benchmark-prereq
-printf '%s\n' "$names" | while IFS='	' read -r name command; do
-    echo "bench: $name" >&2
-    # shellcheck disable=SC2086 # the command's words are separated by tabs
-    (IFS='	'; exec $command)
-done
+parts=${*:-j1 duckdb direct open-loop singles groups}
+work=${BENCH_DIR:-$(mktemp -d)}
+mkdir -p "$work"
+results=${BENCH_JSON:-build/bench-results.jsonl}
+mkdir -p "$(dirname "$results")"
+: >"$results"
+BENCH_COMMIT=$(git rev-parse --short HEAD 2>/dev/null || echo none)
+export BENCH_COMMIT
+
+server=''
+stop_server() {
+    [ -z "$server" ] || kill "$server" 2>/dev/null || true
+    [ -z "$server" ] || wait "$server" 2>/dev/null || true
+    server=''
+    rm -rf "$work/data"
+}
+finish() {
+    code=$?
+    trap - EXIT INT TERM HUP
+    stop_server
+    [ -n "${BENCH_DIR:-}" ] || rm -rf "$work"
+    exit "$code"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM HUP
+
+start_server() {
+    rm -rf "$work/data"
+    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    "$tidemark" serve --listen "127.0.0.1:$port" --data "$work/data" >"$work/server.log" 2>&1 &
+    server=$!
+    TIDEMARK_URL=http://127.0.0.1:$port
+    export TIDEMARK_URL
+    for _ in $(seq 100); do
+        ! python3 -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1] + "/readyz", timeout=2)' \
+            "$TIDEMARK_URL" 2>/dev/null || return 0
+        kill -0 "$server" 2>/dev/null || break
+        sleep 0.1
+    done
+    cat "$work/server.log" >&2
+    echo "bench: the server didn't start" >&2
+    exit 1
+}
+
+wanted() {
+    case " $parts " in *" $1 "*) return 0 ;; *) return 1 ;; esac
+}
+
+# The value of a figure in the results so far.
+figure() {
+    python3 -c '
+import json, sys
+values = [row["value"] for row in map(json.loads, open(sys.argv[1])) if row["name"] == sys.argv[2]]
+print(values[-1] if values else "")' "$results" "$1"
+}
+
+file=$work/events-$events.ndjson
+if wanted j1 || wanted duckdb || wanted direct; then
+    [ -s "$file" ] || "$tidemark" bench gen "$file" --events "$events"
+fi
+if wanted j1; then
+    echo "== J1 over HTTP: $events events, 1 MiB bodies, 4 connections, each durable before its answer"
+    start_server
+    "$tidemark" bench j1 "$file" --csv "$work/counts.csv" --json "$results"
+    stop_server
+fi
+if wanted duckdb; then
+    echo "== J1 in DuckDB: batch, 2 threads, not durable; and are all counts equal?"
+    set -- "$file" --json "$results"
+    [ ! -s "$work/counts.csv" ] || set -- "$@" --counts "$work/counts.csv" --rate "$(figure j1_counted_rate)"
+    python3 tools/bench_duckdb.py "$@" || [ $? -eq 77 ]
+fi
+if wanted direct; then
+    echo "== J1 straight into a directory"
+    rm -rf "$work/data"
+    "$tidemark" ingest "$file" --data "$work/data" --disorder 10m --final --json --quiet --sql \
+        "CREATE METRIC j1 AS SELECT type, count(*) AS n FROM TUMBLE(events, time, INTERVAL '1 minute') GROUP BY type" \
+        >"$work/direct.json"
+    "$tidemark" replay --data "$work/data" --json --quiet >"$work/replay.json"
+    python3 - "$work/direct.json" "$work/replay.json" "$results" <<'PYTHON'
+import json, os, platform, sys
+machine = f"{platform.machine()}, {os.cpu_count()} cores"
+with open(sys.argv[3], "a") as out:
+    for path, name in ((sys.argv[1], "direct_rate"), (sys.argv[2], "replay_rate")):
+        value = json.load(open(path))["events_per_second"]
+        print(f"{name:<32} {value:>14,} events/s")
+        print(json.dumps({"commit": os.environ["BENCH_COMMIT"], "machine": machine, "name": name,
+                          "value": value, "unit": "events/s"}), file=out)
+PYTHON
+    rm -rf "$work/data"
+fi
+if wanted open-loop; then
+    echo "== Open loop: 100,000 events/s in batches of 100"
+    start_server
+    "$tidemark" bench open-loop --rate 100000/s --batch 100 --seconds "$seconds" --json "$results"
+    stop_server
+fi
+if wanted singles; then
+    for connections in 64 256; do
+        echo "== Single durable POSTs, $connections connections"
+        start_server
+        "$tidemark" bench singles --connections "$connections" --seconds "$seconds" --json "$results"
+        stop_server
+    done
+fi
+if wanted groups; then
+    echo "== A million groups in one window"
+    start_server
+    "$tidemark" bench groups --groups 1000000 --json "$results"
+    stop_server
+fi
+echo "== $results has all figures"

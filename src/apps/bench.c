@@ -90,6 +90,16 @@ int bench_say(struct server *server, const char *method, const char *target, con
     return code;
 }
 
+int bench_lane_open(struct server *server, const char *disorder)
+{
+    char json[120];
+    text_put(json, sizeof(json), "{\"watermark\":\"bounded\",\"disorder\":\"%s\"}", disorder);
+    int code = bench_say(server, "PUT", "/v1/sources/%2A", json);
+    return code == EXIT_CODE_OK
+               ? bench_say(server, "POST", "/v1/sources/%2A/watermark", "{\"final\":false}")
+               : code;
+}
+
 int bench_sql(struct server *server, const char *sql)
 {
     return bench_say(server, "POST", "/v1/sql", sql);

@@ -28,6 +28,9 @@ int bench_sql(struct server *server, const char *sql) MUST_CHECK;
 int bench_say(struct server *server, const char *method, const char *target, const char *json)
     MUST_CHECK;
 
+/* The default lane as a benchmark needs it: with this disorder, and open again if it was final. */
+int bench_lane_open(struct server *server, const char *disorder) MUST_CHECK;
+
 /* A number off the server's /metrics page, as the line begins with `name`; 0 when it isn't there.
  */
 int bench_figure(struct server *server, const char *name, double *value) MUST_CHECK;

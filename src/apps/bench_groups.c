@@ -55,11 +55,13 @@ static int figures_read(struct server *server, struct figures *figures)
     code =
         code == EXIT_CODE_OK ? bench_figure(server, "tidemark_dedup_bytes", &figures->dedup) : code;
     if (code == EXIT_CODE_OK) {
-        code = bench_figure(server, "tidemark_rows{metric=\"bench_groups\"}", &figures->rows);
+        code =
+            bench_figure(server, "tidemark_metric_rows{metric=\"bench_groups\"}", &figures->rows);
     }
     if (code == EXIT_CODE_OK) {
-        code = bench_figure(
-            server, "tidemark_overflowed{metric=\"bench_groups\"}", &figures->overflowed);
+        code = bench_figure(server,
+                            "tidemark_metric_overflowed_total{metric=\"bench_groups\"}",
+                            &figures->overflowed);
     }
     return code;
 }
@@ -83,7 +85,8 @@ static int groups_run(const struct settings *settings, struct server *server, st
         .body = groups_body,
         .ctx = groups,
     };
-    int code = metric_make(server, (int64_t)groups->count);
+    int code = bench_lane_open(server, "PT5S");
+    code = code == EXIT_CODE_OK ? metric_make(server, (int64_t)groups->count) : code;
     code = code == EXIT_CODE_OK ? figures_read(server, &before) : code;
     code = code == EXIT_CODE_OK ? blast_run(&blast) : code;
     (void)sleep_us(SETTLE_US);

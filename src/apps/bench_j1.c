@@ -19,8 +19,6 @@
 #include <unistd.h>
 
 #define CONNECTIONS_DEFAULT 4
-#define COUNTED_PATIENCE_US (120 * US_PER_SECOND)
-#define LOOK_EVERY_US       2000
 #define WINDOW_US           US_PER_MINUTE
 #define METRIC_SQL                                                                                 \
     "DROP METRIC IF EXISTS j1; CREATE METRIC j1 AS SELECT type, count(*) AS n "                    \
@@ -83,31 +81,31 @@ static struct bytes slice_body(void *ctx, uint32_t thread, uint64_t index)
     return bytes_slice(slices->file, begin, slices->ends[index] - begin);
 }
 
-/* Waits until every accepted event has its fate in the metric. */
-static int counted_wait(struct server *server, uint64_t accepted)
+/* Ends the lane, and waits until values show everything before that. */
+static int final_wait(struct server *server)
 {
-    static const char *const fates[] = {"counted", "filtered", "late_dropped"};
-    int64_t give_up_us = steady_us() + COUNTED_PATIENCE_US;
-    int64_t seen = 0;
-    while (steady_us() < give_up_us) {
-        struct http_client_response response;
-        struct json_value counts;
-        int code = server_get(server, "/v1/metrics/j1", &response);
-        if (code != EXIT_CODE_OK) {
-            return code;
-        }
-        seen = 0;
-        for (size_t i = 0; i < 3 && json_member(response.body, "counts", &counts); i++) {
-            seen += json_member_number(counts.text, fates[i], 0);
-        }
-        if (seen >= 0 && (uint64_t)seen >= accepted) {
-            return EXIT_CODE_OK;
-        }
-        (void)sleep_us(LOOK_EVERY_US);
+    char target[160];
+    struct http_client_response response;
+    const struct http_client_request final = {
+        .method = "POST",
+        .target = "/v1/sources/%2A/watermark",
+        .content_type = "application/json",
+        .body = BYTES("{\"final\":true}"),
+    };
+    int code = server_ask(server, &final, &response);
+    if (code != EXIT_CODE_OK) {
+        return code;
     }
-    complain(
-        "only %lld of %llu events were counted", (long long)seen, (unsigned long long)accepted);
-    return EXIT_CODE_REFUSED;
+    if (response.status >= 300) {
+        return problem_complain(&response, (struct bytes){0});
+    }
+    struct bytes token = http_reply_field(&response.head, "Tidemark-As-Of");
+    text_put(target,
+             sizeof(target),
+             "/v1/metrics/j1/values?limit=1&min_as_of=%.*s",
+             (int)token.len,
+             token.len > 0 ? (const char *)token.data : "");
+    return server_get(server, target, &response);
 }
 
 /* --- Reading back ------------------------------------------------------------------------------
@@ -246,16 +244,12 @@ static int j1_run(const struct settings *settings, struct slices *slices, struct
         complain("--connections: at most %d here", BLAST_CONNECTIONS_MAX);
         return EXIT_CODE_USAGE;
     }
-    int code = bench_say(
-        server, "PUT", "/v1/sources/%2A", "{\"watermark\":\"bounded\",\"disorder\":\"PT10M\"}");
+    int code = bench_lane_open(server, "PT10M");
     code = code == EXIT_CODE_OK ? bench_sql(server, METRIC_SQL) : code;
     int64_t start_us = steady_us();
     code = code == EXIT_CODE_OK ? blast_run(&blast) : code;
-    code = code == EXIT_CODE_OK ? counted_wait(server, blast.accepted) : code;
+    code = code == EXIT_CODE_OK ? final_wait(server) : code;
     int64_t counted_us = steady_us() - start_us;
-    if (code == EXIT_CODE_OK) {
-        code = bench_say(server, "POST", "/v1/sources/%2A/watermark", "{\"final\":true}");
-    }
     int64_t final_us = steady_us();
     code = code == EXIT_CODE_OK ? values_read(settings, server, &counts) : code;
     final_us = steady_us() - final_us;

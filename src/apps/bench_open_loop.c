@@ -214,6 +214,7 @@ int bench_open_loop(const struct command *command)
         loop.bodies[i] = malloc(loop.body_cap);
         code = loop.bodies[i] == NULL ? EXIT_CODE_NO_MEMORY : EXIT_CODE_OK;
     }
+    code = code == EXIT_CODE_OK ? bench_lane_open(&server, "PT5S") : code;
     code = code == EXIT_CODE_OK ? bench_sql(&server, METRIC_SQL) : code;
     code = code == EXIT_CODE_OK ? load_run(&loop, &blast) : code;
     code = code == EXIT_CODE_OK ? results_say(&loop, &blast) : code;

@@ -118,7 +118,7 @@ static void pump_run(struct pump *pump, struct progress *progress)
         struct load *load = pump->ended || now < due_us ? NULL : crew_load(crew);
         if (load != NULL) {
             due_us = now + load_send(pump, load);
-        } else {
+        } else if (!pump->ended || crew_under_way(crew) > 0) {
             bool pacing = !pump->ended && due_us > now && due_us - now < WAIT_US;
             crew_wait(crew, pacing ? due_us - now : WAIT_US);
         }
@@ -179,6 +179,9 @@ int ingest_summary(const struct ingest_run *run)
 {
     const struct tally_of_events *tally = &run->tally;
     double rate = per_second(tally->sent, run->us);
+    if (run->us == 0 && tally->sent == 0) {
+        return EXIT_CODE_OK; /* it never began: the complaint says it all */
+    }
     if (setting_flag(run->command->settings, OPTION_JSON)) {
         say("{\"sent\":%llu,\"accepted\":%llu,\"rejected\":%llu,\"repeated_requests\":%llu,"
             "\"seconds\":%.3f,\"events_per_second\":%.0f}\n",

@@ -17,7 +17,8 @@
  * Invariants:
  *  1. Generations are in rising order of time and adjacent; the last one's end is INT64_MAX.
  *  2. A fingerprint is in at most one generation.
- *  3. floor never falls. bytes = what the tables take <= budget, but for one growth step. */
+ *  3. floor never falls. bytes = what the tables take <= budget, but for one growth step; twice the
+ *     budget when all times lie in one generation, and then new events are unverifiable. */
 #pragma once
 
 #include "base/heap.h"

@@ -151,7 +151,7 @@ void engine_pulse(struct engine *engine, const struct pulse *pulse, struct engin
         engine->finite_watermark = pulse->watermark;
     }
     metrics_move(engine);
-    int64_t keep = metrics_longest_lateness(engine);
+    int64_t keep = metrics_longest_reach(engine);
     for (uint32_t n = 0; n < engine->limits.partitions; n++) {
         if (engine->partitions[n] != NULL) {
             shard_move(engine, engine->partitions[n]);

@@ -154,13 +154,14 @@ void metrics_move(struct engine *engine)
     }
 }
 
-int64_t metrics_longest_lateness(const struct engine *engine)
+int64_t metrics_longest_reach(const struct engine *engine)
 {
     int64_t longest = 0;
     for (uint32_t place = 0; place < engine->metric_end; place++) {
         const struct metric *metric = &engine->metrics[place];
-        if (metric->id != 0 && metric->definition.lateness_us > longest) {
-            longest = metric->definition.lateness_us;
+        if (metric->id != 0) {
+            int64_t own = metric->definition.window_us + metric->definition.lateness_us;
+            longest = own > longest ? own : longest;
         }
     }
     return longest;

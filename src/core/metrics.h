@@ -12,5 +12,6 @@ void metrics_drop(struct engine *engine, uint32_t id);
 /* After a pulse was read: each metric's watermark, latest time and seal. */
 void metrics_move(struct engine *engine);
 
-/* Over all metrics; 0 without any. */
-int64_t metrics_longest_lateness(const struct engine *engine);
+/* How long after its time an event may still count: window and lateness of the metric that has most
+ * of both; 0 without any. */
+int64_t metrics_longest_reach(const struct engine *engine);

@@ -86,7 +86,7 @@ struct batch {
 /* False when the body is no batch. */
 bool batch_open(struct bytes body, struct batch *batch);
 
-/* Fills words[0..*count) with the dictionary; hash = event_source_hash of each when `hashed`. */
+/* Fills words[0..*count) with the dictionary; their hashes are 0: not known yet. */
 bool batch_read_words(const struct batch *batch, struct batch_word *words, uint32_t *count);
 
 /* Walks the rows with the watermark in force before each. */

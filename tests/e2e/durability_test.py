@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import random
+import socket
 import subprocess
 import threading
 import time
@@ -13,7 +14,7 @@ import unittest
 from support import cases
 from support.events import event, ndjson
 from support.feeder import BATCH, LINES
-from support.replay import check_replays
+from support.replay import check_replays, snapshots
 from support.server import Server, free_port
 
 SEED = int(os.environ.get("SEED", "7"))
@@ -75,8 +76,8 @@ class Kills(unittest.TestCase):
         print(f"seed {SEED}; again by: SEED={SEED} python3 tests/e2e/durability_test.py", flush=True)
         self.stop = threading.Event()
 
-    def start(self, partitions=4, threads=2):
-        self.server = Server(partitions, threads)
+    def start(self, partitions=4, threads=2, arguments=()):
+        self.server = Server(partitions, threads, arguments=arguments)
         self.addCleanup(self.server.discard)
         self.server.start()
         self.server.put_source("/hold", watermark="explicit", idle_after="P1D")
@@ -139,6 +140,30 @@ class Kills(unittest.TestCase):
     def test_kills_with_sixteen_partitions_and_one_thread(self):
         self.start(16, 1)
         self.interrupt([self.server.kill9] * 4)
+
+    def test_kills_while_snapshots_are_taken_all_the_time(self):
+        self.start(4, 2, ["--snapshot-every", "1M"])
+        clients = self.interrupt([self.server.kill9] * 6)
+        self.server.kill9()
+        self.server.start()
+        self.check_all_there_once(clients)
+        self.assertEqual(0, self.server.stop())
+        self.assertTrue(snapshots(self.server.data))
+        check_replays(self, self.server.data)
+
+    def test_a_stream_of_lines_that_stays_open_does_not_keep_it_from_ending(self):
+        self.start()
+        made = [event(source="/client/8", id=f"o{k}", data={"n": 0}) for k in range(10)]
+        with socket.create_connection(("127.0.0.1", self.server.port), timeout=30) as s:
+            body = ndjson(made)
+            s.sendall((f"POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1:{self.server.port}\r\nContent-Type: {LINES}\r\n"
+                       "Transfer-Encoding: chunked\r\n\r\n").encode() + b"%x\r\n%s\r\n" % (len(body), body))
+            time.sleep(0.2)
+            began = time.monotonic()
+            self.assertEqual(0, self.server.stop())
+            self.assertLess(time.monotonic() - began, 12)
+        self.server.start()
+        self.assertEqual(10, len(self.server.walk("/v1/events", source="/client/8")))
 
     def test_sigterm_and_kill_by_turns(self):
         self.start(1, 2)

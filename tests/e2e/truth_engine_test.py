@@ -134,7 +134,9 @@ class Run:
         disorder, lateness, dropping = SETTINGS[cls.plan["setting"]]
         form = FORMS[cls.plan["form"]]
         cls.data = Data.of("slice" if form == 1 else "month" if HAS_MONTH else "demo")
-        cls.server = server = Server(cls.plan["partitions"], cls.plan["threads"])
+        # Small, so that a restart in the middle begins at a snapshot, and not always the same one.
+        cls.server = server = Server(cls.plan["partitions"], cls.plan["threads"],
+                                     arguments=["--snapshot-every", "3M"])
         cls.addClassCleanup(server.discard)
         server.start()
         server.put_source("*", watermark="bounded", disorder=disorder)
@@ -201,7 +203,8 @@ class Run:
     def test_what_a_watermark_drops(self):
         dropping = SETTINGS[self.plan["setting"]][2]
         if dropping is None:
-            self.assertEqual([], self.server.walk("/v1/late"))  # nothing is 7 h late
+            if self.plan["form"] != "one stream of lines":  # sent again from the start when disturbed
+                self.assertEqual([], self.server.walk("/v1/late"))  # nothing is 7 h late
             return
         size, disorder, _, short, ooo = dropping
         kept, dropped = truth.drop_late(self.data.events, size, disorder)
@@ -211,13 +214,23 @@ class Run:
         if told is not None:
             watermark = truth.watermark(self.data.events, disorder)
             self.check_same(told, {k: n for k, n in actual.items() if self.data.covered(k[0], size, watermark)})
-        late = Counter((e["source"], e["id"]) for e in map(inner, self.server.walk("/v1/late", limit=50)))
-        self.check_same({(e["source"], e["id"]): 1 for e in dropped}, dict(late))
+        late = Counter((e["source"], e["id"]) for e in map(inner, self.server.walk("/v1/late", limit=500)))
+        wanted = {(e["source"], e["id"]): 1 for e in dropped}
+        if FORMS[self.plan["form"]] is None and self.plan["chaos"] != "undisturbed":
+            # What was sent again from the start is far behind the dedup horizon: it is late, if not counted.
+            self.assertEqual(set(), set(wanted) - set(late))
+            again = {(e["source"], e["id"]) for e in self.data.events[:len(self.data.events) // 2]}
+            self.assertEqual(set(), set(late) - set(wanted) - again)
+        else:
+            self.check_same(wanted, dict(late))
 
     def test_zz_replays_give_the_same_digest(self):
         # Last by its name: it stops the server.
+        before = self.server.values("tumbling_1h_by_source")
         self.assertEqual(0, self.server.stop(), self.server.output()[-2000:])
         check_replays(self, self.server.data)
+        self.server.start()
+        self.assertEqual(before, self.server.values("tumbling_1h_by_source"), "rows after a start at a snapshot")
 
 
 def inner(item):

@@ -273,6 +273,25 @@ class ReadBack(cases.Case):
         self.assertGreater(len(reads), 5)
         self.assertEqual([100] * 20, [r["n"] for r in self.server.values(metric)])
 
+    def check_walks(self, server):
+        metric = self.name()
+        server.sql(f"CREATE METRIC {metric} AS SELECT data.a AS a, data.b AS b, count(*) AS n "
+                   f"FROM TUMBLE(events, time, INTERVAL '1 hour') WHERE type = '{metric}' GROUP BY data.a, data.b")
+        groups = [(a, b) for a in ("k", "z", "", "zz", "a10", "a9", 5, 10, -1, 2.5, None, True)
+                  for b in ("c", "dd", "b", 7, None)]
+        server.send([event(type=metric, data={"a": a, "b": b}) for a, b in groups], "applied")
+        for limit in (1000, 17, 5, 1):
+            for order in (None, "a", "-b", "n", "-n"):
+                rows = server.values(metric, limit=limit, **({"order_by": order} if order else {}))
+                self.assertEqual(sorted(map(repr, groups)), sorted(repr((r["a"], r["b"])) for r in rows), (limit, order))
+
+    def test_a_walk_over_groups_of_different_lengths_and_kinds(self):
+        self.check_walks(self.server)
+
+    def test_a_walk_over_groups_of_different_lengths_and_kinds_with_one_thread(self):
+        with Server(1, 1) as server:
+            self.check_walks(server)
+
     def test_rows_of_a_moving_metric_are_walked_without_a_row_twice(self):
         metric = self.name()
         self.server.sql(f"CREATE METRIC {metric} AS SELECT data.k AS k, count(*) AS n "

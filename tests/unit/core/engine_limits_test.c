@@ -118,8 +118,7 @@ static struct totals totals_of(const struct rig *own, uint32_t id)
     return totals;
 }
 
-/* --- groups
- * -------------------------------------------------------------------------------------------- */
+/* --- groups ---------------------------------------------------------------- */
 
 static void groups_beyond_the_limit_share_the_overflow_row(void **state)
 {
@@ -209,8 +208,7 @@ static void a_group_with_too_long_a_key_goes_to_the_overflow_row(void **state)
     rig_deinit(&rig);
 }
 
-/* --- retention
- * -------------------------------------------------------------------------------------------- */
+/* --- retention ------------------------------------------------------------- */
 
 static void move_to(int64_t time)
 {
@@ -262,8 +260,67 @@ static void a_window_is_not_forgotten_before_it_is_final(void **state)
     rig_deinit(&rig);
 }
 
-/* --- chosen sources
- * ---------------------------------------------------------------------------------------- */
+/* --- revisions ------------------------------------------------------------------ */
+
+/* The revision of the row of this subject in the window at 0. */
+static uint32_t revision_of(uint32_t subject)
+{
+    uint8_t memory[64];
+    char text[16];
+    struct buf key = buf_of(memory, sizeof(memory));
+    rig_subject_text(text, subject);
+    value_put(&key, value_of_text(bytes_of_string(text)));
+    for (uint32_t n = 0; n < rig.options.partitions; n++) {
+        const struct metric_part *part = rig.owners[n]->partitions[n]->parts[0];
+        if (part->window_count == 0) {
+            continue;
+        }
+        assert_int_equal(part->windows[0].start, 0);
+        uint64_t hash = group_hash(rig.owners[n], 0, buf_bytes(&key));
+        const struct row *row = rows_find(&part->windows[0].rows, buf_bytes(&key), hash);
+        if (row != NULL) {
+            return row->revision;
+        }
+    }
+    fail_msg("subject %u has no row", subject);
+    return 0;
+}
+
+static void a_row_of_a_closed_window_gets_a_revision_with_each_delta(void **state)
+{
+    (void)state;
+    struct rig_options options = rig_options(4, 2, 1);
+    struct script_metric metric = metric_of(1, GROUP_SUBJECT, NULL);
+    metric.lateness_us = 10 * US_PER_MINUTE;
+    start(&options);
+    rig_send_define(&rig, &metric);
+    for (uint32_t round = 0; round < 3; round++) {
+        (void)feed_event(1, BYTES("/s"), 1);
+        (void)feed_event(2, BYTES("/s"), 2);
+        pulse();
+        assert_int_equal(revision_of(1), 0); /* still open */
+    }
+    rig.watermark = US_PER_MINUTE;
+    (void)feed_event(3, BYTES("/s"), 1); /* late, but nobody was told a result yet */
+    pulse();
+    assert_int_equal(revision_of(1), 0);
+    for (uint32_t round = 1; round <= 5; round++) {
+        pulse(); /* closed, and nothing new */
+        assert_int_equal(revision_of(1), round - 1);
+        (void)feed_event(4, BYTES("/s"), 1);
+        pulse();
+        assert_int_equal(revision_of(1), round);
+        assert_int_equal(revision_of(2), 0);
+    }
+    for (uint32_t n = 0; n < 40; n++) {
+        (void)feed_event(5, BYTES("/s"), 2);
+    }
+    pulse();
+    assert_in_range(revision_of(2), 1, 4); /* at most one for each intake that had some of them */
+    rig_deinit(&rig);
+}
+
+/* --- chosen sources -------------------------------------------------------- */
 
 static void declare(uint32_t lane, struct bytes name)
 {
@@ -357,9 +414,7 @@ static void a_forgotten_source_belongs_to_the_default_lane_again(void **state)
     rig_deinit(&rig);
 }
 
-/* --- memory
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- memory ---------------------------------------------------------------- */
 
 /* Whatever is forgotten, no identity is ever counted twice, and the fates add up. */
 static void nothing_is_counted_twice_when_deduplication_forgets(void **state)
@@ -443,8 +498,7 @@ static void memory_that_runs_out_costs_events_and_never_the_engine(void **state)
     assert_true(losses > 1000);
 }
 
-/* --- the table of metrics
- * ------------------------------------------------------------------------------------- */
+/* --- the table of metrics -------------------------------------------------- */
 
 static void places_are_used_again_and_memory_comes_back(void **state)
 {
@@ -512,6 +566,7 @@ int main(void)
         cmocka_unit_test(a_group_with_too_long_a_key_goes_to_the_overflow_row),
         cmocka_unit_test(windows_go_after_their_retention_and_not_before),
         cmocka_unit_test(a_window_is_not_forgotten_before_it_is_final),
+        cmocka_unit_test(a_row_of_a_closed_window_gets_a_revision_with_each_delta),
         cmocka_unit_test(a_metric_on_chosen_sources_goes_by_their_lanes_of_the_last_pulse),
         cmocka_unit_test(a_forgotten_source_belongs_to_the_default_lane_again),
         cmocka_unit_test(nothing_is_counted_twice_when_deduplication_forgets),
