@@ -1,4 +1,4 @@
-/* How a command ends: part of the interface (docs/guide/command-line.md). Mostly as in sysexits. */
+/* How a command ends: part of the interface (docs/man/tidemark.1). Mostly as in sysexits. */
 #pragma once
 
 enum exit_code {

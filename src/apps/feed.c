@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define RAW_BYTES  ((size_t)256 * 1024)
+#define RAW_BYTES  ((size_t)64 * 1024)
 #define TEXT_BYTES (FEED_LINE_MAX + 2 * 1024 * 1024)
 
 struct feed {

@@ -3,6 +3,7 @@
 
 #include "apps/commands.h"
 #include "apps/say.h"
+#include "apps/units.h"
 #include "apps/version.h"
 
 #include <string.h>
@@ -128,10 +129,16 @@ static void say_cell(const char *text)
 
 static void say_limit(const struct option_row *row, int64_t limit)
 {
-    struct amount_text amount = row->type == OPTION_TYPE_DURATION ? amount_duration(limit)
-                                : row->type == OPTION_TYPE_BYTES  ? amount_bytes((uint64_t)limit)
-                                                                  : amount_count((uint64_t)limit);
-    say("%s", amount.text);
+    char text[48];
+    struct buf out = buf_of(text, sizeof(text));
+    if (row->type == OPTION_TYPE_DURATION) {
+        duration_exact_put(&out, limit);
+    } else if (row->type == OPTION_TYPE_BYTES) {
+        bytes_amount_put(&out, (uint64_t)limit);
+    } else {
+        count_amount_put(&out, (uint64_t)limit);
+    }
+    say_bytes(buf_bytes(&out));
 }
 
 static void say_range(const struct option_row *row)

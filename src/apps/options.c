@@ -170,7 +170,7 @@ static bool value_parse(enum option_type type, struct bytes text, struct setting
 static void limit_put(struct buf *out, enum option_type type, int64_t limit)
 {
     if (type == OPTION_TYPE_DURATION) {
-        duration_amount_put(out, limit);
+        duration_exact_put(out, limit);
     } else if (type == OPTION_TYPE_BYTES) {
         bytes_amount_put(out, (uint64_t)limit);
     } else {

@@ -57,7 +57,7 @@ void progress_show(struct progress *progress, const struct progress_state *state
     if (state->bytes_total > 0 && state->bytes > 0 && state->bytes <= state->bytes_total) {
         double left = (double)(now - progress->start_us) *
                       (double)(state->bytes_total - state->bytes) / (double)state->bytes;
-        note("  ETA %s", amount_duration((int64_t)(left / 1e6) * 1000000).text);
+        note("  ETA %s", amount_duration(((int64_t)(left / 1e6) + 1) * 1000000).text);
     }
 }
 

@@ -215,6 +215,25 @@ void duration_amount_put(struct buf *out, int64_t us)
     }
 }
 
+void duration_exact_put(struct buf *out, int64_t us)
+{
+    static const struct unit exact[] = {{"d", US_PER_DAY},
+                                        {"h", US_PER_HOUR},
+                                        {"m", US_PER_MINUTE},
+                                        {"s", US_PER_SECOND},
+                                        {"ms", 1000}};
+    const char *name = "us";
+    for (size_t i = 0; i < sizeof(exact) / sizeof(exact[0]); i++) {
+        if (us > 0 && us % exact[i].factor == 0) {
+            us /= exact[i].factor;
+            name = exact[i].name;
+            break;
+        }
+    }
+    i64_put(out, us);
+    buf_put_text(out, name);
+}
+
 void count_amount_put(struct buf *out, uint64_t count)
 {
     uint8_t digits[24];

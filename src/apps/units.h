@@ -24,5 +24,7 @@ bool flag_amount_parse(struct bytes text, bool *flag);
 /* The other way round, short and for people: "64 MiB", "1.5 s", "12,345", "1.25 M". */
 void bytes_amount_put(struct buf *out, uint64_t bytes);
 void duration_amount_put(struct buf *out, int64_t us);
+/* In the largest unit that leaves no rest: "366d", "90s". */
+void duration_exact_put(struct buf *out, int64_t us);
 void count_amount_put(struct buf *out, uint64_t count);
 void short_amount_put(struct buf *out, double amount);

@@ -82,7 +82,7 @@ define(struct catalog *catalog, struct proposal *proposal, struct clock_time now
     }
     struct define record = {
         .metric = catalog->next_id,
-        .version = proposal->version + 1,
+        .version = entry == NULL ? 1 : entry->info.version + 1,
         .created = now,
         .definition = proposal->definition,
     };

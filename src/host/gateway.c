@@ -84,8 +84,9 @@ static enum err admit(const struct gateway *gateway, uint32_t letters, size_t by
     if (!gateway_ready(gateway)) {
         return ERR_UNAVAILABLE;
     }
-    bool full = gateway->letters + letters > gateway->options.letters_max ||
-                (gateway->bytes > 0 && gateway->bytes + bytes > gateway->options.bytes_max);
+    bool full =
+        gateway->letters + letters > gateway->options.letters_max ||
+        (bytes > 0 && gateway->bytes > 0 && gateway->bytes + bytes > gateway->options.bytes_max);
     return full ? ERR_OVERLOADED : OK;
 }
 
@@ -101,6 +102,12 @@ enum err gateway_propose(struct gateway *gateway, struct proposal *proposal)
     if (err == OK) {
         proposal->letter.kind = LETTER_PROPOSAL;
         proposal->err = OK;
+        proposal->detail[0] = '\0';
+        proposal->changed = false;
+        proposal->created = false;
+        proposal->version = 0;
+        proposal->duplicates = 0;
+        proposal->late = 0;
         proposal->notes_missing = proposal->wants_applied ? gateway->options.post->runner_count : 0;
         gateway->bytes += proposal->records.len;
         send(gateway, POST_SEQUENCER, &proposal->letter);

@@ -321,6 +321,12 @@ class SqlIsRefused(Untouched):
                                     content_type="text/plain")
         self.assertEqual(200, reply.status, reply)
 
+    def test_statements_before_a_bad_one_are_not_carried_out(self):
+        text = f"CREATE METRIC before_bad AS SELECT count(*) AS n {TUMBLE};\nCREATE METRIC bad AS SELECT cuont(*) AS n {TUMBLE}"
+        reply = self.server.request("POST", "/v1/sql", text, content_type="text/plain")
+        problem = self.check_problem(reply, 400, 422, says="count")
+        self.assertEqual(2, problem.get("line"), problem)
+
     def test_a_refused_put_of_a_metric(self):
         reply = self.server.request("PUT", "/v1/metrics/x", {"sql": f"SELECT cuont(*) AS n {TUMBLE}"})
         problem = self.check_problem(reply, 400, 422, says="count")

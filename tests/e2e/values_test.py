@@ -180,7 +180,7 @@ class ReadBack(cases.Case):
         sent = [
             event(source=source, id="plain", subject="a b"),
             event(source=source, id="d1", data={"a": [1, 2.5, -0.0, 1e300, None, True, {"b": "\u0000\U0001f600\"\\/"}], "": {}}),
-            event(source=source, id="d2", data=None), event(source=source, id="d3", data="text"),
+            event(source=source, id="d3", data="text"),
             event(source=source, id="d4", data=17), event(source=source, id="d5", data=[]),
             event(source=source, id="d6", data=False, datacontenttype="application/json"),
             event(source=source, id="d7", data="<a/>", datacontenttype="text/xml"),
@@ -199,6 +199,11 @@ class ReadBack(cases.Case):
             extra = set(theirs) - set(ours) - {"arrival_time", "datacontenttype"}
             self.assertEqual(set(), extra, ours["id"][:20])
         self.assertEqual(["plain"], [e["id"] for e in self.server.walk("/v1/events", subject="a b", source=source)])
+
+    def test_data_that_is_null_is_still_data(self):
+        source = self.name("/null")
+        self.assertEqual(200, self.server.send([event(source=source, data=None), event(source=source)], "applied").status)
+        self.assertEqual([True, False], ["data" in e for e in self.server.walk("/v1/events", source=source)])
 
     def test_tokens_give_read_your_writes(self):
         metric = self.name()
@@ -370,6 +375,12 @@ class LateAndFate(unittest.TestCase):
         self.assertEqual("unknown", self.fate("never sent")[0])
         self.assertEqual("unknown", self.fate("first", source="/other")[0])
         self.assertIn(self.fate("first")[0], ("accepted", "duplicate"))
+
+    def test_the_fates_of_all_add_up(self):
+        self.assertEqual({"counted": 5, "filtered": 1, "late_corrected": 0, "late_dropped": 3},
+                         self.server.get("/v1/metrics/strict")["counts"])
+        self.assertEqual({"counted": 5, "filtered": 1, "late_corrected": 2, "late_dropped": 1},
+                         self.server.get("/v1/metrics/patient")["counts"])
 
     def test_the_late_stream(self):
         late = self.server.walk("/v1/late", limit=1)

@@ -1,5 +1,5 @@
-/* Questions and their answers: what became of the events, reading one's own writes, metrics that come
- * and go. */
+/* Questions and their answers: what became of the events, reading one's own writes, metrics that
+ * come and go. */
 #include "../unit/base/support.h"
 
 #include "story.h"
@@ -23,7 +23,8 @@ static void tell_applied(const char *what, const struct ticket *ticket)
                (unsigned long long)ticket->proposal.late);
 }
 
-/* --- ack=applied -------------------------------------------------------------------------------------- */
+/* --- ack=applied
+ * -------------------------------------------------------------------------------------- */
 
 static void who_waits_learns_of_duplicates_and_late_events(void **state)
 {
@@ -40,11 +41,12 @@ static void who_waits_learns_of_duplicates_and_late_events(void **state)
     story_pass(&story, 0.1);
     tell_applied("second", second);
     story_fates(&story, "arrivals");
-    ASSERT_STORY(&story, "define arrivals: OK created v1\n"
-                         "first, before its pulse: waiting, duplicates 0, late 0\n"
-                         "first: OK, duplicates 0, late 0\n"
-                         "second: OK, duplicates 3, late 2\n"
-                         "arrivals: counted 4 filtered 0 corrected 0 dropped 2\n");
+    ASSERT_STORY(&story,
+                 "define arrivals: OK created v1\n"
+                 "first, before its pulse: waiting, duplicates 0, late 0\n"
+                 "first: OK, duplicates 0, late 0\n"
+                 "second: OK, duplicates 3, late 2\n"
+                 "arrivals: counted 4 filtered 0 corrected 0 dropped 2\n");
 }
 
 static void proposals_of_one_frame_get_each_its_own_counts(void **state)
@@ -66,11 +68,12 @@ static void proposals_of_one_frame_get_each_its_own_counts(void **state)
     for (uint32_t n = 0; n < 4; n++) {
         tell_applied("proposal", tickets[n]);
     }
-    ASSERT_STORY(&story, "define arrivals: OK created v1\n"
-                         "proposal: OK, duplicates 0, late 0\n"
-                         "proposal: OK, duplicates 0, late 0\n"
-                         "proposal: OK, duplicates 2, late 0\n"
-                         "proposal: OK, duplicates 1, late 0\n");
+    ASSERT_STORY(&story,
+                 "define arrivals: OK created v1\n"
+                 "proposal: OK, duplicates 0, late 0\n"
+                 "proposal: OK, duplicates 0, late 0\n"
+                 "proposal: OK, duplicates 2, late 0\n"
+                 "proposal: OK, duplicates 1, late 0\n");
 }
 
 static void more_proposals_than_a_frame_has_places_all_get_answers(void **state)
@@ -95,7 +98,8 @@ static void more_proposals_than_a_frame_has_places_all_get_answers(void **state)
     assert_int_equal(world_stat(&story.world, "duplicates", ""), 1499);
 }
 
-/* --- read your writes ------------------------------------------------------------------------------------- */
+/* --- read your writes
+ * ------------------------------------------------------------------------------------- */
 
 static void a_read_waits_until_what_was_written_is_applied(void **state)
 {
@@ -117,13 +121,14 @@ static void a_read_waits_until_what_was_written_is_applied(void **state)
     struct buf rows = buf_of(text, sizeof(text));
     story_rows(read, &rows);
     story_line(&story, "%.*s", (int)rows.len, text);
-    ASSERT_STORY(&story, "define arrivals: OK created v1\n"
-                         "events JFK@1: OK\n"
-                         "events OK\n"
-                         "read waiting\n"
-                         "arrivals: [0 JFK 1]\n"
-                         "read OK\n"
-                         "[0 ATL 2] [0 JFK 1]\n");
+    ASSERT_STORY(&story,
+                 "define arrivals: OK created v1\n"
+                 "events JFK@1: OK\n"
+                 "events OK\n"
+                 "read waiting\n"
+                 "arrivals: [0 JFK 1]\n"
+                 "read OK\n"
+                 "[0 ATL 2] [0 JFK 1]\n");
     for (uint32_t n = 0; n < 2; n++) {
         assert_true(read->query.answers[n].as_of >= events->proposal.as_of);
     }
@@ -139,9 +144,10 @@ static void a_read_of_the_future_is_given_up_at_its_deadline(void **state)
     story_line(&story, "at the deadline: %s", story_outcome(read));
     story_pass(&story, 0.01);
     story_line(&story, "behind it: %s", story_outcome(read));
-    ASSERT_STORY(&story, "define arrivals: OK created v1\n"
-                         "at the deadline: waiting\n"
-                         "behind it: unavailable\n");
+    ASSERT_STORY(&story,
+                 "define arrivals: OK created v1\n"
+                 "at the deadline: waiting\n"
+                 "behind it: unavailable\n");
 }
 
 static void too_many_waiting_reads_are_refused_not_queued(void **state)
@@ -176,7 +182,9 @@ static void a_repeated_definition_is_answered_with_a_position_that_can_be_waited
     assert_string_equal(story_outcome(read), "OK");
 }
 
-/* --- metrics ---------------------------------------------------------------------------------------------------- */
+/* --- metrics
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 #define ARRIVALS_BY_HOUR                                                                           \
     "CREATE METRIC arrivals AS SELECT subject AS airport, count(*) AS n "                          \
@@ -202,29 +210,29 @@ static void a_metric_is_created_once_and_changed_by_put_only(void **state)
     story_values(&story, "arrivals");
     story_define(&story, ARRIVALS, DEFINE_CREATE);
     story_values(&story, "arrivals");
-    ASSERT_STORY(&story, "define arrivals: OK created v1\n"
-                         "define arrivals: OK unchanged v1\n"
-                         "define arrivals: conflict\n"
-                         "define arrivals: OK unchanged v1\n"
-                         "events ATL@1: OK\n"
-                         "define arrivals: OK v2\n"
-                         "define arrivals: OK unchanged v2\n"
-                         "events ATL@70: OK\n"
-                         "arrivals: [0 ATL 1]\n" /* a new version counts from now on */
-                         "drop arrivals: OK\n"
-                         "drop arrivals: unknown-metric\n"
-                         "arrivals: unknown-metric\n"
-                         "define arrivals: OK created v1\n"
-                         "arrivals:\n");
+    ASSERT_STORY(&story,
+                 "define arrivals: OK created v1\n"
+                 "define arrivals: OK unchanged v1\n"
+                 "define arrivals: conflict\n"
+                 "define arrivals: OK unchanged v1\n"
+                 "events ATL@1: OK\n"
+                 "define arrivals: OK v2\n"
+                 "define arrivals: OK unchanged v2\n"
+                 "events ATL@70: OK\n"
+                 "arrivals: [0 ATL 1]\n" /* a new version counts from now on */
+                 "drop arrivals: OK\n"
+                 "drop arrivals: unknown-metric\n"
+                 "arrivals: unknown-metric\n"
+                 "define arrivals: OK created v1\n"
+                 "arrivals:\n");
 }
 
 static void if_match_guards_metrics(void **state)
 {
     (void)state;
     story_begin(&story, &(struct world_options){0});
-    struct proposal proposal = {.kind = PROPOSE_DROP,
-                                .name = BYTES("arrivals"),
-                                .has_if_match = true};
+    struct proposal proposal = {
+        .kind = PROPOSE_DROP, .name = BYTES("arrivals"), .has_if_match = true};
     story_define(&story, ARRIVALS, DEFINE_CREATE);
     story_drop(&story, "arrivals", 0);
     story_drop(&story, "arrivals", 2);
@@ -235,13 +243,14 @@ static void if_match_guards_metrics(void **state)
     const struct ticket *gone = world_propose(&story.world, &proposal);
     story_settle(&story);
     story_line(&story, "drop of what is gone: %s", story_outcome(gone));
-    ASSERT_STORY(&story, "define arrivals: OK created v1\n"
-                         "drop arrivals: precondition-failed\n"
-                         "drop arrivals: precondition-failed\n"
-                         "define arrivals: OK v2\n"
-                         "drop arrivals: precondition-failed\n"
-                         "drop arrivals: OK\n"
-                         "drop of what is gone: unknown-metric\n");
+    ASSERT_STORY(&story,
+                 "define arrivals: OK created v1\n"
+                 "drop arrivals: precondition-failed\n"
+                 "drop arrivals: precondition-failed\n"
+                 "define arrivals: OK v2\n"
+                 "drop arrivals: precondition-failed\n"
+                 "drop arrivals: OK\n"
+                 "drop of what is gone: unknown-metric\n");
 }
 
 static void a_definition_and_events_in_one_frame_count_from_there(void **state)
@@ -255,8 +264,9 @@ static void a_definition_and_events_in_one_frame_count_from_there(void **state)
     story_values(&story, "arrivals");
     story_restart(&story, &(struct world_options){0});
     story_values(&story, "arrivals");
-    ASSERT_STORY(&story, "arrivals: [0 ATL 2]\n"
-                         "arrivals: [0 ATL 2]\n");
+    ASSERT_STORY(&story,
+                 "arrivals: [0 ATL 2]\n"
+                 "arrivals: [0 ATL 2]\n");
 }
 
 static void two_hundred_fifty_six_metrics_and_not_one_more(void **state)
@@ -265,8 +275,11 @@ static void two_hundred_fifty_six_metrics_and_not_one_more(void **state)
     story_begin(&story, &(struct world_options){0});
     for (uint32_t n = 0; n < 256; n++) {
         char sql[128];
-        (void)snprintf(sql, sizeof(sql), "CREATE METRIC m%u AS SELECT count(*) AS n FROM "
-                                         "TUMBLE(events, time, INTERVAL '1 minute')", n);
+        (void)snprintf(sql,
+                       sizeof(sql),
+                       "CREATE METRIC m%u AS SELECT count(*) AS n FROM "
+                       "TUMBLE(events, time, INTERVAL '1 minute')",
+                       n);
         story_define(&story, sql, DEFINE_CREATE);
     }
     story.trace_len = 0;
@@ -277,12 +290,13 @@ static void two_hundred_fifty_six_metrics_and_not_one_more(void **state)
     story_pass(&story, 0.1);
     story_values(&story, "arrivals");
     story_values(&story, "m255");
-    ASSERT_STORY(&story, "define arrivals: limit-reached\n"
-                         "drop m17: OK\n"
-                         "define arrivals: OK created v1\n"
-                         "events ATL@1: OK\n"
-                         "arrivals: [0 ATL 1]\n"
-                         "m255: [0 1]\n");
+    ASSERT_STORY(&story,
+                 "define arrivals: limit-reached\n"
+                 "drop m17: OK\n"
+                 "define arrivals: OK created v1\n"
+                 "events ATL@1: OK\n"
+                 "arrivals: [0 ATL 1]\n"
+                 "m255: [0 1]\n");
 }
 
 #define TEST(name) cmocka_unit_test_teardown(name, tear_down)

@@ -1,4 +1,5 @@
-/* What is acknowledged is durable, what is visible is durable, and a full disk says no and heals. */
+/* What is acknowledged is durable, what is visible is durable, and a full disk says no and heals.
+ */
 #include "../unit/base/support.h"
 
 #include "story.h"
@@ -32,8 +33,10 @@ static void nothing_is_answered_or_visible_before_it_is_durable(void **state)
         (void)world_step(&story.world, part);
         (void)world_step(&story.world, part);
     }
-    story_line(&story, "rows %u", (unsigned)values->query.answers[0].row_count +
-                                      (unsigned)values->query.answers[1].row_count);
+    story_line(&story,
+               "rows %u",
+               (unsigned)values->query.answers[0].row_count +
+                   (unsigned)values->query.answers[1].row_count);
     assert_int_equal(values->done, 1);
     story.machine.log.polls_left = 1;
     story.machine.log.polls_to_durable = 3;
@@ -41,11 +44,12 @@ static void nothing_is_answered_or_visible_before_it_is_durable(void **state)
     story_line(&story, "it is durable: events %s", story_outcome(events));
     story_pass(&story, 0.1);
     story_values(&story, "arrivals");
-    ASSERT_STORY(&story, "define arrivals: OK created v1\n"
-                         "the write is under way: events waiting\n"
-                         "rows 0\n"
-                         "it is durable: events OK\n"
-                         "arrivals: [0 ATL 2] [0 JFK 1]\n");
+    ASSERT_STORY(&story,
+                 "define arrivals: OK created v1\n"
+                 "the write is under way: events waiting\n"
+                 "rows 0\n"
+                 "it is durable: events OK\n"
+                 "arrivals: [0 ATL 2] [0 JFK 1]\n");
 }
 
 static void a_crash_before_durability_loses_only_what_was_not_acknowledged(void **state)
@@ -62,10 +66,11 @@ static void a_crash_before_durability_loses_only_what_was_not_acknowledged(void 
     story_restart(&story, &(struct world_options){0});
     story_pass(&story, 0.1);
     story_values(&story, "arrivals");
-    ASSERT_STORY(&story, "define arrivals: OK created v1\n"
-                         "events ATL@1: OK\n"
-                         "events waiting\n"
-                         "arrivals: [0 ATL 1]\n");
+    ASSERT_STORY(&story,
+                 "define arrivals: OK created v1\n"
+                 "events ATL@1: OK\n"
+                 "events waiting\n"
+                 "arrivals: [0 ATL 1]\n");
 }
 
 static void a_full_disk_refuses_writes_answers_reads_and_heals(void **state)
@@ -85,13 +90,14 @@ static void a_full_disk_refuses_writes_answers_reads_and_heals(void **state)
     story_tell(&story, "ATL@3");
     story_pass(&story, 0.1);
     story_values(&story, "arrivals");
-    ASSERT_STORY(&story, "define arrivals: OK created v1\n"
-                         "events ATL@1: OK\n"
-                         "events ATL@2: no-space\n"
-                         "source ua: no-space\n"
-                         "arrivals: [0 ATL 1]\n"
-                         "events ATL@3: OK\n"
-                         "arrivals: [0 ATL 2]\n");
+    ASSERT_STORY(&story,
+                 "define arrivals: OK created v1\n"
+                 "events ATL@1: OK\n"
+                 "events ATL@2: no-space\n"
+                 "source ua: no-space\n"
+                 "arrivals: [0 ATL 1]\n"
+                 "events ATL@3: OK\n"
+                 "arrivals: [0 ATL 2]\n");
 }
 
 static void a_write_that_the_log_refuses_waits_and_is_kept_whole(void **state)
@@ -115,13 +121,14 @@ static void a_write_that_the_log_refuses_waits_and_is_kept_whole(void **state)
     story_tell(&story, "ATL@3");
     story_pass(&story, 0.1);
     story_values(&story, "arrivals");
-    ASSERT_STORY(&story, "define arrivals: OK created v1\n"
-                         "first waiting\n"
-                         "events ATL@2: no-space\n"
-                         "first waiting\n"
-                         "first OK\n"
-                         "events ATL@3: OK\n"
-                         "arrivals: [0 ATL 2]\n");
+    ASSERT_STORY(&story,
+                 "define arrivals: OK created v1\n"
+                 "first waiting\n"
+                 "events ATL@2: no-space\n"
+                 "first waiting\n"
+                 "first OK\n"
+                 "events ATL@3: OK\n"
+                 "arrivals: [0 ATL 2]\n");
 }
 
 static void while_nothing_can_be_written_the_sequencer_sleeps(void **state)
@@ -162,8 +169,9 @@ static void while_the_runners_are_behind_the_sequencer_sleeps(void **state)
     story_settle(&story);
     story_pass(&story, 0.1);
     story_values(&story, "arrivals");
-    ASSERT_STORY(&story, "define arrivals: OK created v1\n"
-                         "arrivals: [0 ATL 20]\n");
+    ASSERT_STORY(&story,
+                 "define arrivals: OK created v1\n"
+                 "arrivals: [0 ATL 20]\n");
 }
 
 static void a_proposal_that_fits_no_frame_is_refused(void **state)
@@ -188,8 +196,9 @@ static void a_proposal_that_fits_no_frame_is_refused(void **state)
     story_line(&story, "huge: %s", story_outcome(ticket));
     free(data);
     story_tell(&story, "ATL@1");
-    ASSERT_STORY(&story, "huge: too-large\n"
-                         "events ATL@1: OK\n");
+    ASSERT_STORY(&story,
+                 "huge: too-large\n"
+                 "events ATL@1: OK\n");
 }
 
 static void a_drain_hands_everything_over_and_answers_everybody(void **state)
@@ -207,11 +216,12 @@ static void a_drain_hands_everything_over_and_answers_everybody(void **state)
     story_values(&story, "arrivals");
     assert_true(sequencer_is_idle(&story.world.sequencer));
     assert_int_equal(gateway_under_way(story.world.gateways[0]), 0);
-    ASSERT_STORY(&story, "define arrivals: OK created v1\n"
-                         "before: waiting\n"
-                         "arrivals:\n"
-                         "after: OK\n"
-                         "arrivals: [0 ATL 1] [0 JFK 1] [0 ORD 1] [0 SFO 1]\n");
+    ASSERT_STORY(&story,
+                 "define arrivals: OK created v1\n"
+                 "before: waiting\n"
+                 "arrivals:\n"
+                 "after: OK\n"
+                 "arrivals: [0 ATL 1] [0 JFK 1] [0 ORD 1] [0 SFO 1]\n");
 }
 
 #define TEST(name) cmocka_unit_test_teardown(name, tear_down)

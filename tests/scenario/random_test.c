@@ -10,13 +10,13 @@
 
 #include "story.h"
 
-#define SOURCES       4
-#define IDS           400
-#define TICKETS_MAX   4096
-#define SEEDS         100
-#define ACTIONS       160
-#define LIVES         3
-#define TOLD_MAX      8
+#define SOURCES     4
+#define IDS         400
+#define TICKETS_MAX 4096
+#define SEEDS       100
+#define ACTIONS     300
+#define LIVES       3
+#define TOLD_MAX    8
 
 static const char *const sources[SOURCES] = {"s0", "s1", "s2", "s3"};
 static const char *const metrics[] = {
@@ -54,7 +54,8 @@ static uint64_t below(uint64_t end)
     return random_below(&life.random, end);
 }
 
-/* --- actions ------------------------------------------------------------------------------------------ */
+/* --- actions
+ * ------------------------------------------------------------------------------------------ */
 
 static void act_tell(void)
 {
@@ -127,8 +128,9 @@ static void act_ask(void)
     (void)world_values(&life.world, below(2) == 0 ? "by_subject" : "everything", as_of);
     if (below(4) == 0) {
         (void)world_inspect(&life.world, (enum inspection_kind)below(3), NULL);
-        (void)world_scan(&life.world, &(struct scan){.kind = SCAN_EVENTS, .from = INT64_MIN,
-                                                     .to = INT64_MAX, .limit = 50});
+        (void)world_scan(
+            &life.world,
+            &(struct scan){.kind = SCAN_EVENTS, .from = INT64_MIN, .to = INT64_MAX, .limit = 50});
     }
 }
 
@@ -165,7 +167,8 @@ static void act(void)
     }
 }
 
-/* --- what must hold --------------------------------------------------------------------------------------- */
+/* --- what must hold
+ * --------------------------------------------------------------------------------------- */
 
 static void note_acknowledged(void)
 {
@@ -248,7 +251,9 @@ static void assert_all_answered(void)
     }
 }
 
-/* --- lives ------------------------------------------------------------------------------------------------ */
+/* --- lives
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static struct world_options random_options(void)
 {

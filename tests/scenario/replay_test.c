@@ -23,7 +23,8 @@ static const char *const subjects[] = {"ATL", "JFK", "ORD", "SFO", "LAX", "DEN",
 /* A random event around the time `second`: some late, some repeated. */
 static void random_event(uint64_t *random, uint64_t second, char *text, size_t size)
 {
-    uint64_t back = random_below(random, 8) == 0 ? random_below(random, 60) : random_below(random, 5);
+    uint64_t back =
+        random_below(random, 8) == 0 ? random_below(random, 60) : random_below(random, 5);
     uint64_t at = second > back ? second - back : 0;
     const char *subject = subjects[random_below(random, 7)];
     const char *source = random_below(random, 3) == 0 ? "ua/" : "";
@@ -46,8 +47,10 @@ static void live(uint64_t seed, uint32_t seconds)
         } else if (second == 10) {
             story_source(&story, "ua", LANE_BOUNDED);
         } else if (second == seconds / 2) {
-            story_define(&story, "CREATE METRIC all_of_them AS SELECT count(*) AS n, min(time) AS t "
-                                 "FROM TUMBLE(events, time, INTERVAL '1 minute')", DEFINE_CREATE);
+            story_define(&story,
+                         "CREATE METRIC all_of_them AS SELECT count(*) AS n, min(time) AS t "
+                         "FROM TUMBLE(events, time, INTERVAL '1 minute')",
+                         DEFINE_CREATE);
         } else if (second == seconds * 3 / 4) {
             story_lane(&story, "ua", LANE_FINISH, 0);
         }
@@ -98,10 +101,11 @@ static void three_live_runners_are_replayed_by_one(void **state)
     story_fates(&story, "arrivals");
     story_values(&story, "arrivals");
     story_values(&story, "all_of_them");
-    char before[STORY_TRACE_MAX];
+    static char before[STORY_TRACE_MAX];
     memcpy(before, story.trace, sizeof(before));
     uint64_t digest = world_digest(&story.world);
-    assert_int_equal(replayed_digest(&(struct world_options){.runners = 1, .partitions = 5}), digest);
+    assert_int_equal(replayed_digest(&(struct world_options){.runners = 1, .partitions = 5}),
+                     digest);
     story_settle(&story);
     story.trace_len = 0;
     story_fates(&story, "arrivals");
@@ -261,7 +265,7 @@ static void a_reader_that_is_short_of_memory_for_a_moment_loses_nothing(void **s
 
 static void start_without_the_snapshot(void)
 {
-    struct world other;
+    static struct world other;
     world_stop(&story.world);
     (void)world_start(&other, &story.machine, &(struct world_options){.ignore_snapshots = true});
 }

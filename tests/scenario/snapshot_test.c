@@ -1,5 +1,5 @@
-/* Snapshots under load: runners stand still at one pulse, then go on; what was asked for is answered
- * when it is there, and failures harm nothing. */
+/* Snapshots under load: runners stand still at one pulse, then go on; what was asked for is
+ * answered when it is there, and failures harm nothing. */
 #include "../unit/base/support.h"
 
 #include "story.h"
@@ -50,17 +50,18 @@ static void all_runners_park_at_one_pulse_and_go_on_together(void **state)
     tell_runner_states();
     story_pass(&story, 0.02);
     story_line(&story, "%s, kept %u", story_outcome(snapshot), story.machine.snapshots.count);
-    ASSERT_STORY(&story, "define arrivals: OK created v1\n"
-                         "events ATL@1 JFK@1 ORD@1: OK\n"
-                         "runner 0: at barrier\n"
-                         "runner 1: idle\n"
-                         "runner 0: parked\n"
-                         "runner 1: parked\n"
-                         "started 0, waiting\n"
-                         "started 1, waiting\n"
-                         "runner 0: idle\n"
-                         "runner 1: idle\n"
-                         "OK, kept 1\n");
+    ASSERT_STORY(&story,
+                 "define arrivals: OK created v1\n"
+                 "events ATL@1 JFK@1 ORD@1: OK\n"
+                 "runner 0: at barrier\n"
+                 "runner 1: idle\n"
+                 "runner 0: parked\n"
+                 "runner 1: parked\n"
+                 "started 0, waiting\n"
+                 "started 1, waiting\n"
+                 "runner 0: idle\n"
+                 "runner 1: idle\n"
+                 "OK, kept 1\n");
     assert_int_equal(snapshot->proposal.as_of, story.machine.snapshots.kept[0].position);
 }
 
@@ -83,9 +84,10 @@ static void events_go_on_while_a_snapshot_is_written(void **state)
     story.machine.snapshots.polls_left = 1;
     story_pass(&story, 0.1);
     story_line(&story, "snapshot %s", story_outcome(snapshot));
-    ASSERT_STORY(&story, "snapshot waiting\n"
-                         "arrivals: [0 ATL 1] [0 JFK 10]\n"
-                         "snapshot OK\n");
+    ASSERT_STORY(&story,
+                 "snapshot waiting\n"
+                 "arrivals: [0 ATL 1] [0 JFK 10]\n"
+                 "snapshot OK\n");
     world_drain(&story.world);
     uint64_t digest = world_digest(&story.world);
     world_stop(&story.world);
@@ -133,12 +135,13 @@ static void a_failed_snapshot_is_reported_and_the_next_may_succeed(void **state)
     story_pass(&story, 0.1);
     story_line(&story, "third %s", story_outcome(third));
     story_values(&story, "arrivals");
-    ASSERT_STORY(&story, "define arrivals: OK created v1\n"
-                         "first internal\n"
-                         "second conflict\n"
-                         "events ATL@1: OK\n"
-                         "third OK\n"
-                         "arrivals: [0 ATL 1]\n");
+    ASSERT_STORY(&story,
+                 "define arrivals: OK created v1\n"
+                 "first internal\n"
+                 "second conflict\n"
+                 "events ATL@1: OK\n"
+                 "third OK\n"
+                 "arrivals: [0 ATL 1]\n");
 }
 
 static void who_asks_while_one_is_written_gets_the_next_one(void **state)
@@ -205,13 +208,14 @@ static void sources_and_metrics_survive_in_the_snapshot(void **state)
     story_define(&story, ARRIVALS, DEFINE_CREATE);
     story_pass(&story, 0.1);
     story_values(&story, "arrivals");
-    ASSERT_STORY(&story, "W 15\n"
-                         "source dl: OK unchanged v1\n"
-                         "source aa: OK unchanged v1\n"
-                         "source ua: OK created v1\n"
-                         "advance dl 30: conflict\n"
-                         "define arrivals: OK unchanged v1\n"
-                         "arrivals: [0 ATL 2]\n");
+    ASSERT_STORY(&story,
+                 "W 15\n"
+                 "source dl: OK unchanged v1\n"
+                 "source aa: OK unchanged v1\n"
+                 "source ua: OK created v1\n"
+                 "advance dl 30: conflict\n"
+                 "define arrivals: OK unchanged v1\n"
+                 "arrivals: [0 ATL 2]\n");
 }
 
 #define TEST(name) cmocka_unit_test_teardown(name, tear_down)

@@ -37,7 +37,8 @@ void story_line(struct story *story, const char *format, ...)
     story->trace[story->trace_len] = '\0';
 }
 
-/* --- time --------------------------------------------------------------------------------------------- */
+/* --- time
+ * --------------------------------------------------------------------------------------------- */
 
 void story_pass(struct story *story, double seconds)
 {
@@ -57,7 +58,8 @@ void story_restart(struct story *story, const struct world_options *options)
     world_settle(&story->world);
 }
 
-/* --- acting --------------------------------------------------------------------------------------------- */
+/* --- acting
+ * --------------------------------------------------------------------------------------------- */
 
 const char *story_outcome(const struct ticket *ticket)
 {
@@ -123,8 +125,8 @@ static struct telling parse_event(struct story *story, struct bytes word, struct
 
 struct ticket *story_send(struct story *story, const char *events, bool wants_applied)
 {
-    struct telling parsed[STORY_EVENTS_MAX];
-    uint8_t memory[STORY_EVENTS_MAX * 24];
+    static struct telling parsed[STORY_EVENTS_MAX];
+    static uint8_t memory[STORY_EVENTS_MAX * 24];
     struct buf texts = buf_of(memory, sizeof(memory));
     uint32_t count = 0;
     struct bytes all = bytes_of_string(events);
@@ -168,13 +170,16 @@ void story_define(struct story *story, const char *sql, enum define_mode mode)
 {
     const struct ticket *ticket = world_define(&story->world, bytes_of_string(sql), mode);
     char what[128];
-    (void)snprintf(what, sizeof(what), "define %.*s", (int)ticket->proposal.name.len,
+    (void)snprintf(what,
+                   sizeof(what),
+                   "define %.*s",
+                   (int)ticket->proposal.name.len,
                    (const char *)ticket->proposal.name.data);
     tell_outcome(story, what, ticket);
 }
 
-static void propose(struct story *story, const char *verb, const char *name,
-                    struct proposal *proposal)
+static void
+propose(struct story *story, const char *verb, const char *name, struct proposal *proposal)
 {
     char what[128];
     (void)snprintf(what, sizeof(what), "%s %s", verb, name);
@@ -211,8 +216,7 @@ void story_forget(struct story *story, const char *name)
 
 void story_lane(struct story *story, const char *name, enum lane_command_kind kind, int64_t second)
 {
-    struct proposal proposal = {
-        .kind = PROPOSE_LANE, .command = kind, .time = WORLD_TIME(second)};
+    struct proposal proposal = {.kind = PROPOSE_LANE, .command = kind, .time = WORLD_TIME(second)};
     const char *verb = kind == LANE_ADVANCE ? "advance" : kind == LANE_FINISH ? "finish" : "reopen";
     char what[128];
     (void)snprintf(what, sizeof(what), "%s %s", verb, name);
@@ -223,7 +227,8 @@ void story_lane(struct story *story, const char *name, enum lane_command_kind ki
     tell_outcome(story, what, world_propose(&story->world, &proposal));
 }
 
-/* --- looking -------------------------------------------------------------------------------------------- */
+/* --- looking
+ * -------------------------------------------------------------------------------------------- */
 
 struct shown {
     int64_t window_start;

@@ -1,5 +1,5 @@
-/* How time comes to the windows: final sources, silent ones, live and replayed ones; and when pulses
- * are written. */
+/* How time comes to the windows: final sources, silent ones, live and replayed ones; and when
+ * pulses are written. */
 #include "../unit/base/support.h"
 
 #include "story.h"
@@ -18,7 +18,8 @@ static uint64_t pulses(void)
     return story.world.sequencer.pulse_ordinal;
 }
 
-/* --- final ------------------------------------------------------------------------------------------ */
+/* --- final
+ * ------------------------------------------------------------------------------------------ */
 
 static void final_closes_all_windows_and_what_was_final_stays_final(void **state)
 {
@@ -42,21 +43,22 @@ static void final_closes_all_windows_and_what_was_final_stays_final(void **state
     story_pass(&story, 0.1);
     story_values(&story, "arrivals");
     story_fates(&story, "arrivals");
-    ASSERT_STORY(&story, "define arrivals: OK created v1\n"
-                         "events ATL@10 ATL@70 JFK@130: OK\n"
-                         "arrivals: [0 ATL 1 closed final] [60 ATL 1 closed final] [120 JFK 1]\n"
-                         "finish *: OK\n"
-                         "W final\n"
-                         "arrivals: [0 ATL 1 closed final] [60 ATL 1 closed final] "
-                         "[120 JFK 1 closed final]\n"
-                         "events ATL@131: OK\n"
-                         "arrivals: counted 3 filtered 0 corrected 0 dropped 1\n"
-                         "reopen *: OK\n"
-                         "W 126\n" /* 131 moved the lane, though it was final */
-                         "events ATL@132 ATL@190: OK\n"
-                         "arrivals: [0 ATL 1 closed final] [60 ATL 1 closed final] "
-                         "[120 JFK 1 closed final] [180 ATL 1]\n"
-                         "arrivals: counted 4 filtered 0 corrected 0 dropped 2\n");
+    ASSERT_STORY(&story,
+                 "define arrivals: OK created v1\n"
+                 "events ATL@10 ATL@70 JFK@130: OK\n"
+                 "arrivals: [0 ATL 1 closed final] [60 ATL 1 closed final] [120 JFK 1]\n"
+                 "finish *: OK\n"
+                 "W final\n"
+                 "arrivals: [0 ATL 1 closed final] [60 ATL 1 closed final] "
+                 "[120 JFK 1 closed final]\n"
+                 "events ATL@131: OK\n"
+                 "arrivals: counted 3 filtered 0 corrected 0 dropped 1\n"
+                 "reopen *: OK\n"
+                 "W 126\n" /* 131 moved the lane, though it was final */
+                 "events ATL@132 ATL@190: OK\n"
+                 "arrivals: [0 ATL 1 closed final] [60 ATL 1 closed final] "
+                 "[120 JFK 1 closed final] [180 ATL 1]\n"
+                 "arrivals: counted 4 filtered 0 corrected 0 dropped 2\n");
 }
 
 static void a_seal_survives_a_restart(void **state)
@@ -75,13 +77,14 @@ static void a_seal_survives_a_restart(void **state)
     story_tell(&story, "ATL@11");
     story_pass(&story, 0.1);
     story_values(&story, "arrivals");
-    ASSERT_STORY(&story, "define arrivals: OK created v1\n"
-                         "events ATL@10: OK\n"
-                         "finish *: OK\n"
-                         "W final\n"
-                         "reopen *: OK\n"
-                         "events ATL@11: OK\n"
-                         "arrivals: [0 ATL 1 closed final]\n");
+    ASSERT_STORY(&story,
+                 "define arrivals: OK created v1\n"
+                 "events ATL@10: OK\n"
+                 "finish *: OK\n"
+                 "W final\n"
+                 "reopen *: OK\n"
+                 "events ATL@11: OK\n"
+                 "arrivals: [0 ATL 1 closed final]\n");
 }
 
 static void commands_on_sources_are_checked(void **state)
@@ -106,27 +109,29 @@ static void commands_on_sources_are_checked(void **state)
     story_lane(&story, "ua", LANE_REOPEN, 0);
     story_forget(&story, "ua");
     story_source(&story, "ua", LANE_BOUNDED);
-    ASSERT_STORY(&story, "advance ua 0: unknown-source\n"
-                         "forget ua: unknown-source\n"
-                         "forget *: unknown-source\n"
-                         "source ua: OK created v1\n"
-                         "source ua: OK unchanged v1\n"
-                         "source ua: OK v2\n"
-                         "advance ua 100: OK\n"
-                         "advance ua 100: OK unchanged\n"
-                         "advance ua 99: watermark-backwards\n"
-                         "advance ua 301: time-in-future\n"
-                         "advance ua 300: OK\n"
-                         "finish ua: OK\n"
-                         "finish ua: OK unchanged\n"
-                         "advance ua 300: conflict\n"
-                         "reopen ua: OK\n"
-                         "reopen ua: OK unchanged\n"
-                         "forget ua: OK\n"
-                         "source ua: OK created v1\n");
+    ASSERT_STORY(&story,
+                 "advance ua 0: unknown-source\n"
+                 "forget ua: unknown-source\n"
+                 "forget *: unknown-source\n"
+                 "source ua: OK created v1\n"
+                 "source ua: OK unchanged v1\n"
+                 "source ua: OK v2\n"
+                 "advance ua 100: OK\n"
+                 "advance ua 100: OK unchanged\n"
+                 "advance ua 99: watermark-backwards\n"
+                 "advance ua 301: time-in-future\n"
+                 "advance ua 300: OK\n"
+                 "finish ua: OK\n"
+                 "finish ua: OK unchanged\n"
+                 "advance ua 300: conflict\n"
+                 "reopen ua: OK\n"
+                 "reopen ua: OK unchanged\n"
+                 "forget ua: OK\n"
+                 "source ua: OK created v1\n");
 }
 
-/* --- silence ------------------------------------------------------------------------------------------ */
+/* --- silence
+ * ------------------------------------------------------------------------------------------ */
 
 static void an_idle_source_releases_the_watermark(void **state)
 {
@@ -145,15 +150,16 @@ static void an_idle_source_releases_the_watermark(void **state)
     story_watermark(&story);
     story_pass(&story, 0.1);
     story_values(&story, "arrivals");
-    ASSERT_STORY(&story, "define arrivals: OK created v1\n"
-                         "source ua: OK created v1\n"
-                         "events ua/ATL@10 ATL@69: OK\n"
-                         "events JFK@69: OK\n"
-                         "events JFK@69: OK\n"
-                         "events JFK@69: OK\n"
-                         "W 5\n"
-                         "W 64\n"
-                         "arrivals: [0 ATL 1 closed final] [60 ATL 1] [60 JFK 3]\n");
+    ASSERT_STORY(&story,
+                 "define arrivals: OK created v1\n"
+                 "source ua: OK created v1\n"
+                 "events ua/ATL@10 ATL@69: OK\n"
+                 "events JFK@69: OK\n"
+                 "events JFK@69: OK\n"
+                 "events JFK@69: OK\n"
+                 "W 5\n"
+                 "W 64\n"
+                 "arrivals: [0 ATL 1 closed final] [60 ATL 1] [60 JFK 3]\n");
 }
 
 static void an_idle_source_releases_the_watermark_however_busy_others_are(void **state)
@@ -171,10 +177,11 @@ static void an_idle_source_releases_the_watermark_however_busy_others_are(void *
         story_settle(&story);
     }
     story_watermark(&story);
-    ASSERT_STORY(&story, "define arrivals: OK created v1\n"
-                         "source ua: OK created v1\n"
-                         "events ua/ATL@1: OK\n"
-                         "W 95\n");
+    ASSERT_STORY(&story,
+                 "define arrivals: OK created v1\n"
+                 "source ua: OK created v1\n"
+                 "events ua/ATL@1: OK\n"
+                 "W 95\n");
 }
 
 static void when_a_live_source_falls_silent_its_windows_close_by_the_clock(void **state)
@@ -188,10 +195,11 @@ static void when_a_live_source_falls_silent_its_windows_close_by_the_clock(void 
     story_values(&story, "arrivals"); /* clock 63 - 5 */
     story_pass(&story, 3);
     story_values(&story, "arrivals");
-    ASSERT_STORY(&story, "define arrivals: OK created v1\n"
-                         "events ATL@29 JFK@30: OK\n"
-                         "arrivals: [0 ATL 1] [0 JFK 1]\n"
-                         "arrivals: [0 ATL 1 closed final] [0 JFK 1 closed final]\n");
+    ASSERT_STORY(&story,
+                 "define arrivals: OK created v1\n"
+                 "events ATL@29 JFK@30: OK\n"
+                 "arrivals: [0 ATL 1] [0 JFK 1]\n"
+                 "arrivals: [0 ATL 1 closed final] [0 JFK 1 closed final]\n");
 }
 
 static void a_window_with_lateness_becomes_final_by_the_clock_too(void **state)
@@ -205,10 +213,11 @@ static void a_window_with_lateness_becomes_final_by_the_clock_too(void **state)
     story_values(&story, "arrivals");
     story_pass(&story, 400);
     story_values(&story, "arrivals");
-    ASSERT_STORY(&story, "define arrivals: OK created v1\n"
-                         "events ATL@30: OK\n"
-                         "arrivals: [0 ATL 1 closed]\n"
-                         "arrivals: [0 ATL 1 closed final]\n");
+    ASSERT_STORY(&story,
+                 "define arrivals: OK created v1\n"
+                 "events ATL@30: OK\n"
+                 "arrivals: [0 ATL 1 closed]\n"
+                 "arrivals: [0 ATL 1 closed final]\n");
 }
 
 static void a_replay_of_old_data_waits_for_its_producer(void **state)
@@ -223,21 +232,24 @@ static void a_replay_of_old_data_waits_for_its_producer(void **state)
     story_pass(&story, 0.1);
     story_values(&story, "arrivals");
     story_fates(&story, "arrivals");
-    ASSERT_STORY(&story, "define arrivals: OK created v1\n"
-                         "events ATL@-347155200 JFK@-347155170: OK\n"
-                         "arrivals: [-347155200 ATL 1] [-347155200 JFK 1]\n"
-                         "events ATL@-347155141: OK\n"
-                         "arrivals: [-347155200 ATL 2] [-347155200 JFK 1]\n"
-                         "arrivals: counted 3 filtered 0 corrected 0 dropped 0\n");
+    ASSERT_STORY(&story,
+                 "define arrivals: OK created v1\n"
+                 "events ATL@-347155200 JFK@-347155170: OK\n"
+                 "arrivals: [-347155200 ATL 1] [-347155200 JFK 1]\n"
+                 "events ATL@-347155141: OK\n"
+                 "arrivals: [-347155200 ATL 2] [-347155200 JFK 1]\n"
+                 "arrivals: counted 3 filtered 0 corrected 0 dropped 0\n");
 }
 
 static void a_metric_of_chosen_sources_waits_for_those_alone(void **state)
 {
     (void)state;
     story_begin(&story, &(struct world_options){0});
-    story_define(&story, "CREATE METRIC arrivals WITH (sources = 'ua') AS SELECT subject AS airport, "
-                         "count(*) AS n FROM TUMBLE(events, time, INTERVAL '1 minute') "
-                         "GROUP BY subject", DEFINE_CREATE);
+    story_define(&story,
+                 "CREATE METRIC arrivals WITH (sources = 'ua') AS SELECT subject AS airport, "
+                 "count(*) AS n FROM TUMBLE(events, time, INTERVAL '1 minute') "
+                 "GROUP BY subject",
+                 DEFINE_CREATE);
     story_source(&story, "ua", LANE_BOUNDED);
     story_tell(&story, "ua/ATL@10 ATL@-347155200");
     story_tell(&story, "ua/JFK@66");
@@ -246,13 +258,14 @@ static void a_metric_of_chosen_sources_waits_for_those_alone(void **state)
     story_tell(&story, "ua/ATL@11 JFK@12");
     story_pass(&story, 0.1);
     story_fates(&story, "arrivals");
-    ASSERT_STORY(&story, "define arrivals: OK created v1\n"
-                         "source ua: OK created v1\n"
-                         "events ua/ATL@10 ATL@-347155200: OK\n"
-                         "events ua/JFK@66: OK\n"
-                         "W -347155205\n"
-                         "events ua/ATL@11 JFK@12: OK\n"
-                         "arrivals: counted 3 filtered 0 corrected 0 dropped 2\n");
+    ASSERT_STORY(&story,
+                 "define arrivals: OK created v1\n"
+                 "source ua: OK created v1\n"
+                 "events ua/ATL@10 ATL@-347155200: OK\n"
+                 "events ua/JFK@66: OK\n"
+                 "W -347155205\n"
+                 "events ua/ATL@11 JFK@12: OK\n"
+                 "arrivals: counted 3 filtered 0 corrected 0 dropped 2\n");
 }
 
 static void nobody_falls_idle_while_the_disk_is_full(void **state)
@@ -266,12 +279,14 @@ static void nobody_falls_idle_while_the_disk_is_full(void **state)
     story_pass(&story, 100);
     story_watermark(&story);
     story.machine.log.full = false;
-    ASSERT_STORY(&story, "source ua: OK created v1\n"
-                         "events ua/ATL@10 ATL@30: OK\n"
-                         "W 5\n");
+    ASSERT_STORY(&story,
+                 "source ua: OK created v1\n"
+                 "events ua/ATL@10 ATL@30: OK\n"
+                 "W 5\n");
 }
 
-/* --- pulses --------------------------------------------------------------------------------------------- */
+/* --- pulses
+ * --------------------------------------------------------------------------------------------- */
 
 static void an_idle_engine_writes_nothing(void **state)
 {
@@ -314,9 +329,10 @@ static void a_first_event_after_silence_is_visible_at_once(void **state)
     story_pass(&story, 10);
     story_tell(&story, "ATL@1"); /* the last pulse is long ago: it rides in the same frame */
     story_values(&story, "arrivals");
-    ASSERT_STORY(&story, "define arrivals: OK created v1\n"
-                         "events ATL@1: OK\n"
-                         "arrivals: [0 ATL 1]\n");
+    ASSERT_STORY(&story,
+                 "define arrivals: OK created v1\n"
+                 "events ATL@1: OK\n"
+                 "arrivals: [0 ATL 1]\n");
 }
 
 #define TEST(name) cmocka_unit_test_teardown(name, tear_down)

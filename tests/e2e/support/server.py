@@ -9,6 +9,8 @@ import http.client
 import json
 import os
 import pathlib
+import re
+import resource
 import shutil
 import signal
 import socket
@@ -70,7 +72,7 @@ class Died(Exception):
 
 
 class Server:
-    def __init__(self, partitions=4, threads=2, data=None, arguments=(), environment=None):
+    def __init__(self, partitions=4, threads=2, data=None, arguments=(), environment=None, files_max=None):
         self.folder = None
         if data is None:
             self.folder = tempfile.mkdtemp(prefix="tidemark-e2e-")
@@ -80,6 +82,7 @@ class Server:
         self.threads = threads
         self.arguments = list(arguments)
         self.environment = environment or {}
+        self.files_max = files_max
         self.process = None
         self.port = None
         self.ready_seconds = None
@@ -105,6 +108,8 @@ class Server:
                 self.process = subprocess.Popen(self.command(self.port), stdin=subprocess.DEVNULL,
                                                 stdout=output, stderr=output,
                                                 env={**os.environ, **self.environment})
+            if self.files_max:
+                resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, (self.files_max, self.files_max))
             try:
                 self._wait_until_ready(begin)
             except Died:
@@ -138,6 +143,12 @@ class Server:
         with open(self.output_path, encoding="utf-8", errors="replace") as text:
             return text.read()
 
+    def cpu_seconds(self):
+        """The processor time it has used so far."""
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as text:
+            fields = text.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def alive(self):
         return self.process is not None and self.process.poll() is None
 
@@ -163,12 +174,18 @@ class Server:
     def discard(self):
         """Ends it the hard way and removes what it wrote."""
         self.kill9()
-        if self in _alive:
-            _alive.remove(self)
+        if self not in _alive:
+            return
+        _alive.remove(self)
+        said = self.output() if os.path.exists(self.output_path) else ""
         if self.folder:
             shutil.rmtree(self.folder, ignore_errors=True)
         elif os.path.exists(self.output_path):
             os.remove(self.output_path)
+        # Built under a sanitizer, or stopped by a CHECK: it may have gone on, or been started again, since.
+        found = re.search(r"\w+Sanitizer|runtime error:|CHECK failed", said)
+        if found:
+            raise AssertionError(f"the server said: {said[max(0, found.start() - 200):][:6000]}")
 
     def __enter__(self):
         return self.start()

@@ -1,6 +1,6 @@
-/* A log in memory that keeps the port's promises as badly as they allow: a frame becomes durable only
- * after a number of polls, frames of the log's own lie between, the disk may be full, readers may be
- * short of memory, a crash may keep or lose what was in flight. */
+/* A log in memory that keeps the port's promises as badly as they allow: a frame becomes durable
+ * only after a number of polls, frames of the log's own lie between, the disk may be full, readers
+ * may be short of memory, a crash may keep or lose what was in flight. */
 #pragma once
 
 #include "ports/log.h"

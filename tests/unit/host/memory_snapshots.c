@@ -38,8 +38,8 @@ static void put(void *ctx, struct bytes part)
     running->len += part.len;
 }
 
-static enum err start(void *ctx, uint64_t position, void (*write)(void *, struct snapshot_sink *),
-                      void *write_ctx)
+static enum err
+start(void *ctx, uint64_t position, void (*write)(void *, struct snapshot_sink *), void *write_ctx)
 {
     struct memory_snapshots *snapshots = ctx;
     if (snapshots->is_running || snapshots->refuses) {
@@ -62,7 +62,8 @@ static void keep_running(struct memory_snapshots *snapshots)
     if (snapshots->count > MEMORY_SNAPSHOTS_KEPT) {
         free(snapshots->kept[0].bytes);
         snapshots->count--;
-        memmove(snapshots->kept, snapshots->kept + 1, snapshots->count * sizeof(snapshots->kept[0]));
+        memmove(
+            snapshots->kept, snapshots->kept + 1, snapshots->count * sizeof(snapshots->kept[0]));
     }
 }
 

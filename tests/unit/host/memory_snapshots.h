@@ -1,5 +1,5 @@
-/* Snapshots in memory. `write` runs inside `start`, so the state is that of the moment; the result is
- * there after a number of polls. Three are kept. */
+/* Snapshots in memory. `write` runs inside `start`, so the state is that of the moment; the result
+ * is there after a number of polls. Three are kept. */
 #pragma once
 
 #include "ports/snapshot.h"

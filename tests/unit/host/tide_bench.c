@@ -31,8 +31,8 @@ static void read_stamps(struct bench *bench, size_t body_start)
     struct batch batch;
     struct batch_row row;
     struct batch_cursor cursor;
-    CHECK(batch_open(
-        bytes_of(bench->frame.data + body_start, bench->frame.len - body_start), &batch));
+    CHECK(batch_open(bytes_of(bench->frame.data + body_start, bench->frame.len - body_start),
+                     &batch));
     batch_cursor_init(&cursor, &batch);
     bench->stamp_count = 0;
     while (batch_next_row(&cursor, &row)) {
@@ -112,8 +112,11 @@ void bench_forget(struct bench *bench, const char *name)
     apply_from(bench, start);
 }
 
-void bench_command(struct bench *bench, int64_t now_us, const char *name,
-                   enum lane_command_kind kind, int64_t time_us)
+void bench_command(struct bench *bench,
+                   int64_t now_us,
+                   const char *name,
+                   enum lane_command_kind kind,
+                   int64_t time_us)
 {
     struct lane_command command = {
         .lane = tide_lane_of(&bench->tide, bytes_of_string(name)),
@@ -129,8 +132,7 @@ void bench_command(struct bench *bench, int64_t now_us, const char *name,
 struct pulse bench_pulse(struct bench *bench, int64_t now_us)
 {
     size_t start = bench->frame.len;
-    tide_pulse(
-        &bench->tide, &bench->frame, ++bench->pulse_count, (struct clock_time){now_us}, 0);
+    tide_pulse(&bench->tide, &bench->frame, ++bench->pulse_count, (struct clock_time){now_us}, 0);
     struct bytes whole = bytes_of(bench->frame.data + start, bench->frame.len - start);
     struct reader reader = reader_of(whole);
     struct record record;

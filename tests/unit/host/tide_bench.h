@@ -1,5 +1,5 @@
-/* A tide on the bench: batches go in as sentences ("a" speaks of second 100), the stamps come out as
- * a list. Times are seconds, counted from EPOCH_S. */
+/* A tide on the bench: batches go in as sentences ("a" speaks of second 100), the stamps come out
+ * as a list. Times are seconds, counted from EPOCH_S. */
 #pragma once
 
 #include "host/tide.h"
@@ -17,8 +17,8 @@ struct said {
 
 struct bench {
     struct tide tide;
-    struct buf frame;                  /* every record of this bench, in order */
-    int64_t stamps[BENCH_ROWS_MAX];    /* W before each row of the last batch */
+    struct buf frame;               /* every record of this bench, in order */
+    int64_t stamps[BENCH_ROWS_MAX]; /* W before each row of the last batch */
     uint32_t stamp_count;
     uint64_t pulse_count;
     uint64_t event_count;
@@ -37,8 +37,11 @@ void bench_say_one(struct bench *bench, int64_t arrival_us, const char *source, 
 uint32_t bench_declare(struct bench *bench, int64_t now_us, const char *name, enum lane_kind kind);
 void bench_declare_as(struct bench *bench, const struct source *source);
 void bench_forget(struct bench *bench, const char *name);
-void bench_command(struct bench *bench, int64_t now_us, const char *name,
-                   enum lane_command_kind kind, int64_t time_us);
+void bench_command(struct bench *bench,
+                   int64_t now_us,
+                   const char *name,
+                   enum lane_command_kind kind,
+                   int64_t time_us);
 
 /* A pulse; its decoded form. Lanes borrow from the bench's frame. */
 struct pulse bench_pulse(struct bench *bench, int64_t now_us);

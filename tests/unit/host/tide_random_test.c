@@ -8,7 +8,8 @@
 
 static const char *const names[SOURCES] = {"0", "1", "2", "3", "4", "5"};
 
-/* --- the naive model ------------------------------------------------------------------------------- */
+/* --- the naive model
+ * ------------------------------------------------------------------------------- */
 
 struct naive_lane {
     bool declared; /* for the default lane: heard or not, it is there */
@@ -31,9 +32,8 @@ static void naive_init(struct naive *naive)
 {
     *naive = (struct naive){.watermark = WATERMARK_NONE};
     for (uint32_t n = 0; n < SOURCES; n++) {
-        naive->lanes[n] = (struct naive_lane){.disorder = TIDE_DISORDER_US,
-                                              .watermark = WATERMARK_NONE,
-                                              .max_time = WATERMARK_NONE};
+        naive->lanes[n] = (struct naive_lane){
+            .disorder = TIDE_DISORDER_US, .watermark = WATERMARK_NONE, .max_time = WATERMARK_NONE};
     }
 }
 
@@ -68,8 +68,8 @@ static struct naive_lane *naive_lane(struct naive *naive, const char *name)
     return naive->lanes[number].declared ? &naive->lanes[number] : &naive->lanes[0];
 }
 
-static void naive_say(struct naive *naive, int64_t arrival, const struct said *rows, uint32_t count,
-                      int64_t *stamps)
+static void naive_say(
+    struct naive *naive, int64_t arrival, const struct said *rows, uint32_t count, int64_t *stamps)
 {
     for (uint32_t n = 0; n < count; n++) { /* who speaks takes part before the first is judged */
         struct naive_lane *lane = naive_lane(naive, rows[n].source);
@@ -106,7 +106,8 @@ static void naive_tick(struct naive *naive, int64_t now)
     }
 }
 
-/* --- a random life ------------------------------------------------------------------------------------- */
+/* --- a random life
+ * ------------------------------------------------------------------------------------- */
 
 struct life {
     struct bench bench;
@@ -173,7 +174,8 @@ static void step_command(struct life *life, uint32_t which)
         lane->idle = false;
         lane->last_heard = life->now;
     } else if (!lane->final) {
-        int64_t time = life->now - US_PER_HOUR + (int64_t)random_below(&life->random, 60) * US_PER_SECOND;
+        int64_t time =
+            life->now - US_PER_HOUR + (int64_t)random_below(&life->random, 60) * US_PER_SECOND;
         bench_command(&life->bench, life->now, name, LANE_ADVANCE, time);
         lane->heard = true;
         lane->idle = false;
@@ -297,7 +299,8 @@ static void a_replay_never_falls_below_a_watermark_that_was_written(void **state
     }
 }
 
-/* --- saved bytes -------------------------------------------------------------------------------------------- */
+/* --- saved bytes
+ * -------------------------------------------------------------------------------------------- */
 
 static void keep(void *ctx, struct bytes part)
 {
@@ -320,8 +323,7 @@ static struct buf save(const struct tide *tide)
     static uint8_t kept[1 << 16];
     static uint8_t buffer[4096];
     struct buf out = buf_of(kept, sizeof(kept));
-    struct writer writer = {
-        .buf = buf_of(buffer, sizeof(buffer)), .flush = keep, .ctx = &out};
+    struct writer writer = {.buf = buf_of(buffer, sizeof(buffer)), .flush = keep, .ctx = &out};
     tide_save(tide, &writer);
     writer_flush(&writer);
     assert_false(out.overflow);

@@ -35,7 +35,9 @@ static void assert_stamps(const int64_t *expected, uint32_t count)
     assert_int_equal(bench.stamp_count, count);
     for (uint32_t n = 0; n < count; n++) {
         if (bench.stamps[n] != expected[n]) {
-            fail_msg("row %u: W = %lld instead of %lld", n, (long long)bench.stamps[n],
+            fail_msg("row %u: W = %lld instead of %lld",
+                     n,
+                     (long long)bench.stamps[n],
                      (long long)expected[n]);
         }
     }
@@ -43,7 +45,8 @@ static void assert_stamps(const int64_t *expected, uint32_t count)
 
 #define ASSERT_W(expected) assert_int_equal(bench.tide.watermark, (expected))
 
-/* --- the default lane ---------------------------------------------------------------------------- */
+/* --- the default lane ----------------------------------------------------------------------------
+ */
 
 static void before_the_first_event_there_is_no_watermark(void **state)
 {
@@ -59,7 +62,9 @@ static void before_the_first_event_there_is_no_watermark(void **state)
 static void each_event_is_stamped_with_the_watermark_just_before_it(void **state)
 {
     (void)state;
-    bench_say(&bench, S(200), (struct said[]){{"x", S(100)}, {"y", S(90)}, {"x", S(103)}, {"z", S(1)}},
+    bench_say(&bench,
+              S(200),
+              (struct said[]){{"x", S(100)}, {"y", S(90)}, {"x", S(103)}, {"z", S(1)}},
               4);
     assert_stamps((int64_t[]){WATERMARK_NONE, S(95), S(95), S(98)}, 4);
     ASSERT_W(S(98));
@@ -92,14 +97,17 @@ static void the_default_lanes_disorder_can_be_set(void **state)
 static void times_at_the_ends_of_the_calendar_do_not_overflow(void **state)
 {
     (void)state;
-    bench_say(&bench, S(0),
-              (struct said[]){{"x", TIMESTAMP_MIN_US}, {"x", 0}, {"x", TIMESTAMP_END_US - 1}}, 3);
-    assert_stamps((int64_t[]){WATERMARK_NONE, TIMESTAMP_MIN_US - TIDE_DISORDER_US,
-                              -TIDE_DISORDER_US}, 3);
+    bench_say(&bench,
+              S(0),
+              (struct said[]){{"x", TIMESTAMP_MIN_US}, {"x", 0}, {"x", TIMESTAMP_END_US - 1}},
+              3);
+    assert_stamps(
+        (int64_t[]){WATERMARK_NONE, TIMESTAMP_MIN_US - TIDE_DISORDER_US, -TIDE_DISORDER_US}, 3);
     ASSERT_W(TIMESTAMP_END_US - 1 - TIDE_DISORDER_US);
 }
 
-/* --- declared lanes ---------------------------------------------------------------------------------- */
+/* --- declared lanes
+ * ---------------------------------------------------------------------------------- */
 
 static void a_declared_source_holds_the_watermark_before_its_first_event(void **state)
 {
@@ -113,7 +121,9 @@ static void a_declared_source_holds_the_watermark_before_its_first_event(void **
     assert_true(info.holds);
     assert_int_equal(info.why, HOLD_NO_EVENT);
     assert_false(bench_lane(&bench, "*").holds);
-    bench_say(&bench, S(202), (struct said[]){{"a", S(150)}, {"x", S(170)}, {"a", S(190)}, {"x", S(190)}},
+    bench_say(&bench,
+              S(202),
+              (struct said[]){{"a", S(150)}, {"x", S(170)}, {"a", S(190)}, {"x", S(190)}},
               4);
     assert_stamps((int64_t[]){S(95), S(145), S(145), S(175)}, 4);
     ASSERT_W(S(185));
@@ -140,8 +150,8 @@ static void the_watermark_is_the_minimum_over_the_lanes(void **state)
     (void)state;
     bench_declare(&bench, S(0), "a", LANE_BOUNDED);
     bench_declare(&bench, S(0), "b", LANE_BOUNDED);
-    bench_say(&bench, S(100), (struct said[]){{"a", S(50)}, {"b", S(20)}, {"a", S(60)}, {"b", S(80)}},
-              4);
+    bench_say(
+        &bench, S(100), (struct said[]){{"a", S(50)}, {"b", S(20)}, {"a", S(60)}, {"b", S(80)}}, 4);
     assert_stamps((int64_t[]){WATERMARK_NONE, WATERMARK_NONE, S(15), S(15)}, 4);
     ASSERT_W(S(55));
     struct lane_info a = bench_lane(&bench, "a");
@@ -242,7 +252,9 @@ static void when_all_lane_numbers_are_taken_there_is_none_left(void **state)
     assert_int_equal(tide_free_lane(&bench.tide), 17);
 }
 
-/* --- final ----------------------------------------------------------------------------------------------- */
+/* --- final
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static void a_final_lane_holds_nothing_back(void **state)
 {
@@ -326,7 +338,9 @@ static void the_clock_does_not_move_a_final_watermark(void **state)
     ASSERT_W(WATERMARK_FINAL);
 }
 
-/* --- silence ------------------------------------------------------------------------------------------------ */
+/* --- silence
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void a_silent_lane_is_left_out_after_its_patience(void **state)
 {
@@ -356,6 +370,22 @@ static void an_idle_lane_that_returns_holds_again_but_nothing_falls(void **state
     assert_false(bench_lane(&bench, "a").idle);
     bench_say_one(&bench, S(143), "a", S(142));
     ASSERT_W(S(137));
+}
+
+static void idle_lanes_that_return_together_count_together(void **state)
+{
+    (void)state;
+    bench_declare(&bench, S(0), "a", LANE_BOUNDED);
+    bench_declare(&bench, S(0), "b", LANE_BOUNDED);
+    bench_declare(&bench, S(0), "c", LANE_BOUNDED);
+    bench_say(&bench, S(9000), (struct said[]){{"a", S(100)}, {"b", S(50)}, {"c", S(40)}}, 3);
+    bench_say_one(&bench, S(9020), "c", S(40));
+    (void)tick(S(9031));
+    bench_command(&bench, S(9031), "c", LANE_FINISH, 0);
+    ASSERT_W(S(35)); /* "a" and "b" are idle, "c" is over */
+    bench_say(&bench, S(9040), (struct said[]){{"a", S(101)}, {"b", S(51)}}, 2);
+    assert_stamps((int64_t[]){S(45), S(45)}, 2); /* not 95, as if "a" had come alone */
+    ASSERT_W(S(46));
 }
 
 static void nobody_falls_idle_while_the_engine_is_behind_or_refuses(void **state)
@@ -466,7 +496,9 @@ static void an_explicit_replay_stays_a_replay_while_it_only_advances(void **stat
     ASSERT_W(in_2013 + 1175 * US_PER_SECOND);
 }
 
-/* --- deafness ------------------------------------------------------------------------------------------------- */
+/* --- deafness
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static void after_a_start_every_lane_is_deaf_until_it_is_heard(void **state)
 {
@@ -562,7 +594,9 @@ static void a_start_keeps_the_watermark(void **state)
     assert_true(bench_lane(&bench, "a").holds); /* it was idle; now it is deaf */
 }
 
-/* --- pulses ------------------------------------------------------------------------------------------------------ */
+/* --- pulses
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static void a_pulse_tells_only_the_lanes_that_changed(void **state)
 {
@@ -616,6 +650,7 @@ int main(void)
         TEST(the_clock_does_not_move_a_final_watermark),
         TEST(a_silent_lane_is_left_out_after_its_patience),
         TEST(an_idle_lane_that_returns_holds_again_but_nothing_falls),
+        TEST(idle_lanes_that_return_together_count_together),
         TEST(nobody_falls_idle_while_the_engine_is_behind_or_refuses),
         TEST(a_declared_source_that_never_spoke_is_left_out_too),
         TEST(when_all_are_silent_the_clock_speaks_for_a_live_source),

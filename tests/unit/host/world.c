@@ -14,7 +14,8 @@
 #define PASS_STRIDE_US   10000
 #define PASS_STRIDES_MAX 1000
 
-/* --- the machine ---------------------------------------------------------------------------------- */
+/* --- the machine
+ * ---------------------------------------------------------------------------------- */
 
 void machine_init(struct machine *machine)
 {
@@ -48,7 +49,8 @@ static struct clock_port machine_clock(struct machine *machine)
     return (struct clock_port){.ops = &clock_ops, .ctx = machine};
 }
 
-/* --- starting ---------------------------------------------------------------------------------------- */
+/* --- starting
+ * ---------------------------------------------------------------------------------------- */
 
 static void fill_defaults(struct world_options *options)
 {
@@ -155,8 +157,7 @@ bool world_start(struct world *world, struct machine *machine, const struct worl
         .replay_until = world->options.replay_until,
     };
     CHECK(sequencer_init(&world->sequencer, &sequencer_options));
-    world->librarian =
-        librarian_create(&world->post, memory_log_reader_port(&machine->log), SEED);
+    world->librarian = librarian_create(&world->post, memory_log_reader_port(&machine->log), SEED);
     CHECK(world->librarian != NULL);
     machine->log.durable = sequencer_durable;
     machine->log.durable_ctx = &world->sequencer;
@@ -171,7 +172,8 @@ bool world_start(struct world *world, struct machine *machine, const struct worl
     return true;
 }
 
-/* --- ending --------------------------------------------------------------------------------------------- */
+/* --- ending
+ * --------------------------------------------------------------------------------------------- */
 
 static void ticket_free(struct ticket *ticket)
 {
@@ -214,7 +216,9 @@ void world_stop(struct world *world)
     memory_snapshots_crash(&world->machine->snapshots);
 }
 
-/* --- turns ------------------------------------------------------------------------------------------------ */
+/* --- turns
+ * ------------------------------------------------------------------------------------------------
+ */
 
 uint32_t world_part_count(const struct world *world)
 {
@@ -252,7 +256,8 @@ void world_settle(struct world *world)
 void world_pass(struct world *world, int64_t us)
 {
     int64_t end = world->machine->now_us + us;
-    int64_t stride = us / PASS_STRIDES_MAX > PASS_STRIDE_US ? us / PASS_STRIDES_MAX : PASS_STRIDE_US;
+    int64_t stride =
+        us / PASS_STRIDES_MAX > PASS_STRIDE_US ? us / PASS_STRIDES_MAX : PASS_STRIDE_US;
     world_settle(world);
     while (world->machine->now_us < end) {
         int64_t next = world->machine->now_us + stride;
@@ -280,7 +285,9 @@ uint64_t world_digest(struct world *world)
     return sequencer_digest(&world->sequencer);
 }
 
-/* --- asking ------------------------------------------------------------------------------------------------- */
+/* --- asking
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static void ticket_done(struct letter *letter)
 {
@@ -304,8 +311,11 @@ static struct ticket *ticket_create(struct world *world, enum ticket_kind kind)
     return ticket;
 }
 
-struct ticket *world_tell(struct world *world, uint32_t gateway, const struct telling *events,
-                          uint32_t count, bool wants_applied)
+struct ticket *world_tell(struct world *world,
+                          uint32_t gateway,
+                          const struct telling *events,
+                          uint32_t count,
+                          bool wants_applied)
 {
     static struct batch_writer writer; /* large, and used within this call only */
     struct ticket *ticket = ticket_create(world, TICKET_PROPOSAL);
@@ -385,8 +395,8 @@ struct ticket *world_inspect(struct world *world, enum inspection_kind kind, con
     return ticket;
 }
 
-static struct ticket *ask(struct world *world, enum query_kind kind, struct bytes metric,
-                          uint64_t min_as_of)
+static struct ticket *
+ask(struct world *world, enum query_kind kind, struct bytes metric, uint64_t min_as_of)
 {
     struct ticket *ticket = ticket_create(world, TICKET_QUERY);
     ticket->query.kind = kind;
@@ -420,7 +430,8 @@ struct ticket *world_scan(struct world *world, const struct scan *scan)
     return ticket;
 }
 
-/* --- reading answers ------------------------------------------------------------------------------------------ */
+/* --- reading answers
+ * ------------------------------------------------------------------------------------------ */
 
 int64_t world_stat(struct world *world, const char *counter, const char *metric)
 {

@@ -1,13 +1,14 @@
-/* The whole engine on one thread: sequencer, librarian, runners and gateways are stepped by hand, in
- * any order, over a log and snapshots in memory and a clock that moves when it is told to. No threads,
- * sockets, files, nor waiting.
+/* The whole engine on one thread: sequencer, librarian, runners and gateways are stepped by hand,
+ * in any order, over a log and snapshots in memory and a clock that moves when it is told to. No
+ * threads, sockets, files, nor waiting.
  *
  *     machine   what outlives the process: log, snapshots, the time
  *     world     the process: world_start ... world_stop (which is a crash: everything is dropped)
  *     ticket    one question to the engine and its answer; it lives until the world ends
  *
  * A part is a component by its address at the post: 0 the sequencer, 1 the librarian, then runners,
- * then gateways. world_step gives one part one turn; world_settle lets all run until nothing moves. */
+ * then gateways. world_step gives one part one turn; world_settle lets all run until nothing moves.
+ */
 #pragma once
 
 #include "host/gateway_thread.h"
@@ -101,7 +102,8 @@ void world_drain(struct world *world);
 /* At rest after a pulse only. */
 uint64_t world_digest(struct world *world);
 
-/* --- asking: each returns at once; the answer is there when ticket->done is 1 --------------------------- */
+/* --- asking: each returns at once; the answer is there when ticket->done is 1
+ * --------------------------- */
 
 struct telling {
     struct bytes source;
@@ -111,8 +113,11 @@ struct telling {
     int64_t time_us;
 };
 
-struct ticket *world_tell(struct world *world, uint32_t gateway, const struct telling *events,
-                          uint32_t count, bool wants_applied);
+struct ticket *world_tell(struct world *world,
+                          uint32_t gateway,
+                          const struct telling *events,
+                          uint32_t count,
+                          bool wants_applied);
 
 /* A statement of CREATE METRIC. */
 struct ticket *world_define(struct world *world, struct bytes sql, enum define_mode mode);
@@ -127,7 +132,8 @@ struct ticket *world_values(struct world *world, const char *metric, uint64_t mi
 struct ticket *world_stats(struct world *world);
 struct ticket *world_scan(struct world *world, const struct scan *scan);
 
-/* --- reading answers --------------------------------------------------------------------------------------- */
+/* --- reading answers
+ * --------------------------------------------------------------------------------------- */
 
 /* A counter over all runners, of all metrics ("") or one. */
 int64_t world_stat(struct world *world, const char *counter, const char *metric);

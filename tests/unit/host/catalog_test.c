@@ -1,0 +1,298 @@
+/* The catalogue by itself: proposals decide, records change, bytes bring it back. */
+#include "../base/support.h"
+
+#include "host/catalog.h"
+#include "lang/lang.h"
+
+static struct catalog catalog;
+static uint8_t encoded[2][DEFINITION_BYTES_MAX];
+
+static int set_up(void **state)
+{
+    (void)state;
+    catalog_init(&catalog);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    catalog_deinit(&catalog);
+    return 0;
+}
+
+/* The definition of a metric over windows of so many minutes. */
+static struct bytes definition_of(const char *name, uint32_t minutes, uint8_t *memory)
+{
+    static uint8_t arena_memory[LANG_ARENA_BYTES];
+    char sql[256];
+    (void)snprintf(sql,
+                   sizeof(sql),
+                   "CREATE METRIC %s AS SELECT count(*) AS n FROM "
+                   "TUMBLE(events, time, INTERVAL '%u minutes')",
+                   name,
+                   minutes);
+    struct arena arena = arena_of(arena_memory, sizeof(arena_memory));
+    struct statement statement;
+    struct error error;
+    assert_int_equal(lang_parse(bytes_of_string(sql), &arena, &statement, &error), OK);
+    struct buf out = buf_of(memory, DEFINITION_BYTES_MAX);
+    definition_put(&out, &statement.definition);
+    return buf_bytes(&out);
+}
+
+static struct proposal define(const char *name, uint32_t minutes, enum define_mode mode)
+{
+    return (struct proposal){.kind = PROPOSE_DEFINE,
+                             .name = bytes_of_string(name),
+                             .definition = definition_of(name, minutes, encoded[0]),
+                             .mode = mode};
+}
+
+static struct proposal drop(const char *name)
+{
+    return (struct proposal){.kind = PROPOSE_DROP, .name = bytes_of_string(name)};
+}
+
+/* Decides, and applies what was decided; returns how many records that took. */
+static uint32_t take(struct proposal *proposal, uint64_t position)
+{
+    static uint8_t memory[2 * DEFINITION_BYTES_MAX];
+    struct buf out = buf_of(memory, sizeof(memory));
+    catalog_propose(&catalog, proposal, (struct clock_time){77}, &out);
+    assert_false(out.overflow);
+    assert_int_equal(proposal->changed, out.len > 0);
+    uint32_t count = 0;
+    struct reader reader = reader_of(buf_bytes(&out));
+    for (struct record record; record_next(&reader, memory, &record); count++) {
+        catalog_apply(&catalog, &record, position);
+    }
+    assert_false(reader.bad);
+    return count;
+}
+
+static void a_new_name_is_created_with_version_one(void **state)
+{
+    (void)state;
+    struct proposal proposal = define("a", 1, DEFINE_CREATE);
+    assert_int_equal(take(&proposal, 4096), 1);
+    assert_int_equal(proposal.err, OK);
+    assert_true(proposal.created);
+    assert_int_equal(proposal.version, 1);
+    const struct catalog_entry *entry = catalog_find(&catalog, BYTES("a"));
+    assert_non_null(entry);
+    assert_int_equal(entry->info.metric, 1);
+    assert_int_equal(entry->info.position, 4096);
+    assert_int_equal(entry->info.created.us, 77);
+    assert_true(bytes_equal(entry->info.definition, proposal.definition));
+    assert_null(catalog_find(&catalog, BYTES("b")));
+    assert_null(catalog_find(&catalog, BYTES("")));
+}
+
+static void what_stood_in_the_outcome_before_does_not_matter(void **state)
+{
+    (void)state;
+    struct proposal proposal = define("a", 1, DEFINE_CREATE);
+    proposal.version = 41; /* a letter that is used again */
+    (void)take(&proposal, 0);
+    assert_int_equal(proposal.version, 1);
+}
+
+static void the_same_definition_again_changes_nothing(void **state)
+{
+    (void)state;
+    struct proposal first = define("a", 1, DEFINE_CREATE);
+    (void)take(&first, 0);
+    const enum define_mode modes[] = {DEFINE_CREATE, DEFINE_IF_NOT_EXISTS, DEFINE_PUT};
+    for (uint32_t n = 0; n < 3; n++) {
+        struct proposal again = define("a", 1, modes[n]);
+        assert_int_equal(take(&again, 0), 0);
+        assert_int_equal(again.err, OK);
+        assert_false(again.created);
+        assert_int_equal(again.version, 1);
+    }
+}
+
+static void another_definition_is_a_conflict_unless_it_is_put(void **state)
+{
+    (void)state;
+    struct proposal proposal = define("a", 1, DEFINE_CREATE);
+    (void)take(&proposal, 0);
+    proposal = define("a", 2, DEFINE_CREATE);
+    assert_int_equal(take(&proposal, 0), 0);
+    assert_int_equal(proposal.err, ERR_CONFLICT);
+    assert_non_null(strstr(proposal.detail, "another definition"));
+    proposal = define("a", 2, DEFINE_IF_NOT_EXISTS);
+    assert_int_equal(take(&proposal, 0), 0);
+    assert_int_equal(proposal.err, OK);
+    proposal = define("a", 2, DEFINE_PUT);
+    assert_int_equal(take(&proposal, 8192), 2); /* a drop and a definition */
+    assert_int_equal(proposal.err, OK);
+    assert_false(proposal.created);
+    assert_int_equal(proposal.version, 2);
+    const struct catalog_entry *entry = catalog_find(&catalog, BYTES("a"));
+    assert_int_equal(entry->info.metric, 2); /* ids are never used twice */
+    assert_int_equal(entry->info.position, 8192);
+    assert_int_equal(catalog.count, 1);
+}
+
+static void if_match_is_checked_before_anything_else(void **state)
+{
+    (void)state;
+    struct proposal proposal = define("a", 1, DEFINE_PUT);
+    proposal.has_if_match = true;
+    proposal.if_match = 1;
+    assert_int_equal(take(&proposal, 0), 0);
+    assert_int_equal(proposal.err, ERR_PRECONDITION); /* it does not exist */
+    proposal = define("a", 1, DEFINE_PUT);
+    proposal.has_if_match = true; /* 0: only if it does not exist */
+    assert_int_equal(take(&proposal, 0), 1);
+    proposal = define("a", 1, DEFINE_PUT);
+    proposal.has_if_match = true;
+    assert_int_equal(take(&proposal, 0), 0);
+    assert_int_equal(proposal.err, ERR_PRECONDITION); /* though the definition is the same */
+    proposal = define("a", 2, DEFINE_PUT);
+    proposal.has_if_match = true;
+    proposal.if_match = 1;
+    assert_int_equal(take(&proposal, 0), 2);
+    struct proposal gone = drop("a");
+    gone.has_if_match = true;
+    gone.if_match = 1;
+    assert_int_equal(take(&gone, 0), 0);
+    assert_int_equal(gone.err, ERR_PRECONDITION);
+    gone = drop("a");
+    gone.has_if_match = true;
+    gone.if_match = 2;
+    assert_int_equal(take(&gone, 0), 1);
+    assert_null(catalog_find(&catalog, BYTES("a")));
+}
+
+static void dropping_what_is_not_there_is_refused(void **state)
+{
+    (void)state;
+    struct proposal proposal = drop("a");
+    assert_int_equal(take(&proposal, 0), 0);
+    assert_int_equal(proposal.err, ERR_UNKNOWN_METRIC);
+}
+
+static void there_is_room_for_so_many_and_no_more(void **state)
+{
+    (void)state;
+    char name[16];
+    for (uint32_t n = 0; n < CATALOG_METRICS_MAX; n++) {
+        (void)snprintf(name, sizeof(name), "m%u", n);
+        struct proposal proposal = define(name, 1, DEFINE_CREATE);
+        assert_int_equal(take(&proposal, n), 1);
+    }
+    struct proposal proposal = define("more", 1, DEFINE_CREATE);
+    assert_int_equal(take(&proposal, 0), 0);
+    assert_int_equal(proposal.err, ERR_LIMIT);
+    proposal = define("m7", 2, DEFINE_PUT); /* a new version takes no further place */
+    assert_int_equal(take(&proposal, 0), 2);
+    proposal = drop("m100");
+    assert_int_equal(take(&proposal, 0), 1);
+    proposal = define("more", 1, DEFINE_CREATE);
+    assert_int_equal(take(&proposal, 0), 1);
+    assert_int_equal(catalog.count, CATALOG_METRICS_MAX);
+}
+
+static void the_order_is_that_of_creation(void **state)
+{
+    (void)state;
+    const char *const names[] = {"c", "a", "d", "b"};
+    for (uint32_t n = 0; n < 4; n++) {
+        struct proposal proposal = define(names[n], 1, DEFINE_CREATE);
+        (void)take(&proposal, 0);
+    }
+    struct proposal proposal = drop("a");
+    (void)take(&proposal, 0);
+    assert_bytes(catalog.entries[0].name, "c");
+    assert_bytes(catalog.entries[1].name, "d");
+    assert_bytes(catalog.entries[2].name, "b");
+    assert_ptr_equal(catalog_find(&catalog, BYTES("b")), &catalog.entries[2]);
+}
+
+/* --- saved bytes
+ * ------------------------------------------------------------------------------------ */
+
+static void keep(void *ctx, struct bytes part)
+{
+    buf_put_bytes(ctx, part);
+}
+
+static bool give(void *ctx, void *into, size_t len)
+{
+    struct reader *in = ctx;
+    if (reader_left(in) < len) {
+        return false;
+    }
+    memcpy(into, in->at, len);
+    in->at += len;
+    return true;
+}
+
+static bool load(struct catalog *into, struct bytes saved)
+{
+    struct reader in = reader_of(saved);
+    struct loader loader = {.read = give, .ctx = &in};
+    catalog_init(into);
+    return catalog_load(into, &loader) && reader_left(&in) == 0;
+}
+
+static void what_is_saved_is_what_is_loaded_and_nothing_shorter(void **state)
+{
+    (void)state;
+    struct proposal proposal = define("a", 1, DEFINE_CREATE);
+    (void)take(&proposal, 4096);
+    proposal = define("b", 1, DEFINE_CREATE);
+    (void)take(&proposal, 8192);
+    proposal = define("a", 5, DEFINE_PUT);
+    (void)take(&proposal, 12288);
+    proposal = define("last", 5, DEFINE_CREATE);
+    (void)take(&proposal, 12288);
+    proposal = drop("last"); /* the highest id is gone, yet not to be used again */
+    (void)take(&proposal, 16384);
+    static uint8_t kept[1 << 16];
+    uint8_t buffer[256];
+    struct buf out = buf_of(kept, sizeof(kept));
+    struct writer writer = {.buf = buf_of(buffer, sizeof(buffer)), .flush = keep, .ctx = &out};
+    catalog_save(&catalog, &writer);
+    writer_flush(&writer);
+    static struct catalog copy;
+    assert_true(load(&copy, buf_bytes(&out)));
+    assert_int_equal(copy.count, 2);
+    assert_int_equal(copy.next_id, catalog.next_id);
+    for (uint32_t n = 0; n < 2; n++) {
+        const struct metric_info *a = &catalog.entries[n].info;
+        const struct metric_info *b = &copy.entries[n].info;
+        assert_true(bytes_equal(catalog.entries[n].name, copy.entries[n].name));
+        assert_int_equal(a->metric, b->metric);
+        assert_int_equal(a->version, b->version);
+        assert_int_equal(a->created.us, b->created.us);
+        assert_int_equal(a->position, b->position);
+        assert_true(bytes_equal(a->definition, b->definition));
+    }
+    catalog_deinit(&copy);
+    for (size_t len = 0; len < out.len; len++) {
+        assert_false(load(&copy, bytes_of(kept, len)));
+        catalog_deinit(&copy);
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_new_name_is_created_with_version_one),
+        TEST(what_stood_in_the_outcome_before_does_not_matter),
+        TEST(the_same_definition_again_changes_nothing),
+        TEST(another_definition_is_a_conflict_unless_it_is_put),
+        TEST(if_match_is_checked_before_anything_else),
+        TEST(dropping_what_is_not_there_is_refused),
+        TEST(there_is_room_for_so_many_and_no_more),
+        TEST(the_order_is_that_of_creation),
+        TEST(what_is_saved_is_what_is_loaded_and_nothing_shorter),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
