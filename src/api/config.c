@@ -44,7 +44,7 @@ static bool take(struct call *call, struct config_member *member, const struct j
     }
     if (!right) {
         call_fail_member(call,
-                         ERR_WRONG_TYPE,
+                         ERR_UNPROCESSABLE,
                          name,
                          member->is_bool ? "it must be true or false" : "it must be a string");
         return false;

@@ -331,8 +331,8 @@ take(struct reading *reading, const struct json_value *name, const struct json_v
         return refuse(reading, ERR_DUPLICATE_MEMBER, "it is given twice");
     }
     reading->seen |= bit;
-    if (value->kind == JSON_NULL) {
-        return OK;
+    if (value->kind == JSON_NULL && member != MEMBER_DATA) {
+        return OK; /* as if absent; as data, null is a value */
     }
     reading->given |= bit;
     return take_member(reading, member, value);

@@ -72,6 +72,7 @@ enum err ingest_parse_one(struct call *call, struct bytes text, struct chunk *ch
 enum err ingest_parse_batch(struct call *call, struct bytes text, struct chunk *chunk)
 {
     struct json_scanner scanner = json_scanner_of(text);
+    scanner.depth_max = JSON_DEPTH_MAX + 1; /* each event as deep as one that comes alone */
     struct event_reader reader = reader_begin(call);
     enum err err = json_array_begin(&scanner);
     if (err == ERR_WRONG_TYPE) {

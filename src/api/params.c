@@ -7,6 +7,7 @@
  *  2. No name occurs twice. */
 #include "api/params.h"
 
+#include "api/out.h"
 #include "base/check.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -160,7 +161,7 @@ enum err params_limit(const struct params *params, uint32_t *out)
 bool hex_parse(struct bytes text, uint64_t *out)
 {
     uint64_t value = 0;
-    if (text.len < 1 || text.len > 16) {
+    if (text.len != HEX64_BYTES) { /* a token that was cut off is none */
         return false;
     }
     for (size_t i = 0; i < text.len; i++) {

@@ -17,10 +17,9 @@ void problem_put(struct out *out, const struct problem *problem)
     out_string_text(out, err_text(problem->err));
     out_text(out, ",\"status\":");
     out_i64(out, err_status(problem->err));
-    if (problem->detail != NULL && problem->detail[0] != '\0') {
-        out_member(out, "detail");
-        out_string_text(out, problem->detail);
-    }
+    bool has_detail = problem->detail != NULL && problem->detail[0] != '\0';
+    out_member(out, "detail");
+    out_string_text(out, has_detail ? problem->detail : err_text(problem->err));
     if (problem->member.data != NULL) {
         out_member(out, "member");
         out_string(out, problem->member);

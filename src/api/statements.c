@@ -18,7 +18,7 @@ bool sql_body(struct call *call, struct bytes *text)
             return false;
         }
         if (!members[0].given) {
-            call_fail_member(call, ERR_MISSING_MEMBER, BYTES("sql"), NULL);
+            call_fail_member(call, ERR_UNPROCESSABLE, BYTES("sql"), NULL);
             return false;
         }
         *text = members[0].text;

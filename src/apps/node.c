@@ -395,6 +395,9 @@ enum err node_open(const struct node_options *options,
     fill_defaults(&node->options);
     enum err err = open_files(node, start, error);
     if (err != OK) {
+        if (node->snapshots != NULL) {
+            snapshot_dir_close(node->snapshots);
+        }
         if (node->lock_fd >= 0) {
             (void)close(node->lock_fd);
         }
@@ -470,8 +473,7 @@ void node_close(struct node *node)
     free(node);
 }
 
-/* --- the caller's threads
- * -------------------------------------------------------------------------------------- */
+/* --- the caller's threads --- */
 
 struct gateway *node_gateway(struct node *node, uint32_t n)
 {

@@ -113,7 +113,7 @@ const char *option_suggest(enum command_id command, struct bytes name)
     return best;
 }
 
-/* --- One value ------------------------------------------------------------------------------- */
+/* --- One value --- */
 
 /* Where a value came from, for its error: "--limit", "TIDEMARK_LIMIT", "limit (FILE, line 3)". */
 struct place {
@@ -276,7 +276,7 @@ static bool setting_take(struct settings *settings,
     return true;
 }
 
-/* --- The command line ------------------------------------------------------------------------- */
+/* --- The command line --- */
 
 struct words {
     const char *const *at;
@@ -360,7 +360,7 @@ static bool words_read(struct settings *settings, struct words *words, struct er
     return true;
 }
 
-/* --- Environment and file --------------------------------------------------------------------- */
+/* --- Environment and file --- */
 
 static void environment_name(const char *name, char *out, size_t size)
 {

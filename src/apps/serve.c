@@ -16,12 +16,14 @@
 #include "base/check.h"
 #include "host/gateway_thread.h"
 
+#include <arpa/inet.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define EXIT_PORT_TAKEN             69
@@ -210,6 +212,24 @@ static int serve_node(const struct serve_options *options,
     return 0;
 }
 
+/* Without tokens, whoever reaches the port may do everything: so only this machine may. */
+static bool is_loopback(const char *host)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (strcmp(host, "localhost") == 0) {
+        return true;
+    }
+    if (inet_pton(AF_INET, host, &v4) == 1) {
+        return (ntohl(v4.s_addr) >> 24) == IN_LOOPBACKNET;
+    }
+    char bare[INET6_ADDRSTRLEN] = {0};
+    size_t len = strlen(host);
+    bool bracketed = len > 2 && len < sizeof(bare) && host[0] == '[' && host[len - 1] == ']';
+    memcpy(bare, bracketed ? host + 1 : "", bracketed ? len - 2 : 0);
+    return inet_pton(AF_INET6, bracketed ? bare : host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
 int serve_run(const struct serve_options *given)
 {
     struct serve_options options = *given;
@@ -225,6 +245,13 @@ int serve_run(const struct serve_options *given)
     catch_signals();
     int fds[HTTP_LISTEN_SOCKETS_MAX];
     struct error error = {0};
+    if (!is_loopback(options.host)) {
+        (void)fprintf(stderr,
+                      "tidemark: %s is not a loopback address: without tokens only this machine "
+                      "may reach the server; put a proxy in front of it\n",
+                      options.host);
+        return EXIT_CONFIGURATION;
+    }
     struct http_listen_address address = {.host = options.host, .port = options.port};
     enum err err = http_listen(&address, fds, threads, &error);
     if (err != OK) {

@@ -44,15 +44,17 @@ struct json_scanner {
     const uint8_t *begin;
     const uint8_t *at;
     const uint8_t *end;
-    int depth;  /* open containers */
-    bool first; /* no member or item of the open container was read yet */
+    int depth;     /* open containers */
+    int depth_max; /* JSON_DEPTH_MAX, or one more for an outer array that does not count */
+    bool first;    /* no member or item of the open container was read yet */
 };
 
 static inline struct json_scanner json_scanner_of(struct bytes text)
 {
     /* An empty slice may have no data, and not even 0 may be added to NULL. */
     const uint8_t *end = text.len == 0 ? text.data : text.data + text.len;
-    return (struct json_scanner){.begin = text.data, .at = text.data, .end = end};
+    return (struct json_scanner){
+        .begin = text.data, .at = text.data, .end = end, .depth_max = JSON_DEPTH_MAX};
 }
 
 /* Reads one value of any kind, white space before it included, validating all of it. On an error

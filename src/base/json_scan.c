@@ -332,6 +332,13 @@ static void string_fill(struct json_value *value, const uint8_t *begin, struct s
                                  .escaped = step.escaped};
 }
 
+/* How many more containers may open: at most as many as the stack of bits holds. */
+static int depth_left(const struct json_scanner *s)
+{
+    int left = s->depth_max - s->depth;
+    return left < JSON_DEPTH_MAX ? left : JSON_DEPTH_MAX;
+}
+
 enum err json_value(struct json_scanner *s, struct json_value *value)
 {
     const uint8_t *end = s->end;
@@ -341,8 +348,8 @@ enum err json_value(struct json_scanner *s, struct json_value *value)
         return ERR_JSON;
     }
     enum json_kind kind = *begin == '{' ? JSON_OBJECT : JSON_ARRAY;
-    struct step step = opens(*begin) ? container_walk(begin, end, JSON_DEPTH_MAX - s->depth)
-                                     : scalar_walk(begin, end, &kind);
+    struct step step =
+        opens(*begin) ? container_walk(begin, end, depth_left(s)) : scalar_walk(begin, end, &kind);
     s->at = step.at;
     if (step.err != OK) {
         return step.err;
@@ -368,7 +375,7 @@ static enum err container_begin(struct json_scanner *s, uint8_t opener)
         return ERR_WRONG_TYPE;
     }
     CHECK(s->depth >= 0);
-    if (s->depth >= JSON_DEPTH_MAX) {
+    if (s->depth >= s->depth_max) {
         return ERR_DEPTH;
     }
     s->at++;

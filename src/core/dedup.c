@@ -163,7 +163,8 @@ enum dedup_outcome dedup_admit(struct dedup *dedup, uint64_t fingerprint, int64_
             return DEDUP_SEEN;
         }
     }
-    /* With times that never rise the open generation is never cut: then twice the budget is the end. */
+    /* With times that never rise the open generation is never cut: then twice the budget is the
+     * end. */
     bool full = dedup->bytes > 2 * dedup->limits.budget_bytes;
     if (time < dedup->floor || full || !cut_if_due(dedup, time)) {
         return DEDUP_UNVERIFIABLE;

@@ -72,6 +72,21 @@ static void forget_lane(struct engine *engine, uint32_t number)
     heap_free(&engine->heap, (void *)(uintptr_t)lane->name.data, lane->name.len);
     *lane = (struct lane){
         .state = {.lane = number, .watermark = WATERMARK_NONE, .max_time = WATERMARK_NONE}};
+    engine_count_finals(engine);
+}
+
+/* A producer says that it is through, or not after all: from the next record on its events are
+ * late, or not. Where its watermark stands then, the next pulse tells. */
+static void command_lane(struct engine *engine, const struct lane_command *command)
+{
+    CHECK(command->lane < engine->lane_count);
+    struct lane_state *state = &engine->lanes[command->lane].state;
+    if (command->kind == LANE_FINISH) {
+        state->flags |= LANE_FINAL;
+    } else if (command->kind == LANE_REOPEN) {
+        state->flags &= (uint8_t)~LANE_FINAL;
+    }
+    engine_count_finals(engine);
 }
 
 void engine_apply(struct engine *engine,
@@ -81,6 +96,7 @@ void engine_apply(struct engine *engine,
 {
     struct define define;
     struct source source;
+    struct lane_command command;
     uint32_t number;
     switch (record->kind) {
     case RECORD_EVENTS:
@@ -102,11 +118,32 @@ void engine_apply(struct engine *engine,
         CHECK(forget_read(record->body, &number));
         forget_lane(engine, number);
         break;
+    case RECORD_LANE:
+        CHECK(lane_command_read(record->body, &command));
+        command_lane(engine, &command);
+        break;
     case RECORD_GENESIS:
-    case RECORD_LANE: /* tide's; its outcome reaches the core in the next pulse */
         break;
     case RECORD_PULSE:
         UNREACHABLE("pulses come in two halves");
+    }
+}
+
+const struct lane_state *engine_lane_of(const struct engine *engine, struct bytes source)
+{
+    for (uint32_t n = 0; n < engine->lane_count; n++) {
+        if (engine->lanes[n].name.data != NULL && bytes_equal(engine->lanes[n].name, source)) {
+            return &engine->lanes[n].state;
+        }
+    }
+    return &engine->lanes[LANE_DEFAULT].state;
+}
+
+void engine_count_finals(struct engine *engine)
+{
+    engine->final_lanes = 0;
+    for (uint32_t n = 0; n < engine->lane_count; n++) {
+        engine->final_lanes += (engine->lanes[n].state.flags & LANE_FINAL) != 0;
     }
 }
 
@@ -129,6 +166,7 @@ static void read_lanes(struct engine *engine, const struct pulse *pulse)
         CHECK(state.lane < engine->lane_count);
         engine->lanes[state.lane].state = state;
     }
+    engine_count_finals(engine);
 }
 
 void engine_pulse(struct engine *engine, const struct pulse *pulse, struct engine *const *sources)
@@ -160,13 +198,12 @@ void engine_pulse(struct engine *engine, const struct pulse *pulse, struct engin
     }
 }
 
-int64_t engine_next_due(const struct engine *engine)
+struct engine_due engine_next_due(const struct engine *engine)
 {
-    int64_t due = INT64_MAX;
+    struct engine_due due = {INT64_MAX, INT64_MAX};
     for (uint32_t n = 0; n < engine->limits.partitions; n++) {
         if (engine->partitions[n] != NULL) {
-            int64_t own = shard_next_due(engine, engine->partitions[n]);
-            due = own < due ? own : due;
+            shard_next_due(engine, engine->partitions[n], &due);
         }
     }
     return due;

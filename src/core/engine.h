@@ -53,6 +53,7 @@ struct metric {
         watermark; /* as of the last pulse: over its lanes, or all; never falls but by reopening */
     int64_t max_time; /* latest event time over its lanes */
     int64_t seal;     /* windows that start at or before this are final for ever */
+    bool by_clock;    /* its chosen lanes are silent, and the clock speaks for one of them */
 };
 
 struct lane {
@@ -96,6 +97,13 @@ struct partition {
     struct metric_part *parts[METRICS_MAX]; /* by the metric's place; NULL = free */
 };
 
+/* What is known of the lane that a word stands for as a source. */
+enum word_lane {
+    WORD_LANE_UNKNOWN = 0,
+    WORD_LANE_OPEN = 1,
+    WORD_LANE_FINAL = 2,
+};
+
 /* Deltas of one intake for one shard, between two pulses. They live in the engine's shared heap,
  * which the host sizes for the most events that it lets pass between two pulses. */
 struct deltas {
@@ -111,6 +119,7 @@ struct engine {
     int64_t watermark;        /* over all lanes, as of the last pulse */
     int64_t finite_watermark; /* the same, but not moved by FINAL */
     uint32_t lane_count;
+    uint32_t final_lanes; /* how many lanes are final */
     struct lane *lanes;
     struct metric metrics[METRICS_MAX];
     uint32_t metric_end;                                     /* places at or above are free */
@@ -118,6 +127,7 @@ struct engine {
     struct deltas deltas[2][PARTITIONS_MAX][PARTITIONS_MAX]; /* [parity][intake][shard] */
     struct program_scratch scratch;
     struct batch_word words[BATCH_WORDS_MAX];
+    uint8_t word_lanes[BATCH_WORDS_MAX]; /* enum word_lane, of the batch at hand */
 };
 
 /* Memory: one region for the shared part, one per partition it owns. */
@@ -146,11 +156,23 @@ void engine_flush(struct engine *engine, const struct pulse *pulse);
 /* Second half, when every engine has flushed: sources[p] owns intake p. */
 void engine_pulse(struct engine *engine, const struct pulse *pulse, struct engine *const *sources);
 
-/* The event time at which the next window of this engine closes; INT64_MAX: none is open. */
-int64_t engine_next_due(const struct engine *engine);
+/* The watermark at which the next window of this engine closes or becomes final; INT64_MAX: none.
+ * For metrics on all lanes, or for those on chosen lanes that follow the clock now. */
+struct engine_due {
+    int64_t all_lanes;
+    int64_t by_clock;
+};
+
+struct engine_due engine_next_due(const struct engine *engine);
 
 /* The hash of a group's key within a metric: chooses its shard and its slot. */
 uint64_t group_hash(const struct engine *engine, uint32_t place, struct bytes group);
+
+/* The lane of a source: its own if it was declared, else the default lane. O(lanes). */
+const struct lane_state *engine_lane_of(const struct engine *engine, struct bytes source);
+
+/* Counts the final lanes anew, after any lane's flags changed. */
+void engine_count_finals(struct engine *engine);
 
 struct metric *engine_metric(struct engine *engine, struct bytes name);
 

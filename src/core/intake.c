@@ -17,6 +17,7 @@
 struct arrival {
     struct event event;
     struct partition *partition;
+    bool final; /* its source had said that nothing would come any more */
     uint64_t fingerprint;
     int64_t watermark; /* over all lanes, just before it */
     struct log_place place;
@@ -99,7 +100,7 @@ static void count_in_pane(struct engine *engine,
 
 /* One metric takes one unique event; true when it came too late for it. */
 static bool
-metric_takes(struct engine *engine, uint32_t place, const struct arrival *arrival, bool verifiable)
+metric_takes(struct engine *engine, uint32_t place, const struct arrival *arrival, bool countable)
 {
     const struct metric *metric = &engine->metrics[place];
     struct metric_part *part = arrival->partition->parts[place];
@@ -111,7 +112,7 @@ metric_takes(struct engine *engine, uint32_t place, const struct arrival *arriva
     int64_t start = intake_window_start(&metric->definition, arrival->event.time.us);
     int64_t watermark =
         metric->definition.source_count == 0 ? arrival->watermark : metric->watermark;
-    enum fate fate = verifiable ? intake_fate(metric, start, watermark) : FATE_LATE_DROPPED;
+    enum fate fate = countable ? intake_fate(metric, start, watermark) : FATE_LATE_DROPPED;
     switch (fate) {
     case FATE_COUNTED:
         part->fates.counted++;
@@ -138,12 +139,13 @@ static void take(struct engine *engine, const struct arrival *arrival, struct ap
         return;
     }
     bool verifiable = outcome == DEDUP_NEW;
+    bool countable = verifiable && !arrival->final;
     partition->unique++;
     partition->unverifiable += !verifiable;
     uint32_t late[METRICS_MAX];
     uint16_t late_count = 0;
     for (uint32_t place = 0; place < engine->metric_end; place++) {
-        if (engine->metrics[place].id != 0 && metric_takes(engine, place, arrival, verifiable)) {
+        if (engine->metrics[place].id != 0 && metric_takes(engine, place, arrival, countable)) {
             late[late_count++] = engine->metrics[place].id;
         }
     }
@@ -158,12 +160,27 @@ static void take(struct engine *engine, const struct arrival *arrival, struct ap
     }
 }
 
+/* Asked once for each word of a batch, and only while some lane is final. */
+static bool source_is_final(struct engine *engine, uint32_t word)
+{
+    if (engine->final_lanes == 0) {
+        return false;
+    }
+    if (engine->word_lanes[word] == WORD_LANE_UNKNOWN) {
+        const struct lane_state *lane = engine_lane_of(engine, engine->words[word].text);
+        bool final = (lane->flags & LANE_FINAL) != 0;
+        engine->word_lanes[word] = final ? WORD_LANE_FINAL : WORD_LANE_OPEN;
+    }
+    return engine->word_lanes[word] == WORD_LANE_FINAL;
+}
+
 static void
 take_run(struct engine *engine, struct arrival *run, uint32_t count, struct applied *applied)
 {
     for (uint32_t n = 0; n < count; n++) {
         struct arrival *arrival = &run[n];
         struct batch_word *source = &engine->words[arrival->event.source_index];
+        arrival->final = source_is_final(engine, arrival->event.source_index);
         if (source->hash == 0) {
             source->hash = event_source_hash(source->text, engine->limits.seed);
         }
@@ -185,6 +202,7 @@ void intake_apply(struct engine *engine,
     uint32_t word_count;
     CHECK(batch_open(record->body, &batch));
     CHECK(batch_read_words(&batch, engine->words, &word_count));
+    memset(engine->word_lanes, WORD_LANE_UNKNOWN, word_count);
     struct arrival run[RUN];
     uint32_t count = 0;
     struct batch_cursor cursor;

@@ -95,28 +95,35 @@ void metrics_drop(struct engine *engine, uint32_t id)
     UNREACHABLE("a metric that exists: the catalogue refuses others");
 }
 
-static const struct lane_state *lane_named(const struct engine *engine, struct bytes name)
-{
-    for (uint32_t n = 0; n < engine->lane_count; n++) {
-        if (engine->lanes[n].name.data != NULL && bytes_equal(engine->lanes[n].name, name)) {
-            return &engine->lanes[n].state;
-        }
-    }
-    return &engine->lanes[LANE_DEFAULT].state; /* not declared: covered by the default lane */
-}
-
-/* The minimum over the metric's own lanes. */
+/* The minimum over the metric's own lanes, by the rules of tide: idle ones are left out; when all
+ * are idle, those count for which the clock speaks; WATERMARK_NONE when that is none. */
 static int64_t
-chosen_watermark(const struct engine *engine, const struct metric *metric, int64_t *max_time)
+chosen_watermark(const struct engine *engine, struct metric *metric, int64_t *max_time)
 {
     int64_t least = WATERMARK_FINAL;
+    int64_t least_by_clock = WATERMARK_FINAL;
+    uint32_t finals = 0;
+    uint32_t idles = 0;
     for (uint32_t n = 0; n < metric->definition.source_count; n++) {
-        const struct lane_state *lane = lane_named(engine, metric->definition.sources[n]);
-        int64_t watermark = (lane->flags & LANE_FINAL) != 0 ? WATERMARK_FINAL : lane->watermark;
-        least = watermark < least ? watermark : least;
+        const struct lane_state *lane = engine_lane_of(engine, metric->definition.sources[n]);
         *max_time = lane->max_time > *max_time ? lane->max_time : *max_time;
+        if ((lane->flags & LANE_FINAL) != 0) {
+            finals++;
+        } else if ((lane->flags & LANE_IDLE) == 0) {
+            least = lane->watermark < least ? lane->watermark : least;
+        } else {
+            idles++;
+            bool live = (lane->flags & LANE_LIVE) != 0;
+            least_by_clock =
+                live && lane->watermark < least_by_clock ? lane->watermark : least_by_clock;
+        }
     }
-    return least;
+    bool silent = idles > 0 && finals + idles == metric->definition.source_count;
+    metric->by_clock = silent && least_by_clock != WATERMARK_FINAL;
+    if (!silent) {
+        return least;
+    }
+    return metric->by_clock ? least_by_clock : WATERMARK_NONE;
 }
 
 static int64_t latest_time(const struct engine *engine)

@@ -93,6 +93,7 @@ bool engine_load_shared(struct engine *engine, struct loader *in)
         lane->state.max_time = load_i64(in);
         lane->name = load_text(&engine->heap, in, SOURCE_NAME_MAX);
     }
+    engine_count_finals(engine);
     uint32_t metric_end = load_u32(in);
     if (in->bad || metric_end > METRICS_MAX) {
         return false;
@@ -128,6 +129,7 @@ void engine_copy_shared(struct engine *engine, const struct engine *other)
         engine->lanes[n].state = other->lanes[n].state;
         engine->lanes[n].name = copy_text(&engine->heap, other->lanes[n].name);
     }
+    engine_count_finals(engine);
     engine->metric_end = other->metric_end;
     for (uint32_t place = 0; place < other->metric_end; place++) {
         struct metric *metric = &engine->metrics[place];

@@ -220,23 +220,31 @@ void shard_move(struct engine *engine, struct partition *partition)
     }
 }
 
-int64_t shard_next_due(const struct engine *engine, const struct partition *partition)
+/* The watermark at which the part's first window beyond `reach` passes it; INT64_MAX: none. */
+static int64_t part_due(const struct metric_part *part, int64_t watermark, int64_t reach)
 {
-    int64_t due = INT64_MAX;
+    int64_t from = watermark == WATERMARK_NONE ? INT64_MIN : time_add(watermark, -reach) + 1;
+    uint32_t at = shard_window_from(part, from);
+    return at < part->window_count ? time_add(part->windows[at].start, reach) : INT64_MAX;
+}
+
+void shard_next_due(const struct engine *engine,
+                    const struct partition *partition,
+                    struct engine_due *due)
+{
     for (uint32_t place = 0; place < engine->metric_end; place++) {
         const struct metric *metric = &engine->metrics[place];
         const struct metric_part *part = partition->parts[place];
-        if (metric->id == 0 || part->window_count == 0) {
-            continue;
+        bool chosen = metric->definition.source_count > 0;
+        if (metric->id == 0 || (chosen && !metric->by_clock)) {
+            continue; /* chosen lanes that speak move by their events */
         }
         int64_t size = metric->definition.window_us;
-        int64_t open_from = metric->watermark == WATERMARK_NONE
-                                ? INT64_MIN
-                                : time_add(metric->watermark, -size) + 1;
-        uint32_t at = shard_window_from(part, open_from);
-        if (at < part->window_count && part->windows[at].start + size < due) {
-            due = part->windows[at].start + size;
-        }
+        int64_t closes = part_due(part, metric->watermark, size);
+        int64_t final =
+            part_due(part, metric->watermark, time_add(size, metric->definition.lateness_us));
+        int64_t own = closes < final ? closes : final;
+        int64_t *least = chosen ? &due->by_clock : &due->all_lanes;
+        *least = own < *least ? own : *least;
     }
-    return due;
 }

@@ -16,8 +16,10 @@ void shard_apply(struct engine *engine, struct partition *partition, struct byte
 /* After the engine's time moved: drops what is beyond its retention. */
 void shard_move(struct engine *engine, struct partition *partition);
 
-/* The earliest end of a window that is still open; INT64_MAX: none. */
-int64_t shard_next_due(const struct engine *engine, const struct partition *partition);
+/* Lowers *due to what this partition waits for: the next window's end, or end and lateness. */
+void shard_next_due(const struct engine *engine,
+                    const struct partition *partition,
+                    struct engine_due *due);
 
 /* First window of a part that starts at or after `start`. */
 uint32_t shard_window_from(const struct metric_part *part, int64_t start);

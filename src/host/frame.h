@@ -14,7 +14,8 @@ struct frame_waiter {
 
 /* What a runner says when it is through with a frame. */
 struct frame_report {
-    int64_t next_due; /* earliest end of an open window; INT64_MAX: none */
+    int64_t next_due;          /* W at which the next window closes or is final; INT64_MAX: none */
+    int64_t next_due_by_clock; /* the same for metrics on chosen lanes that follow the clock */
 };
 
 struct frame {

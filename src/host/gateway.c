@@ -76,8 +76,7 @@ uint32_t gateway_under_way(const struct gateway *gateway)
     return gateway->letters;
 }
 
-/* --- asking
- * --------------------------------------------------------------------------------------------- */
+/* --- asking --- */
 
 static enum err admit(const struct gateway *gateway, uint32_t letters, size_t bytes)
 {
@@ -154,8 +153,7 @@ enum err gateway_query(struct gateway *gateway, struct query *query)
     return OK;
 }
 
-/* --- answers
- * ---------------------------------------------------------------------------------------------- */
+/* --- answers --- */
 
 static void proposal_done(struct gateway *gateway, struct proposal *proposal)
 {

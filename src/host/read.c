@@ -308,8 +308,7 @@ read_values(struct engine *engine, const struct query *query, struct query_answe
     selection_deinit(&plan.selection);
 }
 
-/* --- the late stream
- * ---------------------------------------------------------------------------------- */
+/* --- the late stream --- */
 
 static struct buf *answer_room(struct query_answer *answer, size_t need)
 {
@@ -412,8 +411,7 @@ static void read_late(struct engine *engine, const struct query *query, struct q
     }
 }
 
-/* --- counters
- * -------------------------------------------------------------------------------------------- */
+/* --- counters --- */
 
 static void
 put_stat(struct query_answer *answer, const char *name, struct bytes metric, uint64_t value)

@@ -13,8 +13,7 @@
 /* The child of a fork must not allocate: the buffer is here from the start. */
 static uint8_t writer_memory[WRITER_BYTES];
 
-/* --- capture and write
- * ---------------------------------------------------------------------------------- */
+/* --- capture and write --- */
 
 struct growing {
     uint8_t *data;

@@ -35,8 +35,7 @@ void runner_init(struct runner *runner,
     }
 }
 
-/* --- queries
- * --------------------------------------------------------------------------------------- */
+/* --- queries --- */
 
 static void answer(struct runner *runner, struct query_part *part)
 {
@@ -82,8 +81,7 @@ int64_t runner_patience_us(const struct runner *runner)
     return runner->deferred_count > 0 ? 50000 : -1;
 }
 
-/* --- frames
- * ------------------------------------------------------------------------------------------ */
+/* --- frames --- */
 
 static void frame_start(struct runner *runner)
 {
@@ -97,7 +95,9 @@ static void frame_finish(struct runner *runner)
 {
     struct frame *frame = runner->frames[0];
     CHECK(!runner->reader.bad);
-    frame->reports[runner->number].next_due = engine_next_due(runner->engine);
+    struct engine_due due = engine_next_due(runner->engine);
+    frame->reports[runner->number] =
+        (struct frame_report){.next_due = due.all_lanes, .next_due_by_clock = due.by_clock};
     runner->frame_count--;
     for (uint32_t n = 0; n < runner->frame_count; n++) {
         runner->frames[n] = runner->frames[n + 1];

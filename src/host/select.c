@@ -1,5 +1,5 @@
-/* Selection: see select.h. Order: the order value, then window start, then the row's bytes from its
- * group key on (rows are laid out so that memcmp of the tail is the tie-break).
+/* Selection: see select.h. Order: the order value, then window start, then the group
+ * key's bytes.
  *
  * Invariant: after cut(), entries are sorted and rows hold exactly them, in order. */
 #include "host/select.h"
@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#define ROW_TIE_OFFSET 25 /* of a VALUES row: length, start, end, flags, revision come before */
+#define ROW_KEY_OFFSET 25 /* of a VALUES row: length, start, end, flags, revision come before */
 
 void selection_init(struct selection *selection, size_t keep, bool descending, size_t bytes_max)
 {
@@ -70,6 +70,16 @@ static int compare_values(struct value a, struct value b, bool descending)
     return descending ? -order : order;
 }
 
+/* The row's group key without its length: as the API orders rows that it merges. */
+static struct bytes group_key(const struct selection *selection, const struct selected *entry)
+{
+    struct reader in = reader_of(bytes_of(selection->rows.data + entry->offset, entry->len));
+    (void)read_bytes(&in, ROW_KEY_OFFSET);
+    struct bytes key = read_string(&in);
+    CHECK(!in.bad);
+    return key;
+}
+
 static int
 compare(const struct selection *selection, const struct selected *a, const struct selected *b)
 {
@@ -84,9 +94,7 @@ compare(const struct selection *selection, const struct selected *a, const struc
     if (order != 0) {
         return a->order_offset == 0 && selection->descending ? -order : order;
     }
-    const uint8_t *rows = selection->rows.data;
-    return bytes_compare(bytes_of(rows + a->offset + ROW_TIE_OFFSET, a->len - ROW_TIE_OFFSET),
-                         bytes_of(rows + b->offset + ROW_TIE_OFFSET, b->len - ROW_TIE_OFFSET));
+    return bytes_compare(group_key(selection, a), group_key(selection, b));
 }
 
 /* Bottom-up merge sort: stable, n log n, one spare array. */

@@ -34,6 +34,7 @@ bool sequencer_init(struct sequencer *sequencer, const struct sequencer_options 
     memset(sequencer, 0, sizeof(*sequencer)); /* too large for a literal on the stack */
     sequencer->options = *options;
     sequencer->next_due = INT64_MAX;
+    sequencer->next_due_by_clock = INT64_MAX;
     sequencer->attempt.last_position = UINT64_MAX;
     catalog_init(&sequencer->catalog);
     for (uint32_t n = 0; n < SEQUENCER_FRAMES; n++) {
@@ -71,8 +72,7 @@ static void answer(struct sequencer *sequencer, struct proposal *proposal)
     post_return(sequencer->options.post, POST_SEQUENCER, &proposal->letter);
 }
 
-/* --- letters
- * ---------------------------------------------------------------------------------------- */
+/* --- letters --- */
 
 /* At most what the proposal takes of a frame, with what a pulse behind it may take. */
 static size_t room_needed(const struct proposal *proposal)
@@ -109,9 +109,15 @@ static void frame_returned(struct sequencer *sequencer, struct frame *frame)
     }
     frame->free = true;
     sequencer->next_due = INT64_MAX;
+    sequencer->next_due_by_clock = INT64_MAX;
     for (uint32_t n = 0; n < sequencer->options.post->runner_count; n++) {
-        int64_t due = frame->reports[n].next_due;
-        sequencer->next_due = due < sequencer->next_due ? due : sequencer->next_due;
+        const struct frame_report *report = &frame->reports[n];
+        if (report->next_due < sequencer->next_due) {
+            sequencer->next_due = report->next_due;
+        }
+        if (report->next_due_by_clock < sequencer->next_due_by_clock) {
+            sequencer->next_due_by_clock = report->next_due_by_clock;
+        }
     }
 }
 
@@ -182,8 +188,7 @@ static void take_letter(struct sequencer *sequencer, struct letter *letter)
     }
 }
 
-/* --- filling a frame
- * ---------------------------------------------------------------------------------- */
+/* --- filling a frame --- */
 
 static struct frame *free_frame(const struct sequencer *sequencer)
 {
@@ -398,7 +403,9 @@ static bool pulse_is_due(const struct sequencer *sequencer)
 static void put_pulse(struct sequencer *sequencer, struct frame *frame)
 {
     struct snapshot_attempt *attempt = &sequencer->attempt;
-    uint8_t flags = 0;
+    bool refusing =
+        sequencer->full || sequencer->clock.us - sequencer->last_refused.us <= REFUSED_RECENTLY_US;
+    uint8_t flags = refusing ? PULSE_HOLD : 0;
     bool snapshot = attempt->wanted && !attempt->under_way && sequencer_capture(sequencer);
     if (snapshot) {
         flags |= PULSE_SNAPSHOT;
@@ -444,8 +451,7 @@ static void fill(struct sequencer *sequencer, struct frame *frame)
     }
 }
 
-/* --- after the write
- * -------------------------------------------------------------------------------------- */
+/* --- after the write --- */
 
 void sequencer_durable(void *ctx, struct log_frame *frame)
 {
@@ -529,8 +535,7 @@ static void drive_write(struct sequencer *sequencer)
     }
 }
 
-/* --- time and snapshots
- * ------------------------------------------------------------------------------------ */
+/* --- time and snapshots --- */
 
 static void tick(struct sequencer *sequencer)
 {
@@ -540,10 +545,14 @@ static void tick(struct sequencer *sequencer)
     sequencer->last_tick = sequencer->clock;
     bool clear = sequencer->first == NULL && free_frame(sequencer) != NULL && !sequencer->full &&
                  sequencer->clock.us - sequencer->last_refused.us > REFUSED_RECENTLY_US;
-    if (tide_tick(&sequencer->tide, sequencer->clock, clear) &&
-        sequencer->tide.watermark >= sequencer->next_due) {
-        sequencer->moved = true;
+    struct tide *tide = &sequencer->tide;
+    if (sequencer->full) {
+        tide_refused(tide, sequencer->clock);
     }
+    bool changed = tide_tick(tide, sequencer->clock, clear);
+    bool due = tide->watermark >= sequencer->next_due ||
+               tide_reach(tide, sequencer->clock) >= sequencer->next_due_by_clock;
+    sequencer->moved = sequencer->moved || (changed && tide_has_news(tide)) || due;
     const struct log_port *log = &sequencer->options.log;
     log->ops->idle(log->ctx, sequencer->clock.us);
     struct log_status status;

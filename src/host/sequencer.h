@@ -83,7 +83,8 @@ struct sequencer {
     bool moved;         /* W or a lane changed since the last pulse */
     bool skews_changed; /* the network threads are to be told */
     bool final_pulse;   /* draining: hand everything over */
-    int64_t next_due;
+    int64_t next_due;   /* of struct frame_report, least of all runners */
+    int64_t next_due_by_clock;
     uint64_t position; /* end of the last frame */
     uint64_t frame_count;
     uint64_t event_count;

@@ -83,8 +83,7 @@ static void rebuild_slots(struct tide *tide)
     }
 }
 
-/* --- the minimum
- * ------------------------------------------------------------------------------------ */
+/* --- the minimum --- */
 
 static bool takes_part(const struct tide *tide, uint32_t number)
 {
@@ -152,6 +151,7 @@ static bool lane_hear(struct tide *tide, uint32_t number, struct clock_time now)
 {
     struct tide_lane *lane = &tide->lanes[number];
     bool joins = !lane->heard || lane->idle;
+    lane->dirty = lane->dirty || lane->idle;
     lane->heard = true;
     lane->deaf = false;
     lane->idle = false;
@@ -184,8 +184,7 @@ static void lane_event(struct tide *tide, uint32_t number, int64_t time, int64_t
     }
 }
 
-/* --- batches
- * ------------------------------------------------------------------------------------------ */
+/* --- batches --- */
 
 /* Which lane each word of the batch is, if it is a source. */
 static void word_lanes(const struct tide *tide, const struct batch *batch, uint16_t *lanes)
@@ -297,8 +296,7 @@ void tide_replay(struct tide *tide, const struct record *record)
     walk(tide, &passage, NULL);
 }
 
-/* --- declarations
- * ----------------------------------------------------------------------------------- */
+/* --- declarations --- */
 
 static void apply_source(struct tide *tide, const struct source *source)
 {
@@ -390,8 +388,7 @@ void tide_apply(struct tide *tide, const struct record *record)
     }
 }
 
-/* --- the clock
- * ------------------------------------------------------------------------------------------ */
+/* --- the clock --- */
 
 void tide_start(struct tide *tide, struct clock_time now, struct clock_time last_alive)
 {
@@ -428,7 +425,23 @@ static bool is_silent(const struct tide *tide, const struct tide_lane *lane, str
     if (since < tide->started.us) {
         since = tide->started.us;
     }
+    if (since < tide->refused.us) {
+        since = tide->refused.us; /* whom we refuse we can't call silent */
+    }
     return now.us - since > patience;
+}
+
+/* What the clock says for a silent live lane. */
+static int64_t lane_by_clock(const struct tide_lane *lane, struct clock_time now)
+{
+    int64_t lag = recent_lag(lane);
+    int64_t by_clock = now.us - (lane->source.disorder_us > lag ? lane->source.disorder_us : lag);
+    return by_clock > lane->watermark ? by_clock : lane->watermark;
+}
+
+static bool follows_clock(const struct tide_lane *lane)
+{
+    return lane->used && !lane->final && lane->idle && is_live(lane);
 }
 
 /* All lanes silent: the clock speaks for the live ones. */
@@ -438,12 +451,38 @@ static int64_t clock_watermark(const struct tide *tide, struct clock_time now)
     for (uint32_t n = 0; n < tide->lane_count; n++) {
         const struct tide_lane *lane = &tide->lanes[n];
         if (lane->used && !lane->final && is_live(lane)) {
-            int64_t lag = recent_lag(lane);
-            int64_t behind = lane->source.disorder_us > lag ? lane->source.disorder_us : lag;
-            least = now.us - behind < least ? now.us - behind : least;
+            int64_t by_clock = lane_by_clock(lane, now);
+            least = by_clock < least ? by_clock : least;
         }
     }
     return least;
+}
+
+int64_t tide_reach(const struct tide *tide, struct clock_time now)
+{
+    int64_t reach = WATERMARK_NONE;
+    for (uint32_t n = 0; n < tide->lane_count; n++) {
+        if (follows_clock(&tide->lanes[n])) {
+            int64_t by_clock = lane_by_clock(&tide->lanes[n], now);
+            reach = by_clock > reach ? by_clock : reach;
+        }
+    }
+    return reach;
+}
+
+bool tide_has_news(const struct tide *tide)
+{
+    for (uint32_t n = 0; n < tide->lane_count; n++) {
+        if (tide->lanes[n].dirty) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void tide_refused(struct tide *tide, struct clock_time now)
+{
+    tide->refused = now;
 }
 
 bool tide_tick(struct tide *tide, struct clock_time now, bool clear)
@@ -458,6 +497,7 @@ bool tide_tick(struct tide *tide, struct clock_time now, bool clear)
         if (takes_part(tide, n) && is_silent(tide, lane, now)) {
             lane->idle = true;
             lane->deaf = false;
+            lane->dirty = true;
             fell_idle = true;
         }
     }
@@ -470,7 +510,13 @@ bool tide_tick(struct tide *tide, struct clock_time now, bool clear)
             tide->watermark = by_clock;
         }
     }
-    return tide->watermark > before;
+    return fell_idle || tide->watermark > before;
+}
+
+static uint8_t lane_flags(const struct tide_lane *lane)
+{
+    return (uint8_t)((lane->final ? LANE_FINAL : 0) | (lane->used ? 0 : LANE_GONE) |
+                     (lane->idle ? LANE_IDLE : 0) | (lane->used && is_live(lane) ? LANE_LIVE : 0));
 }
 
 void tide_pulse(
@@ -479,8 +525,10 @@ void tide_pulse(
     struct pulse pulse = {
         .ordinal = ordinal, .clock = now, .watermark = tide->watermark, .flags = flags};
     for (uint32_t n = 0; n < tide->lane_count; n++) {
-        pulse.lane_count += tide->lanes[n].dirty;
-        pulse.flags |= tide->lanes[n].deaf ? PULSE_HOLD : 0;
+        struct tide_lane *lane = &tide->lanes[n];
+        lane->dirty = lane->dirty || follows_clock(lane);
+        pulse.lane_count += lane->dirty;
+        pulse.flags |= lane->deaf ? PULSE_HOLD : 0;
     }
     size_t start = pulse_begin(frame, &pulse);
     for (uint32_t n = 0; n < tide->lane_count; n++) {
@@ -488,8 +536,8 @@ void tide_pulse(
         if (lane->dirty) {
             struct lane_state state = {
                 .lane = n,
-                .flags = (uint8_t)((lane->final ? LANE_FINAL : 0) | (lane->used ? 0 : LANE_GONE)),
-                .watermark = lane->watermark,
+                .flags = lane_flags(lane),
+                .watermark = follows_clock(lane) ? lane_by_clock(lane, now) : lane->watermark,
                 .max_time = lane->max_time,
             };
             pulse_put_lane(frame, &state);
@@ -499,8 +547,7 @@ void tide_pulse(
     record_end(frame, start);
 }
 
-/* --- for people, and for snapshots
- * --------------------------------------------------------------------- */
+/* --- for people, and for snapshots --- */
 
 void tide_lane_info(const struct tide *tide, uint32_t number, struct lane_info *info)
 {

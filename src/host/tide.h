@@ -48,9 +48,10 @@ struct tide {
     uint32_t holder;   /* a lane at the minimum; LANES_MAX: none */
     uint32_t lane_count;
     struct clock_time started;
-    int64_t deaf_for_us;     /* after the start */
-    struct tide_lane *lanes; /* LANES_MAX of them, touched as used */
-    uint32_t *slots;         /* name hash -> lane + 1 */
+    struct clock_time refused; /* when something was refused last */
+    int64_t deaf_for_us;       /* after the start */
+    struct tide_lane *lanes;   /* LANES_MAX of them, touched as used */
+    uint32_t *slots;           /* name hash -> lane + 1 */
 };
 
 bool tide_init(struct tide *tide);
@@ -70,8 +71,17 @@ void tide_replay(struct tide *tide, const struct record *record);
 void tide_apply(struct tide *tide, const struct record *record);
 
 /* Lets the clock act: lanes fall idle, W follows the clock where it may. `clear`: caught up, and
- * nothing was refused lately. True when W rose. */
+ * nothing was refused lately. True when W rose or a lane fell idle. */
 bool tide_tick(struct tide *tide, struct clock_time now, bool clear);
+
+/* How far the clock has brought the silent live lanes; WATERMARK_NONE: there is none. */
+int64_t tide_reach(const struct tide *tide, struct clock_time now);
+
+/* A lane changed since the last pulse. */
+bool tide_has_news(const struct tide *tide);
+
+/* Something was refused (a full disk): silence counts from now on only. */
+void tide_refused(struct tide *tide, struct clock_time now);
 
 /* Fills a pulse with W and flags, and appends the lanes that changed. */
 void tide_pulse(

@@ -150,9 +150,10 @@ static struct value json_to_value(const struct json_value *json, struct program_
     struct buf room;
     switch (json->kind) {
     case JSON_NULL:
+        return value_null();
     case JSON_ARRAY:
     case JSON_OBJECT:
-        return value_null();
+        return value_of_text(json->text); /* there, so not NULL: its JSON text */
     case JSON_FALSE:
     case JSON_TRUE:
         return value_of_bool(json->kind == JSON_TRUE);

@@ -125,7 +125,7 @@ bool pulse_next_lane(struct reader *lanes, struct lane_state *lane)
     lane->flags = read_u8(lanes);
     lane->watermark = read_i64(lanes);
     lane->max_time = read_i64(lanes);
-    lanes->bad = lanes->bad || number >= LANES_MAX || lane->flags > (LANE_FINAL | LANE_GONE);
+    lanes->bad = lanes->bad || number >= LANES_MAX || lane->flags > LANE_FLAGS_ALL;
     return !lanes->bad;
 }
 

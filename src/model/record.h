@@ -48,9 +48,13 @@ enum pulse_flags {
 enum lane_flags {
     LANE_FINAL = 1, /* nothing will come any more */
     LANE_GONE = 2,  /* the source was forgotten */
+    LANE_IDLE = 4,  /* silent, and left out of minimums */
+    LANE_LIVE = 8,  /* its events come about when they happen: if idle, the clock speaks for it */
 };
 
-/* A lane as a pulse reports it. */
+#define LANE_FLAGS_ALL (LANE_FINAL | LANE_GONE | LANE_IDLE | LANE_LIVE)
+
+/* A lane as a pulse reports it. An idle live one reports what the clock says for it. */
 struct lane_state {
     uint32_t lane;
     uint8_t flags; /* enum lane_flags */

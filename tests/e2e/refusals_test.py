@@ -491,18 +491,6 @@ class ARequestIsRefused(Untouched):
             reply = self.server.request(method, path, body, headers={"If-Match": '"nonsense"'})
             self.check_problem(reply, 412)
 
-    def test_an_idempotency_key_with_another_body(self):
-        key = {"Idempotency-Key": self.name("key")}
-        path = "/v1/sources/%2Fdeclared"
-        first = self.server.request("PUT", path, DECLARED, headers=key)
-        self.assertIn(first.status, (200, 201), first)
-        again = self.server.request("PUT", path, DECLARED, headers=key)
-        self.assertEqual((first.status, first.body), (again.status, again.body))
-        self.assertEqual("true", again.headers.get("idempotent-replayed"))
-        self.assertIsNone(first.headers.get("idempotent-replayed"))
-        reply = self.server.request("PUT", path, {"watermark": "bounded"}, headers=key)
-        self.check_problem(reply, 422)
-
 
 def request_bytes(port, line="GET /v1/sources HTTP/1.1", headers=(), body=b"", host=None):
     lines = [line] + ([f"Host: {host or f'127.0.0.1:{port}'}"] if host != "" else []) + list(headers)

@@ -51,12 +51,12 @@ static void sql_may_come_in_json(void **state)
                      200);
     assert_int_equal(fake_call(client, "POST", "/v1/sql", JSON, "{\"sq\":\"x\"}"), 422);
     assert_true(fake_has(client, "\"member\":\"sq\""));
-    assert_int_equal(fake_call(client, "POST", "/v1/sql", JSON, "{\"sql\":7}"), 400);
+    assert_int_equal(fake_call(client, "POST", "/v1/sql", JSON, "{\"sql\":7}"), 422);
     assert_int_equal(fake_call(client, "POST", "/v1/sql", JSON, "{\"sql\":\"x\",\"sql\":\"y\"}"),
                      400);
     assert_true(fake_has(client, "duplicate-member"));
-    assert_int_equal(fake_call(client, "POST", "/v1/sql", JSON, "{}"), 400);
-    assert_true(fake_has(client, "missing-member"));
+    assert_int_equal(fake_call(client, "POST", "/v1/sql", JSON, "{}"), 422);
+    assert_true(fake_has(client, "unprocessable"));
     assert_int_equal(fake_call(client, "POST", "/v1/sql", JSON, "{\"sql\":\"x\"} y"), 400);
     assert_int_equal(fake_call(client, "POST", "/v1/sql", JSON, "[]"), 400);
     assert_int_equal(fake_call(client, "POST", "/v1/sql", TEXT, "\xff"), 400);

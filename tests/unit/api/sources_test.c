@@ -61,7 +61,7 @@ static void bad_declarations_are_refused(void **state)
         {"{\"idle_after\":\"P1M\"}", 422, "\"member\":\"idle_after\""},
         {"{\"max_future_skew\":\"P400D\"}", 422, "\"member\":\"max_future_skew\""},
         {"{\"watermark\":\"none\"}", 422, "\"member\":\"watermark\""},
-        {"{\"disorder\":5}", 400, "wrong-type"},
+        {"{\"disorder\":5}", 422, "unprocessable"},
         {"{\"colour\":\"red\"}", 422, "\"member\":\"colour\""},
         {"{\"disorder\":\"PT1S\",\"disorder\":\"PT1S\"}", 400, "duplicate-member"},
         {"{", 400, "invalid-json"},
@@ -106,7 +106,7 @@ static void a_producer_speaks_about_its_watermark(void **state)
     assert_int_equal(fake_call(client, "POST", target, JSON, "{}"), 422);
     assert_int_equal(fake_call(client, "POST", target, JSON, "{\"time\":\"now\"}"), 400);
     assert_true(fake_has(client, "invalid-time"));
-    assert_int_equal(fake_call(client, "POST", target, JSON, "{\"final\":\"yes\"}"), 400);
+    assert_int_equal(fake_call(client, "POST", target, JSON, "{\"final\":\"yes\"}"), 422);
 }
 
 static void the_default_lane_has_a_name(void **state)

@@ -98,7 +98,7 @@ static void parameters_reach_the_engine(void **state)
                                "GET",
                                "/v1/metrics/m/values?from=2013-01-01T01:00:00+01:00&to="
                                "2013-01-01T00:05:00%2B00:00&type=a%20b&n=5&final=true&"
-                               "window=latest_final&min_as_of=1a&limit=7",
+                               "window=latest_final&min_as_of=000000000000001a&limit=7",
                                "",
                                NULL),
                      200);
@@ -121,6 +121,7 @@ static void bad_parameters_are_refused(void **state)
     assert_int_equal(fake_call(client, "GET", "/v1/metrics/m/values?window=x", "", NULL), 422);
     assert_int_equal(fake_call(client, "GET", "/v1/metrics/m/values?final=1", "", NULL), 422);
     assert_int_equal(fake_call(client, "GET", "/v1/metrics/m/values?min_as_of=zz", "", NULL), 400);
+    assert_int_equal(fake_call(client, "GET", "/v1/metrics/m/values?min_as_of=1a", "", NULL), 400);
     assert_int_equal(fake_call(client, "GET", "/v1/metrics/nosuch/values", "", NULL), 404);
     client->gateway->query_err = ERR_UNKNOWN_MEMBER;
     client->gateway->query_detail = "colour is not a column of this metric";

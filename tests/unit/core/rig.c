@@ -284,6 +284,15 @@ static void define_or_drop(struct rig *rig, const struct script *script, const s
     rig_apply(rig, buf_bytes(&out));
 }
 
+/* What the log holds when a producer says that it is through, or not after all. */
+static void send_command(struct rig *rig, enum lane_command_kind kind)
+{
+    struct buf out = buf_of(frame_memory, sizeof(frame_memory));
+    struct lane_command command = {.lane = LANE_DEFAULT, .kind = kind};
+    lane_command_put(&out, &command);
+    rig_apply(rig, buf_bytes(&out));
+}
+
 static void play_event(struct rig *rig, const struct script *script, uint32_t event)
 {
     if (rig->pending_count == 0) {
@@ -315,10 +324,12 @@ void rig_play(struct rig *rig, const struct script *script, uint32_t from, uint3
             break;
         case STEP_FINISH:
             send_pending(rig, script);
+            send_command(rig, LANE_FINISH);
             rig->since_pulse = UINT32_MAX;
             break;
         case STEP_REOPEN:
             rig_pulse(rig, script); /* the last one that says final */
+            send_command(rig, LANE_REOPEN);
             break;
         }
         rig->watermark = step->watermark;

@@ -445,7 +445,9 @@ static void a_replay_of_old_data_just_holds(void **state)
     int64_t in_2013 = 1357020000LL * US_PER_SECOND;
     bench_say_one(&bench, S(100), "x", in_2013);
     assert_false(bench_lane(&bench, "*").live);
-    assert_false(tick(S(100000)));
+    assert_true(tick(S(100000))); /* the lane falls idle ... */
+    ASSERT_W(in_2013 - TIDE_DISORDER_US);
+    assert_false(tick(S(200000))); /* ... and nothing more */
     ASSERT_W(in_2013 - TIDE_DISORDER_US);
 }
 
@@ -614,12 +616,12 @@ static void a_pulse_tells_only_the_lanes_that_changed(void **state)
     assert_int_equal(lane.lane, a);
     assert_int_equal(lane.watermark, S(-3));
     assert_int_equal(lane.max_time, S(2));
-    assert_int_equal(lane.flags, 0);
+    assert_int_equal(lane.flags, LANE_LIVE);
     bench_command(&bench, S(3), "a", LANE_FINISH, 0);
     pulse = bench_pulse(&bench, S(3));
     lanes = reader_of(pulse.lanes);
     assert_true(pulse_next_lane(&lanes, &lane));
-    assert_int_equal(lane.flags, LANE_FINAL);
+    assert_int_equal(lane.flags, LANE_FINAL | LANE_LIVE);
     assert_int_equal(pulse.clock.us, S(3));
     assert_int_equal(pulse.ordinal, 4);
 }
