@@ -78,7 +78,7 @@ static int compare_rows(const void *left, const void *right, const void *ctx)
         order = compare_windows(&a->row, &b->row);
         order = query->descending ? -order : order;
     }
-    return order != 0 ? order : bytes_compare(a->row.group_key, b->row.group_key);
+    return order != 0 ? order : value_key_compare(a->row.group_key, b->row.group_key);
 }
 
 static size_t rows_count(const struct query *query)

@@ -39,6 +39,7 @@ struct crew {
     size_t load_count;
     size_t under_way;
     uint32_t next;
+    uint64_t given_ever;
     _Atomic bool stop;
 };
 
@@ -197,6 +198,7 @@ void crew_give(struct crew *crew, struct load *load)
     struct worker *worker = &crew->workers[best];
     crew->next = (best + 1) % crew->count;
     load->worker = best;
+    load->place = ++crew->given_ever;
     worker->given++;
     crew->under_way++;
     bool put = mailbox_put(&worker->in, load);

@@ -32,6 +32,7 @@ void tally_add(struct tally_of_events *sum, const struct tally_of_events *part);
 
 struct load {
     struct buf text; /* whole lines */
+    uint64_t place;  /* 1, 2, 3, ... in the order of the file */
     uint64_t first_line;
     struct tally_of_events tally; /* filled by the worker */
     int exit_code;                /* not 0: the worker gives up, and why */

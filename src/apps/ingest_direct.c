@@ -222,10 +222,12 @@ static void load_parse(struct direct_worker *worker, struct load *load, struct d
     memory_free(&worker->texts);
 }
 
-/* Until it was taken, or can't be. */
+/* Until it was taken, or can't be. The place keeps the file's order, whichever worker is faster; so
+ * a chunk without events is proposed as well. */
 static void chunk_propose(const struct direct_crew *crew,
                           struct direct_worker *worker,
-                          struct direct_chunk *chunk)
+                          struct direct_chunk *chunk,
+                          uint64_t place)
 {
     struct bytes records = buf_bytes(&worker->writer->out);
     int64_t give_up_us = steady_us() + crew->patience_us;
@@ -237,6 +239,7 @@ static void chunk_propose(const struct direct_crew *crew,
             .kind = PROPOSE_EVENTS,
             .records = records,
             .event_count = (uint32_t)chunk->events,
+            .place = place,
         };
         err = gateway_propose(node_gateway(worker->node, worker->number), &chunk->proposal);
         if (err == ERR_OVERLOADED || err == ERR_NO_SPACE) {
@@ -258,9 +261,7 @@ static void worker_work(void *ctx, uint32_t number, struct load *load)
     struct direct_chunk *chunk = chunk_free(worker);
     if (worker->failed == OK) {
         load_parse(worker, load, chunk);
-        if (chunk->events > 0) {
-            chunk_propose(crew, worker, chunk);
-        }
+        chunk_propose(crew, worker, chunk, load->place);
     }
     if (worker->failed != OK) {
         load->exit_code = EXIT_CODE_IO;

@@ -57,6 +57,7 @@ struct node {
     _Atomic bool drain; /* the sequencer shall come to its end */
     _Atomic bool end;   /* all threads shall */
     int lock_fd;
+    struct clock_time started;
 };
 
 /* --- memory
@@ -310,7 +311,7 @@ static bool make_gateways(struct node *node)
                       .partitions = node->genesis.partitions,
                       .runner_count = node->options.runners,
                       .dedup_horizon_us = node->options.dedup_horizon_us,
-                      .started = clock_system_port().ops->wall(NULL)},
+                      .started = node->started},
             .peers = node->gateways,
             .peer_count = node->options.gateways,
             .bytes_max = BYTES_UNDER_WAY_MAX,
@@ -392,6 +393,7 @@ enum err node_open(const struct node_options *options,
     memset(node, 0, sizeof(*node));
     node->options = *options;
     node->lock_fd = -1;
+    node->started = clock_system_port().ops->wall(NULL);
     fill_defaults(&node->options);
     enum err err = open_files(node, start, error);
     if (err != OK) {

@@ -107,8 +107,21 @@ static bool slots_grow(struct rows *rows)
     return true;
 }
 
+/* Half of what there is, so that no more than a third is ever unused; at least the row. */
+static uint32_t chunk_bytes(const struct rows *rows, uint32_t need)
+{
+    uint64_t total = 0;
+    for (uint32_t n = rows->chunk_count; n-- > 0 && total < 2 * ROWS_CHUNK_BYTES;) {
+        total += rows->chunks[n].size;
+    }
+    uint32_t size = total / 2 < ROWS_CHUNK_BYTES ? (uint32_t)(total / 2) : ROWS_CHUNK_BYTES;
+    size = size > need ? size : need;
+    size = (size + CHUNK_FIRST_BYTES - 1) / CHUNK_FIRST_BYTES * CHUNK_FIRST_BYTES;
+    return size < ROWS_CHUNK_BYTES ? size : ROWS_CHUNK_BYTES;
+}
+
 /* Appends an empty chunk, larger than the one before, up to the full size. */
-static bool chunk_add(struct rows *rows)
+static bool chunk_add(struct rows *rows, uint32_t need)
 {
     if (rows->chunk_count == rows->chunk_cap) {
         uint32_t cap = rows->chunk_cap == 0 ? 4 : rows->chunk_cap * 2;
@@ -123,15 +136,7 @@ static bool chunk_add(struct rows *rows)
         rows->chunks = chunks;
         rows->chunk_cap = cap;
     }
-    uint32_t size = CHUNK_FIRST_BYTES;
-    while (size < row_bytes(rows, ROW_KEY_MAX) && rows->chunk_count > 0) {
-        size *= 2;
-    }
-    if (rows->chunk_count > 0) {
-        uint32_t last = rows->chunks[rows->chunk_count - 1].size;
-        size = last * 2 > size ? last * 2 : size;
-    }
-    size = size < ROWS_CHUNK_BYTES ? size : ROWS_CHUNK_BYTES;
+    uint32_t size = chunk_bytes(rows, need);
     uint8_t *data = heap_alloc(rows->heap, size);
     if (data == NULL) {
         return false;
@@ -154,7 +159,7 @@ static bool room_find(struct rows *rows, uint32_t size)
             }
             rows->chunk_current++;
         }
-        if (!chunk_add(rows)) {
+        if (!chunk_add(rows, size)) {
             return false;
         }
     }

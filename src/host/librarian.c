@@ -222,6 +222,8 @@ static void answer(struct librarian *librarian, struct scan *scan)
         err = librarian->log.ops->next(reader, &view);
         if (err == OK) {
             search_frame(&search, &view);
+        } else if (err == ERR_OVERLOADED) {
+            scan->err = err;
         }
     }
     librarian->log.ops->close(reader);

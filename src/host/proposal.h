@@ -39,6 +39,8 @@ struct proposal {
     uint32_t event_count;
     bool wants_applied; /* EVENTS: done only when applied, with duplicates and late filled in */
 
+    uint64_t place; /* EVENTS: 0, or 1, 2, 3, ...: entered in this order, whatever thread asks */
+
     struct bytes name;       /* of the metric or source; borrowed until done */
     struct bytes definition; /* DEFINE: encoded; borrowed until done */
     enum define_mode mode;   /* DEFINE */

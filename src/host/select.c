@@ -1,5 +1,4 @@
-/* Selection: see select.h. Order: the order value, then window start, then the group
- * key's bytes.
+/* Selection: see select.h. Order: the order value, then window start, then the group.
  *
  * Invariant: after cut(), entries are sorted and rows hold exactly them, in order. */
 #include "host/select.h"
@@ -94,7 +93,7 @@ compare(const struct selection *selection, const struct selected *a, const struc
     if (order != 0) {
         return a->order_offset == 0 && selection->descending ? -order : order;
     }
-    return bytes_compare(group_key(selection, a), group_key(selection, b));
+    return value_key_compare(group_key(selection, a), group_key(selection, b));
 }
 
 /* Bottom-up merge sort: stable, n log n, one spare array. */

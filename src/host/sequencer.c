@@ -36,6 +36,7 @@ bool sequencer_init(struct sequencer *sequencer, const struct sequencer_options 
     sequencer->next_due = INT64_MAX;
     sequencer->next_due_by_clock = INT64_MAX;
     sequencer->attempt.last_position = UINT64_MAX;
+    sequencer->places.next = 1;
     catalog_init(&sequencer->catalog);
     for (uint32_t n = 0; n < SEQUENCER_FRAMES; n++) {
         sequencer->frames[n] = frame_create();
@@ -81,7 +82,7 @@ static size_t room_needed(const struct proposal *proposal)
            proposal->definition.len + proposal->name.len + FRAME_RESERVE;
 }
 
-static void queue_proposal(struct sequencer *sequencer, struct proposal *proposal)
+static void enqueue(struct sequencer *sequencer, struct proposal *proposal)
 {
     bool too_large = room_needed(proposal) > LOG_FRAME_BYTES_MAX - LOG_FRAME_HEADER;
     if (sequencer->full || too_large) {
@@ -97,6 +98,38 @@ static void queue_proposal(struct sequencer *sequencer, struct proposal *proposa
         sequencer->last->next = proposal;
     }
     sequencer->last = proposal;
+}
+
+/* The early one whose turn it is now, or NULL. */
+static struct proposal *take_early(struct sequencer_places *places)
+{
+    for (uint32_t n = 0; n < places->count; n++) {
+        struct proposal *proposal = places->early[n];
+        if (proposal->place == places->next) {
+            places->early[n] = places->early[--places->count];
+            return proposal;
+        }
+    }
+    return NULL;
+}
+
+static void queue_proposal(struct sequencer *sequencer, struct proposal *proposal)
+{
+    struct sequencer_places *places = &sequencer->places;
+    if (proposal->place == 0) {
+        enqueue(sequencer, proposal);
+        return;
+    }
+    if (proposal->place != places->next) {
+        CHECK(proposal->place > places->next);
+        CHECK(places->count < SEQUENCER_EARLY_MAX);
+        places->early[places->count++] = proposal;
+        return;
+    }
+    for (; proposal != NULL; proposal = take_early(places)) {
+        enqueue(sequencer, proposal);
+        places->next++;
+    }
 }
 
 /* All runners returned the frame: it may be filled again. */
@@ -299,7 +332,10 @@ static void put_forget(struct sequencer *sequencer, struct proposal *proposal, s
 {
     uint32_t lane = tide_lane_of(&sequencer->tide, proposal->name);
     if (lane == LANE_DEFAULT) {
-        refuse(proposal, ERR_UNKNOWN_SOURCE, "that source was not declared");
+        bool is_default = bytes_equal(proposal->name, BYTES("*"));
+        refuse(proposal,
+               is_default ? ERR_CONFLICT : ERR_UNKNOWN_SOURCE,
+               is_default ? "the default lane can't be forgotten" : "that source was not declared");
         return;
     }
     if (proposal->has_if_match && proposal->if_match != sequencer->tide.lanes[lane].version) {
@@ -381,6 +417,7 @@ take_proposal(struct sequencer *sequencer, struct frame *frame, struct proposal 
     struct buf out = frame_buf(frame);
     if (proposal->kind == PROPOSE_EVENTS) {
         put_events(sequencer, frame, proposal, &out);
+        proposal->wants_applied = proposal->wants_applied && proposal->records.len > 0;
         add_waiter(sequencer, frame, proposal, (uint32_t)out.len);
     } else if (proposal->kind == PROPOSE_SNAPSHOT) {
         sequencer->attempt.wanted = true;

@@ -27,8 +27,9 @@
 #include "ports/log.h"
 #include "ports/snapshot.h"
 
-#define SEQUENCER_FRAMES  4
-#define SEQUENCER_TICK_US 100000
+#define SEQUENCER_FRAMES    4
+#define SEQUENCER_EARLY_MAX 256 /* more than all workers of a bulk load have under way */
+#define SEQUENCER_TICK_US   100000
 
 struct sequencer_options {
     struct post *post;
@@ -58,6 +59,13 @@ struct snapshot_attempt {
     uint64_t log_end_at_last;
 };
 
+/* Proposals that came before their place's turn: parsed by several threads, entered in order. */
+struct sequencer_places {
+    uint64_t next; /* whose turn it is */
+    uint32_t count;
+    struct proposal *early[SEQUENCER_EARLY_MAX];
+};
+
 struct sequencer {
     struct sequencer_options options;
     struct tide tide;
@@ -68,6 +76,7 @@ struct sequencer {
     struct proposal *last;
     struct proposal *in_frame_first; /* proposals of the frame that is written */
     struct proposal *in_frame_last;
+    struct sequencer_places places;
     struct proposal *snapshot_waiters;
     bool submitted; /* `filling` is in flight */
     bool durable;   /* and has become durable */

@@ -166,7 +166,8 @@ static bool lane_hear(struct tide *tide, uint32_t number, struct clock_time now)
 
 static void lane_lag(struct tide_lane *lane, int64_t lag_us)
 {
-    if (lag_us > lane->lag_us[0]) {
+    /* What is older than any live event tells nothing of how far live ones lag. */
+    if (lag_us > lane->lag_us[0] && lag_us <= TIDE_LIVE_WITHIN_US) {
         lane->lag_us[0] = lag_us;
     }
 }
@@ -412,7 +413,8 @@ static int64_t recent_lag(const struct tide_lane *lane)
 
 static bool is_live(const struct tide_lane *lane)
 {
-    return lane->heard && recent_lag(lane) <= TIDE_LIVE_WITHIN_US;
+    return lane->heard && lane->max_time != WATERMARK_NONE &&
+           lane->last_heard.us - lane->max_time <= TIDE_LIVE_WITHIN_US;
 }
 
 static bool is_silent(const struct tide *tide, const struct tide_lane *lane, struct clock_time now)

@@ -62,6 +62,34 @@ int value_compare(struct value a, struct value b, bool *comparable)
     return 0;
 }
 
+static int key_order(struct value a, struct value b)
+{
+    if (a.kind == VALUE_NULL || b.kind == VALUE_NULL) {
+        return (a.kind == VALUE_NULL) - (b.kind == VALUE_NULL);
+    }
+    bool comparable = false;
+    int order = value_compare(a, b, &comparable);
+    return comparable ? order : (int)a.kind - (int)b.kind;
+}
+
+int value_key_compare(struct bytes a, struct bytes b)
+{
+    struct reader left = reader_of(a);
+    struct reader right = reader_of(b);
+    while (reader_left(&left) > 0 && reader_left(&right) > 0) {
+        struct value x;
+        struct value y;
+        if (!value_read(&left, &x) || !value_read(&right, &y)) {
+            return bytes_compare(a, b); /* no keys: any order will do */
+        }
+        int order = key_order(x, y);
+        if (order != 0) {
+            return order;
+        }
+    }
+    return (reader_left(&left) > 0) - (reader_left(&right) > 0);
+}
+
 /* The one of several equal values that is encoded. */
 static struct value canonical(struct value value)
 {

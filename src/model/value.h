@@ -68,5 +68,9 @@ void value_put(struct buf *out, struct value value);
 /* False when the bytes are no value. Text borrows from the input. */
 bool value_read(struct reader *in, struct value *value);
 
+/* Order of two keys made by value_put of several values each: value by value, NULLs last, kinds
+ * that can't be compared by kind. */
+int value_key_compare(struct bytes a, struct bytes b);
+
 /* As a JSON value; times as RFC 3339 text. */
 void value_put_json(struct buf *out, struct value value);

@@ -112,7 +112,7 @@ static void commands_on_sources_are_checked(void **state)
     ASSERT_STORY(&story,
                  "advance ua 0: unknown-source\n"
                  "forget ua: unknown-source\n"
-                 "forget *: unknown-source\n"
+                 "forget *: conflict\n"
                  "source ua: OK created v1\n"
                  "source ua: OK unchanged v1\n"
                  "source ua: OK v2\n"
