@@ -3,8 +3,9 @@
 # Each part gets a server of its own, on a free port, with an empty data directory.
 #
 # Usage: tools/bench.sh [WORD ...]     only the parts whose names are given:
-#        j1 duckdb direct open-loop singles groups
+#        j1 duckdb direct open-loop singles groups idle restart
 #   BENCH_EVENTS   events of job J1 (5000000)
+#   BENCH_RESTART  events in the log of the restart (20000000); a tenth of them after the snapshot
 #   BENCH_SECONDS  for open-loop and singles (10)
 #   BENCH_DIR      where the files go (a new folder in /tmp)
 #   BENCH_JSON     the file of JSON lines (build/bench-results.jsonl)
@@ -19,7 +20,7 @@ tidemark=${TIDEMARK:-$PWD/build/tidemark}
     echo "bench: there is no $tidemark" >&2
     exit 1
 }
-parts=${*:-j1 duckdb direct open-loop singles groups}
+parts=${*:-j1 duckdb direct open-loop singles groups idle restart}
 work=${BENCH_DIR:-$(mktemp -d)}
 mkdir -p "$work"
 results=${BENCH_JSON:-build/bench-results.jsonl}
@@ -67,6 +68,19 @@ wanted() {
     case " $parts " in *" $1 "*) return 0 ;; *) return 1 ;; esac
 }
 
+# A figure that was measured here: name, unit, value.
+tell() {
+    python3 -c '
+import json, os, platform, sys
+name, unit, value, path = sys.argv[1:]
+value = float(value)
+print(f"{name:<32} {value:>14,.3f} {unit}")
+machine = f"{platform.machine()}, {os.cpu_count()} cores"
+with open(path, "a") as out:
+    print(json.dumps({"commit": os.environ["BENCH_COMMIT"], "machine": machine, "name": name,
+                      "value": value, "unit": unit}), file=out)' "$1" "$2" "$3" "$results"
+}
+
 # The value of a figure in the results so far.
 figure() {
     python3 -c '
@@ -83,6 +97,12 @@ if wanted j1; then
     echo "== J1 over HTTP: $events events, 1 MiB bodies, 4 connections, each durable before its answer"
     start_server
     "$tidemark" bench j1 "$file" --csv "$work/counts.csv" --json "$results"
+    tell log_bytes_per_event bytes "$(python3 -c '
+import sys, urllib.request
+text = urllib.request.urlopen(sys.argv[1] + "/metrics").read().decode()
+position = next(float(line.split()[1]) for line in text.splitlines()
+                if line.startswith("tidemark_log_durable_position "))
+print(position / float(sys.argv[2]))' "$TIDEMARK_URL" "$events")"
     stop_server
 fi
 if wanted duckdb; then
@@ -129,5 +149,46 @@ if wanted groups; then
     start_server
     "$tidemark" bench groups --groups 1000000 --json "$results"
     stop_server
+fi
+if wanted idle; then
+    echo "== A server that does nothing"
+    start_server
+    sleep 1
+    tell idle_memory MiB "$(awk '/^VmRSS/ { print $2 / 1024 }' "/proc/$server/status")"
+    stop_server
+fi
+if wanted restart; then
+    total=${BENCH_RESTART:-20000000}
+    tail=$((total / 10))
+    head=$((total - tail))
+    echo "== Restart after a kill: $total events in the log, $tail of them after the newest snapshot"
+    rm -rf "$work/data"
+    rm -f "$file"
+    "$tidemark" bench gen "$work/restart.ndjson" --events "$total"
+    head -n "$head" "$work/restart.ndjson" | "$tidemark" ingest - --data "$work/data" --disorder 10m \
+        --quiet --sql "CREATE METRIC j1 AS SELECT type, count(*) AS n FROM TUMBLE(events, time, INTERVAL '1 minute') GROUP BY type"
+    "$tidemark" snapshot --data "$work/data"
+    tail -n "$tail" "$work/restart.ndjson" | "$tidemark" ingest - --data "$work/data" --quiet --snapshot-every 64G
+    rm -f "$work/restart.ndjson"
+    mv "$work/data" "$work/kept"
+    started=$(date +%s%N)
+    mv "$work/kept" "$work/data.restart"
+    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    "$tidemark" serve --listen "127.0.0.1:$port" --data "$work/data.restart" >"$work/server.log" 2>&1 &
+    server=$!
+    tell restart_to_ready ms "$(python3 - "$port" "$started" <<'PYTHON'
+import sys, time, urllib.error, urllib.request
+while True:
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{sys.argv[1]}/readyz", timeout=2)
+        break
+    except OSError:
+        time.sleep(0.005)
+print((time.time_ns() - int(sys.argv[2])) / 1e6)
+PYTHON
+)"
+    cat "$work/server.log"
+    stop_server
+    rm -rf "$work/data.restart"
 fi
 echo "== $results has all figures"

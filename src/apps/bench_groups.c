@@ -5,9 +5,10 @@
 
 #include <stdlib.h>
 
-#define CONNECTIONS     4
-#define EVENTS_PER_BODY 4000
-#define SETTLE_US       200000
+#define CONNECTIONS      4
+#define EVENTS_PER_BODY  4000
+#define GROUP_NAME_BYTES 14 /* device-0000000 */
+#define SETTLE_US        200000
 #define METRIC_FORMAT                                                                              \
     "DROP METRIC IF EXISTS bench_groups; "                                                         \
     "CREATE METRIC bench_groups WITH (groups_max = %lld) AS SELECT subject, count(*) AS n "        \
@@ -98,8 +99,11 @@ static int groups_run(const struct settings *settings, struct server *server, st
     bench_result(settings, "groups_rows", after.rows, "rows");
     bench_result(
         settings, "groups_rate", (double)blast.accepted * 1e6 / (double)blast.us, "events/s");
-    bench_result(settings, "groups_state_per_group", (after.state - before.state) / count, "bytes");
-    bench_result(settings, "groups_dedup_per_event", (after.dedup - before.dedup) / count, "bytes");
+    double dedup = after.dedup - before.dedup;
+    double each = (after.state - before.state - dedup) / count;
+    bench_result(settings, "groups_bytes_each", each, "bytes");
+    bench_result(settings, "groups_bytes_beside_name", each - GROUP_NAME_BYTES, "bytes");
+    bench_result(settings, "groups_dedup_per_event", dedup / count, "bytes");
     if (blast.rejected > 0 || after.rows < count || after.overflowed > 0) {
         complain("%llu events were rejected, %.0f went to the overflow group; there are %.0f rows",
                  (unsigned long long)blast.rejected,

@@ -389,7 +389,7 @@ static void read_late_entry(const struct engine *engine,
     buf_put_u16(out, metric_count);
     buf_put_bytes(out, ids);
     buf_put_string(out, buf_bytes(&names));
-    result_put_event(out, &event);
+    event_put(out, &event);
     CHECK(!out->overflow);
     struct buf len = buf_of(out->data + start, sizeof(uint32_t));
     buf_put_u32(&len, (uint32_t)(out->len - start - sizeof(uint32_t)));

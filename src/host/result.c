@@ -62,54 +62,9 @@ bool late_next(struct reader *rows, struct late_row *row)
     size_t metric_count = read_u16(&in);
     (void)read_bytes(&in, metric_count * sizeof(uint32_t));
     row->metrics = read_string(&in);
-    bool good = result_read_event(&in, &row->event) && reader_left(&in) == 0;
+    bool good = event_read(&in, &row->event) && reader_left(&in) == 0;
     rows->bad = !good;
     return good;
-}
-
-void result_put_event(struct buf *out, const struct event *event)
-{
-    buf_put_u8(out, event->flags);
-    buf_put_i64(out, event->time.us);
-    buf_put_i64(out, event->arrival.us);
-    buf_put_string(out, event->id);
-    buf_put_string(out, event->source);
-    buf_put_string(out, event->type);
-    if ((event->flags & EVENT_HAS_CONTENT_TYPE) != 0) {
-        buf_put_string(out, event->content_type);
-    }
-    if ((event->flags & EVENT_HAS_SUBJECT) != 0) {
-        buf_put_string(out, event->subject);
-    }
-    if ((event->flags & EVENT_HAS_EXTENSIONS) != 0) {
-        buf_put_string(out, event->extensions);
-    }
-    if ((event->flags & EVENT_HAS_DATA) != 0) {
-        buf_put_string(out, event->data);
-    }
-}
-
-bool result_read_event(struct reader *in, struct event *event)
-{
-    *event = (struct event){.flags = read_u8(in)};
-    event->time.us = read_i64(in);
-    event->arrival.us = read_i64(in);
-    event->id = read_string(in);
-    event->source = read_string(in);
-    event->type = read_string(in);
-    if ((event->flags & EVENT_HAS_CONTENT_TYPE) != 0) {
-        event->content_type = read_string(in);
-    }
-    if ((event->flags & EVENT_HAS_SUBJECT) != 0) {
-        event->subject = read_string(in);
-    }
-    if ((event->flags & EVENT_HAS_EXTENSIONS) != 0) {
-        event->extensions = read_string(in);
-    }
-    if ((event->flags & EVENT_HAS_DATA) != 0) {
-        event->data = read_string(in);
-    }
-    return !in->bad;
 }
 
 static void put_member(struct buf *out, const char *name, struct bytes text)

@@ -5,7 +5,7 @@
  *               aggregate's result, in the definition's order
  *   LATE row:   u32 length of the rest, u64 frame position, u32 record offset, u32 row,
  *               i64 watermark, u16 metric count, u32 metric id each, string names (comma
- * separated), then the event: result_put_event STATS row:  u32 length of the rest, string counter
+ * separated), then the event: event_put STATS row:  u32 length of the rest, string counter
  * name, string metric name (or empty), i64 value */
 #pragma once
 
@@ -42,10 +42,6 @@ struct late_row {
 };
 
 bool late_next(struct reader *rows, struct late_row *row);
-
-/* A self-contained event (all texts in place). */
-void result_put_event(struct buf *out, const struct event *event);
-bool result_read_event(struct reader *in, struct event *event);
 
 /* The event as the JSON text of a structured CloudEvent, as GET /v1/events shows it. */
 void event_put_json(struct buf *out, const struct event *event);

@@ -7,12 +7,14 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define ROWS_MAX 2048
 
 void story_begin(struct story *story, const struct world_options *options)
 {
-    *story = (struct story){.options = *options};
+    memset(story, 0, sizeof(*story)); /* too large for a literal on the stack */
+    story->options = *options;
     machine_init(&story->machine);
     CHECK(world_start(&story->world, &story->machine, options));
     world_settle(&story->world);

@@ -38,9 +38,9 @@ static void an_event_survives_the_journey(void **state)
     struct buf out = buf_of(text, sizeof(text));
     struct event event = whole_event(&extensions);
     struct event back;
-    result_put_event(&out, &event);
+    event_put(&out, &event);
     struct reader in = reader_of(buf_bytes(&out));
-    assert_true(result_read_event(&in, &back));
+    assert_true(event_read(&in, &back));
     assert_int_equal(reader_left(&in), 0);
     assert_true(bytes_equal(back.id, event.id));
     assert_true(bytes_equal(back.source, event.source));
@@ -54,7 +54,7 @@ static void an_event_survives_the_journey(void **state)
     assert_int_equal(back.flags, event.flags);
     for (size_t len = 0; len < out.len; len++) {
         struct reader cut = reader_of(bytes_of(text, len));
-        assert_false(result_read_event(&cut, &back));
+        assert_false(event_read(&cut, &back));
     }
 }
 

@@ -221,7 +221,7 @@ static void put_late(uint32_t runner, uint64_t position, const char *type)
     buf_put_u32(rows, 1);
     buf_put_u32(rows, 2);
     buf_put_string(rows, BYTES("m,n"));
-    result_put_event(rows, &event);
+    event_put(rows, &event);
     struct buf length = buf_of(rows->data + start, 4);
     buf_put_u32(&length, (uint32_t)(rows->len - start - 4));
     client->gateway->row_counts[runner]++;
