@@ -48,14 +48,20 @@ uint64_t group_hash(const struct engine *engine, uint32_t place, struct bytes gr
     return hash64(group, engine->limits.seed ^ ((uint64_t)(place + 1) << 32));
 }
 
+void engine_reach_lane(struct engine *engine, uint32_t number)
+{
+    CHECK(number < LANES_MAX);
+    for (; engine->lane_count <= number; engine->lane_count++) {
+        engine->lanes[engine->lane_count].state = (struct lane_state){
+            .lane = engine->lane_count, .watermark = WATERMARK_NONE, .max_time = WATERMARK_NONE};
+    }
+}
+
 /* Lanes are known to the core by number; only metrics on chosen sources care for their names. */
 static void declare_lane(struct engine *engine, const struct source *source)
 {
     CHECK(source->lane < LANES_MAX);
-    for (; engine->lane_count <= source->lane; engine->lane_count++) {
-        engine->lanes[engine->lane_count].state = (struct lane_state){
-            .lane = engine->lane_count, .watermark = WATERMARK_NONE, .max_time = WATERMARK_NONE};
-    }
+    engine_reach_lane(engine, source->lane);
     struct lane *lane = &engine->lanes[source->lane];
     if (lane->name.data == NULL) {
         uint8_t *name = heap_alloc(&engine->heap, source->name.len);

@@ -171,6 +171,9 @@ uint64_t group_hash(const struct engine *engine, uint32_t place, struct bytes gr
 /* The lane of a source: its own if it was declared, else the default lane. O(lanes). */
 const struct lane_state *engine_lane_of(const struct engine *engine, struct bytes source);
 
+/* Makes lanes up to this number known, not declared. */
+void engine_reach_lane(struct engine *engine, uint32_t number);
+
 /* Counts the final lanes anew, after any lane's flags changed. */
 void engine_count_finals(struct engine *engine);
 

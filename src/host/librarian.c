@@ -4,7 +4,7 @@
 
 #include "base/check.h"
 #include "base/json.h"
-#include "core/intake.h"
+#include "host/fate.h"
 #include "host/result.h"
 
 #include <stdio.h>
@@ -17,7 +17,6 @@ struct librarian {
     struct log_reader_port log;
     uint64_t seed;
     struct batch_word words[BATCH_WORDS_MAX];
-    struct program_scratch scratch;
 };
 
 /* One scan at work. */
@@ -25,7 +24,8 @@ struct search {
     struct librarian *librarian;
     struct scan *scan;
     bool full;
-    uint32_t copies; /* FATE: how often the event is in the log */
+    struct fate_search *fate; /* FATE only, as copies: how often the event is in the log */
+    uint32_t copies;
 };
 
 struct librarian *librarian_create(struct post *post, struct log_reader_port log, uint64_t seed)
@@ -90,31 +90,11 @@ static void list_event(struct search *search, const struct event *event)
     scan->item_count++;
 }
 
-/* --- fate
- * -------------------------------------------------------------------------------------------------
- */
+/* --- fate --- */
 
-static const char *fate_text(enum fate fate)
+static void tell_metric(void *ctx, struct bytes name, const char *fate, int64_t window_start)
 {
-    switch (fate) {
-    case FATE_COUNTED:
-        return "counted";
-    case FATE_LATE_CORRECTED:
-        return "late_corrected";
-    case FATE_LATE_DROPPED:
-        return "late_dropped";
-    }
-    UNREACHABLE("a known fate");
-}
-
-static void metric_fate(struct search *search,
-                        const struct metric_info *info,
-                        const struct event *event,
-                        int64_t watermark)
-{
-    struct scan *scan = search->scan;
-    struct metric metric = {.seal = WATERMARK_NONE};
-    CHECK(definition_read(info->definition, &metric.definition));
+    struct scan *scan = ctx;
     struct buf *out = items_room(scan, 256);
     if (out == NULL) {
         return;
@@ -123,30 +103,21 @@ static void metric_fate(struct search *search,
         buf_put_u8(out, ',');
     }
     buf_put_text(out, "{\"name\":");
-    json_put_string(out, metric.definition.name);
-    search->librarian->scratch.used = 0;
-    int64_t start = intake_window_start(&metric.definition, event->time.us);
-    bool passes = program_passes(metric.definition.filter, event, &search->librarian->scratch);
+    json_put_string(out, name);
     buf_put_text(out, ",\"fate\":\"");
-    buf_put_text(out, passes ? fate_text(intake_fate(&metric, start, watermark)) : "filtered");
+    buf_put_text(out, fate);
     buf_put_text(out, "\",\"window_start\":\"");
-    timestamp_put(out, start);
+    timestamp_put(out, window_start);
     buf_put_text(out, "\"}");
     CHECK(!out->overflow);
     scan->item_count++;
 }
 
-static void
-tell_fate(struct search *search, const struct event *event, int64_t watermark, uint64_t position)
+static void tell_fate(struct search *search, const struct event *event, int64_t watermark)
 {
     search->copies++;
-    if (search->copies > 1) {
-        return; /* the first copy is the one that counts */
-    }
-    for (size_t n = 0; n < search->scan->metric_count; n++) {
-        if (search->scan->metrics[n].position < position) {
-            metric_fate(search, &search->scan->metrics[n], event, watermark);
-        }
+    if (search->copies == 1) { /* the first copy is the one that counts */
+        fate_tell(search->fate, event, watermark, tell_metric, search->scan);
     }
 }
 
@@ -185,7 +156,7 @@ static void search_batch(struct search *search, const struct record *record, uin
             continue;
         }
         if (scan->kind == SCAN_FATE) {
-            tell_fate(search, &event, cursor.watermark, position);
+            tell_fate(search, &event, cursor.watermark);
         } else if (scan->item_count == scan->limit || scan->items.len > ITEM_BYTES_MAX) {
             stop_at(search, position, record->offset, row.index);
         } else {
@@ -201,6 +172,9 @@ static void search_frame(struct search *search, const struct log_view *view)
     while (!search->full && record_next(&reader, view->body.data, &record)) {
         bool before =
             view->position == search->scan->at_position && record.offset < search->scan->at_record;
+        if (search->fate != NULL) {
+            fate_follow(search->fate, &record, view->position);
+        }
         if (record.kind == RECORD_EVENTS && !before) {
             search_batch(search, &record, view->position);
         }
@@ -217,16 +191,23 @@ static void answer(struct librarian *librarian, struct scan *scan)
         return;
     }
     enum err err = OK;
+    bool first = true;
     while (err != ERR_NOT_FOUND && !search.full && scan->err == OK) {
         struct log_view view;
         err = librarian->log.ops->next(reader, &view);
-        if (err == OK) {
+        if (err == OK && first && scan->kind == SCAN_FATE) {
+            search.fate = fate_begin(scan->metrics, scan->metric_count, view.position);
+            scan->err = search.fate == NULL ? ERR_OVERLOADED : OK;
+            first = false;
+        }
+        if (err == OK && scan->err == OK) {
             search_frame(&search, &view);
         } else if (err == ERR_OVERLOADED) {
             scan->err = err;
         }
     }
     librarian->log.ops->close(reader);
+    fate_end(search.fate);
     if (scan->kind == SCAN_FATE) {
         scan->limit = search.copies;
     }
