@@ -18,7 +18,7 @@ options=''
 case $flavour in
 product)
     directory=build
-    options='-Dtests=disabled'
+    options='-Dtests=disabled -Doptimization=3'
     ;;
 gcc) options='-Dtests=enabled -Dwerror=true' ;;
 clang)

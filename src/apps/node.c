@@ -105,7 +105,7 @@ static void fill_defaults(struct node_options *options)
         options->dedup_bytes = options->memory_bytes / 4;
     }
     if (options->snapshot_every_bytes == 0) {
-        options->snapshot_every_bytes = 256ull << 20;
+        options->snapshot_every_bytes = 512ull << 20;
     }
     options->replay_until = options->replay_until == 0 ? UINT64_MAX : options->replay_until;
 }

@@ -10,9 +10,13 @@
 #include "base/check.h"
 #include "base/hash.h"
 
-#define SLOT_COUNT   (2 * BATCH_WORDS_MAX)
-#define STEPS_OFFSET 36
-#define FLAGS_ALL    (2 * EVENT_HAS_TIME - 1)
+#define SLOT_COUNT        (2 * BATCH_WORDS_MAX)
+#define STEPS_OFFSET      36
+#define EVENT_FLAGS_ALL   (2 * EVENT_HAS_TIME - 1)
+#define ROW_TIME_IN_MS    64  /* the time is a whole number of milliseconds from the base */
+#define ROW_IS_JSON       128 /* content type application/json, not in the dictionary */
+#define US_PER_MS         1000
+#define JSON_CONTENT_TYPE BYTES("application/json")
 
 _Static_assert(BATCH_HEADER_BYTES == STEPS_OFFSET + 4, "the header is as drawn in batch.h");
 _Static_assert((SLOT_COUNT & (SLOT_COUNT - 1)) == 0, "slots are found by mask");
@@ -93,6 +97,29 @@ static void words_forget(struct batch_writer *writer, uint32_t count)
     }
 }
 
+/* The row's own flags beside the event's: what nearly all rows have in common costs a bit. */
+static uint8_t row_flags(const struct batch_writer *writer, const struct event *event)
+{
+    uint64_t distance = (uint64_t)event->time.us - (uint64_t)writer->base_time;
+    bool is_ms = (int64_t)distance % US_PER_MS == 0;
+    bool is_json = (event->flags & EVENT_HAS_CONTENT_TYPE) != 0 &&
+                   bytes_equal(event->content_type, JSON_CONTENT_TYPE);
+    return (uint8_t)(event->flags | (is_ms ? ROW_TIME_IN_MS : 0) | (is_json ? ROW_IS_JSON : 0));
+}
+
+static void row_put_time(struct buf *out, uint8_t flags, int64_t time, int64_t base_time)
+{
+    int64_t distance = (int64_t)((uint64_t)time - (uint64_t)base_time);
+    buf_put_zigzag(out, (flags & ROW_TIME_IN_MS) != 0 ? distance / US_PER_MS : distance);
+}
+
+static int64_t row_read_time(struct reader *in, uint8_t flags, int64_t base_time)
+{
+    uint64_t distance = (uint64_t)read_zigzag(in);
+    uint64_t unit = (flags & ROW_TIME_IN_MS) != 0 ? US_PER_MS : 1;
+    return (int64_t)((uint64_t)base_time + distance * unit);
+}
+
 static size_t row_bytes_max(const struct event *event)
 {
     return event->id.len + event->subject.len + event->extensions.len + event->data.len +
@@ -107,7 +134,10 @@ bool batch_add(struct batch_writer *writer, const struct event *event)
     uint32_t source = word_number(writer, event->source);
     uint32_t type = source == BATCH_WORDS_MAX ? source : word_number(writer, event->type);
     uint32_t content_type = 0;
-    if (type != BATCH_WORDS_MAX && (event->flags & EVENT_HAS_CONTENT_TYPE) != 0) {
+    uint8_t flags = row_flags(writer, event);
+    bool names_content_type =
+        (flags & (EVENT_HAS_CONTENT_TYPE | ROW_IS_JSON)) == EVENT_HAS_CONTENT_TYPE;
+    if (type != BATCH_WORDS_MAX && names_content_type) {
         content_type = word_number(writer, event->content_type);
     }
     if (source == BATCH_WORDS_MAX || type == BATCH_WORDS_MAX || content_type == BATCH_WORDS_MAX) {
@@ -125,12 +155,12 @@ bool batch_add(struct batch_writer *writer, const struct event *event)
     size_t start = out->len;
     out->len += 1;
     buf_put_u8(out, (uint8_t)event_partition(fingerprint, writer->partitions));
-    buf_put_u8(out, event->flags);
-    buf_put_zigzag(out, (int64_t)((uint64_t)event->time.us - (uint64_t)writer->base_time));
+    buf_put_u8(out, flags);
+    row_put_time(out, flags, event->time.us, writer->base_time);
     buf_put_varint(out, source);
     buf_put_varint(out, type);
     buf_put_string(out, event->id);
-    if ((event->flags & EVENT_HAS_CONTENT_TYPE) != 0) {
+    if (names_content_type) {
         buf_put_varint(out, content_type);
     }
     if ((event->flags & EVENT_HAS_SUBJECT) != 0) {
@@ -258,8 +288,8 @@ bool batch_row_time(const struct batch *batch,
                     uint32_t *source_word)
 {
     struct reader in = row->rest;
-    (void)read_u8(&in);
-    *time = (int64_t)((uint64_t)batch->base_time + (uint64_t)read_zigzag(&in));
+    uint8_t flags = read_u8(&in);
+    *time = row_read_time(&in, flags, batch->base_time);
     *source_word = (uint32_t)read_varint(&in);
     return !in.bad;
 }
@@ -271,9 +301,9 @@ bool batch_row_event(const struct batch *batch,
                      struct event *event)
 {
     struct reader in = row->rest;
-    *event = (struct event){.flags = read_u8(&in)};
-    event->arrival = batch->arrival;
-    event->time.us = (int64_t)((uint64_t)batch->base_time + (uint64_t)read_zigzag(&in));
+    uint8_t flags = read_u8(&in);
+    *event = (struct event){.flags = flags & EVENT_FLAGS_ALL, .arrival = batch->arrival};
+    event->time.us = row_read_time(&in, flags, batch->base_time);
     event->source_index = (uint32_t)read_varint(&in);
     event->type_index = (uint32_t)read_varint(&in);
     event->id = read_string(&in);
@@ -282,7 +312,9 @@ bool batch_row_event(const struct batch *batch,
     }
     event->source = words[event->source_index].text;
     event->type = words[event->type_index].text;
-    if ((event->flags & EVENT_HAS_CONTENT_TYPE) != 0) {
+    if ((flags & ROW_IS_JSON) != 0) {
+        event->content_type = JSON_CONTENT_TYPE;
+    } else if ((flags & EVENT_HAS_CONTENT_TYPE) != 0) {
         uint32_t content_type = (uint32_t)read_varint(&in);
         if (content_type >= word_count) {
             return false;
@@ -296,8 +328,9 @@ bool batch_row_event(const struct batch *batch,
         event->extensions = read_string(&in);
     }
     event->data = bytes_of(in.at, reader_left(&in));
-    bool has_data = (event->flags & EVENT_HAS_DATA) != 0;
-    return !in.bad && event->flags <= FLAGS_ALL && (has_data || event->data.len == 0);
+    bool has_data = (flags & EVENT_HAS_DATA) != 0;
+    bool sane = (flags & ROW_IS_JSON) == 0 || (flags & EVENT_HAS_CONTENT_TYPE) != 0;
+    return !in.bad && sane && (has_data || event->data.len == 0);
 }
 
 void batch_stamp_begin(struct batch_stamp *stamp,

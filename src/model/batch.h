@@ -5,11 +5,11 @@
  *          | arrival | base  | W before | count | rows  | words | steps   | rows | dictionary |
  * steps | | i64     | i64   | i64      | u32   | u32 B | u32 B | u32 B   |
  *
- *   row:        varint length of the rest, u8 partition, u8 flags, zigzag time - base,
- *               varint source word, varint type word, string id,
- *               [varint content type word] [string subject] [string extensions] data = the rest
- *   dictionary: u16 count, then strings: sources, types and content types of this batch ("words")
- *   steps:      varint rows since the last step, varint how far W rises there
+ *   row:        varint length of the rest, u8 partition, u8 flags (enum event_flags; 64: the time
+ * is in ms; 128: content type application/json), zigzag time - base in us or ms, varint source
+ * word, varint type word, string id, [varint content type word] [string subject] [string
+ * extensions] data = the rest dictionary: u16 count, then strings: sources, types and content types
+ * of this batch ("words") steps:      varint rows since the last step, varint how far W rises there
  *
  * The rows and the dictionary are written by the thread that parsed the request; `W before` and the
  * steps by the one that orders the log: they tell each row the watermark over all lanes that was in
