@@ -92,6 +92,7 @@ print(values[-1] if values else "")' "$results" "$1"
 file=$work/events-$events.ndjson
 if wanted j1 || wanted duckdb || wanted direct; then
     [ -s "$file" ] || "$tidemark" bench gen "$file" --events "$events"
+    sync # what the generator left to write shall not disturb what is measured
 fi
 if wanted j1; then
     echo "== J1 over HTTP: $events events, 1 MiB bodies, 4 connections, each durable before its answer"
@@ -117,6 +118,7 @@ if wanted direct; then
     "$tidemark" ingest "$file" --data "$work/data" --disorder 10m --final --json --quiet --sql \
         "CREATE METRIC j1 AS SELECT type, count(*) AS n FROM TUMBLE(events, time, INTERVAL '1 minute') GROUP BY type" \
         >"$work/direct.json"
+    sync
     "$tidemark" replay --data "$work/data" --json --quiet >"$work/replay.json"
     python3 - "$work/direct.json" "$work/replay.json" "$results" <<'PYTHON'
 import json, os, platform, sys
@@ -170,6 +172,7 @@ if wanted restart; then
     "$tidemark" snapshot --data "$work/data"
     tail -n "$tail" "$work/restart.ndjson" | "$tidemark" ingest - --data "$work/data" --quiet --snapshot-every 64G
     rm -f "$work/restart.ndjson"
+    sync
     mv "$work/data" "$work/kept"
     started=$(date +%s%N)
     mv "$work/kept" "$work/data.restart"
