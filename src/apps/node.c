@@ -53,6 +53,7 @@ struct node {
     uint64_t replayed;
     uint64_t replay_from;
     uint64_t replayed_to;
+    int64_t replay_us;
     _Atomic bool replay_done;
     _Atomic bool drain; /* the sequencer shall come to its end */
     _Atomic bool end;   /* all threads shall */
@@ -192,7 +193,10 @@ static void *sequencer_main(void *ctx)
     struct node *node = ctx;
     struct sequencer *sequencer = &node->sequencer;
     restore(node);
+    struct clock_port clock = clock_system_port();
+    int64_t began_us = clock.ops->boot_us(clock.ctx);
     node->replayed = sequencer_replay(sequencer, node->replay_from);
+    node->replay_us = clock.ops->boot_us(clock.ctx) - began_us;
     node->replayed_to = sequencer->position;
     atomic_store(&node->replay_done, true);
     waker_wake(&node->post.wakers[post_network(&node->post, 0)]);
@@ -432,6 +436,7 @@ bool node_ready(const struct node *node, struct node_start *start)
         return false;
     }
     start->replayed_events = node->replayed;
+    start->replay_us = node->replay_us;
     start->log_position = node->replayed_to;
     if (node->replay_from > 0) {
         start->snapshot_position = node->replay_from;

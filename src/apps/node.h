@@ -35,6 +35,8 @@ struct node_options {
 /* How the start went. */
 struct node_start {
     uint64_t replayed_events;
+    int64_t
+        replay_us; /* what applying them took; opening (lock, recovery, snapshot) comes before */
     uint64_t snapshot_position; /* UINT64_MAX: none was used */
     uint64_t log_position;
     uint64_t torn_bytes;

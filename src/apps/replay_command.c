@@ -31,15 +31,17 @@ static bool arguments_check(const struct command *command, const char *name)
 static void replay_say(const struct settings *settings,
                        const struct node_start *start,
                        uint64_t digest,
-                       int64_t us)
+                       int64_t total_us)
 {
+    int64_t us = start->replay_us;
     double rate = us > 0 ? (double)start->replayed_events * 1e6 / (double)us : 0;
     if (setting_flag(settings, OPTION_JSON)) {
         say("{\"events\":%" PRIu64
-            ",\"seconds\":%.3f,\"events_per_second\":%.0f,"
+            ",\"seconds\":%.3f,\"seconds_with_opening\":%.3f,\"events_per_second\":%.0f,"
             "\"position\":%" PRIu64 ",\"digest\":\"%016" PRIx64 "\"}\n",
             start->replayed_events,
             (double)us / 1e6,
+            (double)total_us / 1e6,
             rate,
             start->log_position,
             digest);
@@ -48,6 +50,7 @@ static void replay_say(const struct settings *settings,
     if (start->snapshot_position != UINT64_MAX) {
         say("From the snapshot at position %" PRIu64 ".\n", start->snapshot_position);
     }
+    say("The log was opened and proved in %s.\n", amount_duration(total_us - us).text);
     say("%s events applied in %s (%s/s), up to position %" PRIu64 "\ndigest %016" PRIx64 "\n",
         amount_count(start->replayed_events).text,
         amount_duration(us).text,
@@ -77,8 +80,8 @@ int replay_command(const struct command *command)
     if (code != EXIT_CODE_OK) {
         return code;
     }
-    int64_t us = steady_us() - start_us;
-    replay_say(settings, &start, node_digest(node), us);
+    int64_t total_us = steady_us() - start_us;
+    replay_say(settings, &start, node_digest(node), total_us);
     node_close(node);
     return EXIT_CODE_OK;
 }
