@@ -82,8 +82,7 @@ static inline bool call_open(const struct call *call)
     return call->exchange != NULL;
 }
 
-/* --- Answers ------------------------------------------------------------------------------------
- */
+/* --- Answers --- */
 
 #define ANSWER_FIELDS_MAX 10
 
@@ -114,8 +113,7 @@ void call_answer(struct call *call, struct answer *answer);
 /* 200 with api->out as JSON. */
 void call_answer_json(struct call *call);
 
-/* --- Questions to the engine --------------------------------------------------------------------
- */
+/* --- Questions to the engine --- */
 
 /* The call's letter of that kind, zeroed; NULL (and the call answered) when there is no memory.
  * What a former one held is freed. */

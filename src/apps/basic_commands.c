@@ -55,12 +55,3 @@ int config_command(const struct command *command)
     }
     return EXIT_CODE_OK;
 }
-
-int tail_command(const struct command *command)
-{
-    (void)command;
-    complain(
-        "streams can't be followed yet; `tidemark values METRIC --watch` shows a metric as it "
-        "changes");
-    return EXIT_CODE_USAGE;
-}

@@ -77,8 +77,7 @@ static void alias_make(struct alias *alias)
     }
 }
 
-/* --- Lines -------------------------------------------------------------------------------------
- */
+/* --- Lines --- */
 
 static uint8_t *put_literal(uint8_t *at, const char *text)
 {

@@ -108,8 +108,7 @@ static int final_wait(struct server *server)
     return server_get(server, target, &response);
 }
 
-/* --- Reading back ------------------------------------------------------------------------------
- */
+/* --- Reading back --- */
 
 struct counts {
     FILE *csv; /* NULL: none */

@@ -65,8 +65,7 @@ static int64_t batch_due(void *ctx, uint64_t index)
     return loop->start_us + (int64_t)((double)(index * loop->batch) * 1e6 / loop->per_second);
 }
 
-/* --- Markers -----------------------------------------------------------------------------------
- */
+/* --- Markers --- */
 
 static bool marker_send(struct http_client *client, const struct open_loop *loop, uint64_t number)
 {
@@ -144,8 +143,7 @@ static void *markers_run(void *argument)
     return NULL;
 }
 
-/* --- The whole ---------------------------------------------------------------------------------
- */
+/* --- The whole --- */
 
 static int load_run(struct open_loop *loop, struct blast *blast)
 {

@@ -92,8 +92,7 @@ void help_of_command(enum command_id command)
     say_examples(row->examples);
 }
 
-/* --- Markdown ----------------------------------------------------------------------------------
- */
+/* --- Markdown --- */
 
 static const char *type_name(enum option_type type)
 {

@@ -59,8 +59,7 @@ uint64_t event_line(struct bytes text, uint64_t index)
     return number;
 }
 
-/* --- Pumping -----------------------------------------------------------------------------------
- */
+/* --- Pumping --- */
 
 struct pump {
     struct ingest_run *run;
@@ -167,8 +166,7 @@ int ingest_pump(struct ingest_run *run)
     return pump.code;
 }
 
-/* --- Summary -----------------------------------------------------------------------------------
- */
+/* --- Summary --- */
 
 static double per_second(uint64_t count, int64_t us)
 {

@@ -1,7 +1,7 @@
 /* tidemark ingest --data: no server, no HTTP; the crew's workers parse and propose by themselves.
  *
- *     load ─► parse its lines ─► a chunk of records ─► propose ─► durable: counted, the chunk is
- * free (the text is not needed any more)        └─ at most CHUNKS under way per worker
+ *     load ─► parse its lines ─► a chunk of records ─► propose ─► durable: counted, chunk free
+ *             (the text is not needed any more)       └─ at most CHUNKS under way per worker
  *
  * Worker n asks through gateway n; gateway `workers` belongs to the main thread. A load is given
  * back as soon as its text is encoded, so what became of its events is told by the worker at its
@@ -121,8 +121,7 @@ static void worker_end(void *ctx, uint32_t number)
     free(worker->extensions.data);
 }
 
-/* --- Parsing -----------------------------------------------------------------------------------
- */
+/* --- Parsing --- */
 
 static bool
 chunk_add(struct direct_worker *worker, struct direct_chunk *chunk, const struct event *event)
@@ -269,8 +268,7 @@ static void worker_work(void *ctx, uint32_t number, struct load *load)
     }
 }
 
-/* --- The whole ---------------------------------------------------------------------------------
- */
+/* --- The whole --- */
 
 static int lane_prepare(struct node *node, uint32_t gateway, const struct settings *settings)
 {

@@ -1,4 +1,5 @@
-/* tidemark log verify|dump: a log on disk, looked at from outside. */
+/* tidemark log verify|dump|salvage: a log on disk, looked at from outside, or given up in part. */
+#include "adapters/log_file/log_file.h"
 #include "adapters/log_file/log_verify.h"
 #include "apps/commands.h"
 #include "apps/log_dump.h"
@@ -136,12 +137,55 @@ static int verify_run(const struct command *command)
     return EXIT_CODE_OK;
 }
 
+static void ignore_durable(void *ctx, struct log_frame *frame)
+{
+    (void)ctx;
+    (void)frame;
+}
+
+/* Makes a damaged log usable again: what is good up to the damage is kept, the rest is set aside. */
+static int salvage_run(const struct command *command)
+{
+    if (!setting_flag(command->settings, OPTION_ACCEPT_LOSS)) {
+        complain(
+            "salvage gives up acknowledged events from the first damage on: look at `tidemark "
+            "log verify %.200s`, keep a copy, then say --accept-loss",
+            command->arguments[1]);
+        return EXIT_CODE_USAGE;
+    }
+    if (access(command->arguments[1], F_OK) != 0) {
+        complain("there is no %.300s", command->arguments[1]);
+        return EXIT_CODE_NO_INPUT;
+    }
+    struct log_file_options options = {
+        .directory = command->arguments[1],
+        .accept_loss = true,
+        .durable = ignore_durable,
+    };
+    struct log_file *log = NULL;
+    struct log_file_start start = {0};
+    struct error error = {.code = OK};
+    if (log_file_open(&options, &log, &start, &error) != OK) {
+        complain("%s", error.text);
+        return start.exit_code;
+    }
+    log_file_close(log, true);
+    say("%s set aside as *.torn; the log goes on at position %llu\n",
+        amount_bytes(start.torn_bytes).text,
+        (unsigned long long)start.position);
+    return EXIT_CODE_OK;
+}
+
 int log_command(const struct command *command)
 {
     bool verify = command->argument_count == 2 && strcmp(command->arguments[0], "verify") == 0;
     bool dump = command->argument_count == 2 && strcmp(command->arguments[0], "dump") == 0;
+    bool salvage = command->argument_count == 2 && strcmp(command->arguments[0], "salvage") == 0;
+    if (salvage) {
+        return salvage_run(command);
+    }
     if (!verify && !dump) {
-        complain("log needs verify or dump, and a data directory");
+        complain("log needs verify, dump or salvage, and a data directory");
         note("`tidemark help log` says more.\n");
         return EXIT_CODE_USAGE;
     }

@@ -130,8 +130,7 @@ static void line_end(struct dump *dump)
     say_bytes(buf_bytes(&dump->line));
 }
 
-/* --- One function for each kind: false when the record can't be decoded -------------------------
- */
+/* --- One function for each kind: false when the record can't be decoded --- */
 
 static bool genesis_say(struct dump *dump, const struct record *record)
 {

@@ -1,8 +1,7 @@
 /* A node: see node.h for its threads.
  *
  * Start: lock -> genesis -> log (recovery) -> engines -> snapshot -> threads -> replay -> ready.
- * End:   gateways have everything back -> sequencer drains -> threads end -> log closes with a
- * seal.
+ * End:   gateways have everything back -> sequencer drains -> threads end -> log closes, sealed.
  *
  * Invariant: after node_open returned OK, every thread but the caller's runs until node_close. */
 #include "apps/node.h"
@@ -23,11 +22,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define SHARED_REGION_BYTES (4ull << 30) /* address space for deltas; touched as needed */
-#define LETTERS_MAX         4096
-#define BYTES_UNDER_WAY_MAX (64u << 20)
-#define EXIT_DAMAGED        75
-#define CACHE_LINE          64
+/* Address space of a runner for deltas, touched as needed: more than all panes of its partitions can
+ * become when they are written out. */
+#define SHARED_REGION_BYTES(memory_bytes) ((4ull << 30) + 4 * (memory_bytes))
+#define LETTERS_MAX                       4096
+#define BYTES_UNDER_WAY_MAX               (64u << 20)
+#define EXIT_DAMAGED                      75
+#define CACHE_LINE                        64
 
 struct region {
     void *memory;
@@ -61,9 +62,7 @@ struct node {
     struct clock_time started;
 };
 
-/* --- memory
- * ------------------------------------------------------------------------------------------------
- */
+/* --- memory --- */
 
 /* Address space that takes memory only as it is touched. */
 static void *reserve(struct node *node, size_t bytes)
@@ -119,9 +118,7 @@ static enum err no_memory(struct node_start *start, struct error *error)
     return ERR_INTERNAL;
 }
 
-/* --- threads
- * -------------------------------------------------------------------------------------------------
- */
+/* --- threads --- */
 
 /* Sleeps until a letter comes; patience_us -1: for ever. */
 static void rest(struct node *node, uint32_t address, int64_t patience_us)
@@ -218,9 +215,7 @@ static void *sequencer_main(void *ctx)
     return NULL;
 }
 
-/* --- opening
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- opening --- */
 
 static bool make_engines(struct node *node)
 {
@@ -235,11 +230,12 @@ static bool make_engines(struct node *node)
     };
     for (uint32_t n = 0; n < node->options.runners; n++) {
         struct engine *engine = reserve(node, sizeof(struct engine));
-        void *shared = reserve(node, SHARED_REGION_BYTES);
+        uint64_t shared_bytes = SHARED_REGION_BYTES(node->options.memory_bytes) & ~63ull;
+        void *shared = reserve(node, shared_bytes);
         if (engine == NULL || shared == NULL) {
             return false;
         }
-        engine_init(engine, &limits, shared, SHARED_REGION_BYTES);
+        engine_init(engine, &limits, shared, shared_bytes);
         for (uint32_t p = n; p < partitions; p += node->options.runners) {
             void *region = reserve(node, per_partition);
             if (region == NULL) {
@@ -444,9 +440,7 @@ bool node_ready(const struct node *node, struct node_start *start)
     return true;
 }
 
-/* --- closing
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- closing --- */
 
 void node_close(struct node *node)
 {

@@ -1,8 +1,8 @@
 /* Reading options: see options.h.
  *
  *     words ───────────┐ (origin 3)
- *     TIDEMARK_NAME ───┼─► setting_take ─► settings    a value never replaces one of a higher
- * origin FILE: name=value ┘ (1)
+ *     TIDEMARK_NAME ───┼─► setting_take ─► settings    never replaces a value of higher origin
+ *     FILE: name=value ┘ (1)
  *
  * Invariants:
  *  1. Every setting of the command holds a valid value before settings_read returns 0.

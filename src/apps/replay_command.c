@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define SNAPSHOTS_LISTED_MAX 64
 #define SNAPSHOT_PATIENCE_US (600 * US_PER_SECOND)
@@ -26,6 +27,18 @@ static bool arguments_check(const struct command *command, const char *name)
         return false;
     }
     return true;
+}
+
+/* Looking at a directory must not make one. */
+static bool directory_is_there(const char *directory)
+{
+    char path[4096];
+    text_put(path, sizeof(path), "%s/genesis", directory);
+    if (access(path, R_OK) == 0) {
+        return true;
+    }
+    complain("%.300s is no data directory", directory);
+    return false;
 }
 
 static void replay_say(const struct settings *settings,
@@ -69,6 +82,9 @@ int replay_command(const struct command *command)
         return EXIT_CODE_USAGE;
     }
     options.directory = setting_text(settings, OPTION_DATA);
+    if (!directory_is_there(options.directory)) {
+        return EXIT_CODE_NO_INPUT;
+    }
     options.gateways = 1;
     options.snapshot_every_bytes = UINT64_MAX;
     options.ignore_snapshots = !setting_flag(settings, OPTION_FROM_SNAPSHOT);
@@ -86,8 +102,7 @@ int replay_command(const struct command *command)
     return EXIT_CODE_OK;
 }
 
-/* --- Snapshots ---------------------------------------------------------------------------------
- */
+/* --- Snapshots --- */
 
 static int snapshots_list(const struct settings *settings)
 {
@@ -181,6 +196,9 @@ int snapshot_command(const struct command *command)
     uint64_t position = 0;
     if (!arguments_check(command, "snapshot")) {
         return EXIT_CODE_USAGE;
+    }
+    if (!directory_is_there(setting_text(settings, OPTION_DATA))) {
+        return EXIT_CODE_NO_INPUT;
     }
     if (setting_flag(settings, OPTION_LIST_ONLY)) {
         return snapshots_list(settings);

@@ -116,8 +116,7 @@ struct bytes table_text(const struct table *table, const struct cell *cell)
     return bytes_of(table->text + cell->offset, cell->len);
 }
 
-/* --- Widths ------------------------------------------------------------------------------------
- */
+/* --- Widths --- */
 
 /* The code point at text[*at], moving behind it. Broken UTF-8 counts byte by byte. */
 static uint32_t code_point(struct bytes text, size_t *at)
@@ -168,8 +167,7 @@ static size_t cut_len(struct bytes text, size_t width)
     return at;
 }
 
-/* --- Printing ----------------------------------------------------------------------------------
- */
+/* --- Printing --- */
 
 struct layout {
     const struct table *table;

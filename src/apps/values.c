@@ -63,8 +63,7 @@ bool values_target(const struct settings *settings, const struct values_page *pa
     return !out->overflow;
 }
 
-/* --- Rows --------------------------------------------------------------------------------------
- */
+/* --- Rows --- */
 
 static bool is_window(struct bytes name)
 {

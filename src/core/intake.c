@@ -69,7 +69,8 @@ static void count_in_pane(struct engine *engine,
                           struct partition *partition,
                           uint32_t place,
                           const struct arrival *arrival,
-                          int64_t window_start)
+                          int64_t window_start,
+                          bool corrects)
 {
     const struct metric *metric = &engine->metrics[place];
     struct metric_part *part = partition->parts[place];
@@ -88,7 +89,7 @@ static void count_in_pane(struct engine *engine,
         part->lost++;
         return;
     }
-    row->flags = fits ? row->flags : ROW_OVERFLOW;
+    row->flags |= (uint8_t)((fits ? 0 : ROW_OVERFLOW) | (corrects ? ROW_CORRECTED : 0));
     if (!accumulate_event(&metric->layout,
                           row->accumulators,
                           &partition->heap,
@@ -124,7 +125,7 @@ metric_takes(struct engine *engine, uint32_t place, const struct arrival *arriva
         part->fates.late_dropped++;
         return true;
     }
-    count_in_pane(engine, arrival->partition, place, arrival, start);
+    count_in_pane(engine, arrival->partition, place, arrival, start, fate == FATE_LATE_CORRECTED);
     return false;
 }
 
@@ -267,6 +268,7 @@ static void flush_metric(struct engine *engine,
         buf_put_u64(out, hash);
         buf_put(out, key.data, KEY_WINDOW_BYTES);
         buf_put_string(out, group);
+        buf_put_u8(out, (row->flags & ROW_CORRECTED) != 0);
         accumulate_put(layout, row->accumulators, out);
         CHECK(!out->overflow);
         accumulate_release(layout, row->accumulators, &partition->heap);

@@ -17,7 +17,7 @@ void intake_apply(struct engine *engine,
 
 /* Writes this partition's panes as deltas[shard] and empties them.
  *   delta: u16 place of the metric, u64 group hash, i64 window start, string group key,
- *          accumulate_put */
+ *          u8 1 if it corrects a closed window, accumulate_put */
 void intake_flush(struct engine *engine, struct partition *partition, struct deltas *deltas);
 
 enum fate {

@@ -21,7 +21,8 @@
 #define ROWS_CHUNK_BYTES 65536
 
 enum row_flags {
-    ROW_OVERFLOW = 1, /* stands for all groups that found no room */
+    ROW_OVERFLOW = 1,  /* stands for all groups that found no room */
+    ROW_CORRECTED = 2, /* of a pane: holds events that correct a closed window */
 };
 
 struct row {

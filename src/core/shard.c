@@ -2,7 +2,8 @@
  *
  * Invariants:
  *  1. Windows stand by rising start, each start once, and none is empty.
- *  2. A row of a closed window changes only together with its revision.
+ *  2. A row of a closed window changes only together with its revision: once for each delta that
+ *     brings events which were late, corrected.
  *  3. Rows beyond the metric's share of groups go to the window's overflow row,
  *     where they are seen. */
 #include "core/shard.h"
@@ -144,6 +145,7 @@ static void apply_delta(struct engine *engine, struct partition *partition, stru
     uint64_t hash = read_u64(in);
     int64_t start = read_i64(in);
     struct bytes group = read_string(in);
+    uint8_t corrects = read_u8(in);
     CHECK(!in->bad && place < engine->metric_end);
     const struct metric *metric = &engine->metrics[place];
     struct metric_part *part = partition->parts[place];
@@ -165,7 +167,7 @@ static void apply_delta(struct engine *engine, struct partition *partition, stru
     if (!accumulate_merge(&metric->layout, row->accumulators, &partition->heap, in)) {
         part->lost++;
     }
-    row->revision += window_is_closed(metric, start);
+    row->revision += corrects;
 }
 
 void shard_apply(struct engine *engine, struct partition *partition, struct bytes deltas)

@@ -253,9 +253,7 @@ bool gateway_step(struct gateway *gateway)
     return busy;
 }
 
-/* --- facts
- * --------------------------------------------------------------------------------------------------
- */
+/* --- facts --- */
 
 struct event_time gateway_time_limit(const struct gateway *gateway, struct bytes source)
 {

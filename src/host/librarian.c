@@ -121,9 +121,7 @@ static void tell_fate(struct search *search, const struct event *event, int64_t 
     }
 }
 
-/* --- the walk
- * ------------------------------------------------------------------------------------------------
- */
+/* --- the walk --- */
 
 static void stop_at(struct search *search, uint64_t position, uint32_t record, uint32_t row)
 {

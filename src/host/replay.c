@@ -89,9 +89,7 @@ void sequencer_write_snapshot(void *ctx, struct snapshot_sink *sink)
     writer_flush(&writer);
 }
 
-/* --- digest
- * -------------------------------------------------------------------------------------------------
- */
+/* --- digest --- */
 
 static void digest_flush(void *ctx, struct bytes part)
 {
@@ -111,9 +109,7 @@ uint64_t sequencer_digest(struct sequencer *sequencer)
     return digest;
 }
 
-/* --- restore
- * -------------------------------------------------------------------------------------------------
- */
+/* --- restore --- */
 
 static bool port_read(void *ctx, void *into, size_t len)
 {
@@ -178,9 +174,7 @@ bool sequencer_restore(struct sequencer *sequencer, uint64_t *from)
     return understood;
 }
 
-/* --- replay
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- replay --- */
 
 /* Waits for runners to give a frame back. */
 static struct frame *wait_for_frame(struct sequencer *sequencer, uint32_t free_wanted)

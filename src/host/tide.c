@@ -44,8 +44,7 @@ void tide_deinit(struct tide *tide)
     free(tide->slots);
 }
 
-/* --- names ---------------------------------------------------------------------------------------
- */
+/* --- names --- */
 
 static uint32_t *slot_of(const struct tide *tide, struct bytes name)
 {

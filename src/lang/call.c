@@ -16,6 +16,7 @@ static const struct {
     {"ceil", FUNCTION_CEIL},
     {"geo_distance", FUNCTION_GEO_DISTANCE},
     {"geo_within_box", FUNCTION_GEO_WITHIN_BOX},
+    {"geohash", FUNCTION_GEOHASH},
 };
 
 static const struct {
@@ -31,10 +32,10 @@ static const struct {
 };
 
 static const char *const call_words[] = {
-    "count",          "sum",   "min",    "max",      "avg",        "rate",
-    "lower",          "upper", "length", "substr",   "abs",        "round",
-    "floor",          "ceil",  "cast",   "coalesce", "date_trunc", "geo_distance",
-    "geo_within_box", NULL};
+    "count",          "sum",     "min",    "max",      "avg",        "rate",
+    "lower",          "upper",   "length", "substr",   "abs",        "round",
+    "floor",          "ceil",    "cast",   "coalesce", "date_trunc", "geo_distance",
+    "geo_within_box", "geohash", NULL};
 
 static const char *const not_yet_words[] = {"first",
                                             "last",
@@ -45,7 +46,6 @@ static const char *const not_yet_words[] = {"first",
                                             "approx_percentile",
                                             "approx_top_k",
                                             "collect",
-                                            "geohash",
                                             NULL};
 
 static const struct {

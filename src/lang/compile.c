@@ -9,6 +9,7 @@
 #include "lang/compile.h"
 
 #include "base/check.h"
+#include "model/geo.h"
 #include "model/literal.h"
 
 /* NOLINTNEXTLINE(misc-no-recursion): trees are at most AST_DEPTH_MAX deep */
@@ -453,6 +454,21 @@ static bool compile_coalesce(struct compiler *c, const struct node *node)
     return true;
 }
 
+/* A geohash's precision that is written as a number is checked here; others give NULL. */
+static bool precision_fits(struct compiler *c, const struct node *node)
+{
+    bool number = known_of(node) == KNOWN_NUMBER;
+    int128 nano = node->value.kind == VALUE_NUMBER ? node->value.nano : 0;
+    bool whole = nano % NANO_PER_UNIT == 0;
+    bool in_range = nano >= NANO_PER_UNIT && nano <= GEOHASH_CHARACTERS_MAX * (int128)NANO_PER_UNIT;
+    if (!number || (whole && in_range)) {
+        return true;
+    }
+    (void)fail(c, node, "a geohash has 1 to 12 characters, not %", source_text(c, node));
+    return diagnosis_hint(
+        c->diagnosis, "5 makes cells of about 5 km, 9 of about 5 m", source_text(c, node));
+}
+
 /* NOLINTNEXTLINE(misc-no-recursion): trees are at most AST_DEPTH_MAX deep */
 static bool compile_call(struct compiler *c, const struct node *node)
 {
@@ -460,7 +476,9 @@ static bool compile_call(struct compiler *c, const struct node *node)
     bool text_first = node->op <= FUNCTION_SUBSTR;
     for (const struct node *part = node->second; part != NULL; part = part->next) {
         enum known wanted = count == 0 && text_first ? KNOWN_TEXT : KNOWN_NUMBER;
-        if (!require(c, part, wanted) || !compile(c, part)) {
+        bool precision = node->op == FUNCTION_GEOHASH && count == 2 && part->kind == NODE_CONSTANT;
+        if (!require(c, part, wanted) || (precision && !precision_fits(c, part)) ||
+            !compile(c, part)) {
             return false;
         }
         count += 1;

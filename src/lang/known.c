@@ -124,6 +124,7 @@ static enum known known_call(uint8_t function)
     case FUNCTION_LOWER:
     case FUNCTION_UPPER:
     case FUNCTION_SUBSTR:
+    case FUNCTION_GEOHASH:
         return KNOWN_TEXT;
     case FUNCTION_GEO_WITHIN_BOX:
         return KNOWN_BOOL;

@@ -3,7 +3,10 @@
  *
  * Accuracy: each function is within a few units of the last place on its reduced range; the
  * haversine form itself is well conditioned but near the antipode, where atan2 of both roots is
- * used. */
+ * used.
+ *
+ * A geohash halves the globe bit by bit, longitude first; every border is a multiple of 45 / 2^28,
+ * which a double holds exactly, so no rounding moves a point to the cell next to its own. */
 #include "model/geo.h"
 
 #include "base/check.h"
@@ -118,4 +121,44 @@ bool geo_within_box(struct geo_point point,
     bool west_of_east = point.longitude <= north_east.longitude;
     bool crosses = south_west.longitude > north_east.longitude;
     return latitude_fits && (crosses ? east_of_west || west_of_east : east_of_west && west_of_east);
+}
+
+bool geohash_point_valid(struct geo_point point)
+{
+    return geo_point_valid(point) && point.longitude >= -180.0 && point.longitude <= 180.0;
+}
+
+struct range {
+    double low;
+    double high;
+};
+
+/* The half that holds the degrees; 1 = the upper one, which has the border. */
+static unsigned halve(struct range *range, double degrees)
+{
+    double middle = (range->low + range->high) / 2.0;
+    if (degrees >= middle) {
+        range->low = middle;
+        return 1;
+    }
+    range->high = middle;
+    return 0;
+}
+
+void geohash_write(struct geo_point point, int count, uint8_t *characters)
+{
+    static const char alphabet[] = "0123456789bcdefghjkmnpqrstuvwxyz";
+    struct range latitudes = {-90.0, 90.0};
+    struct range longitudes = {-180.0, 180.0};
+    unsigned bits = 0;
+    CHECK(geohash_point_valid(point));
+    CHECK(count >= 1 && count <= GEOHASH_CHARACTERS_MAX);
+    for (int i = 0; i < count * 5; i++) {
+        unsigned bit =
+            i % 2 == 0 ? halve(&longitudes, point.longitude) : halve(&latitudes, point.latitude);
+        bits = (bits << 1 | bit) & 31;
+        if (i % 5 == 4) {
+            characters[i / 5] = (uint8_t)alphabet[bits];
+        }
+    }
 }

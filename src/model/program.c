@@ -46,6 +46,7 @@ bool program_function_arguments(uint8_t function, int *arguments_min, int *argum
         [FUNCTION_CEIL] = {1, 1},
         [FUNCTION_GEO_DISTANCE] = {4, 4},
         [FUNCTION_GEO_WITHIN_BOX] = {6, 6},
+        [FUNCTION_GEOHASH] = {2, 3},
     };
     if (function == 0 || function >= sizeof(arguments) / sizeof(arguments[0])) {
         return false;

@@ -114,6 +114,7 @@ enum program_function {
     FUNCTION_CEIL = 8,
     FUNCTION_GEO_DISTANCE = 9,
     FUNCTION_GEO_WITHIN_BOX = 10,
+    FUNCTION_GEOHASH = 11, /* 2 or 3 */
 };
 
 /* How many arguments a function takes; false for a number that is no function. */

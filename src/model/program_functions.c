@@ -324,6 +324,37 @@ static struct value function_geo_within_box(const struct value *arguments)
     return value_of_bool(geo_within_box(point, south_west, north_east));
 }
 
+/* How many characters the geohash gets; a number with a fraction says nothing. */
+static bool geohash_count(struct value value, int *count)
+{
+    int64_t whole;
+    bool comparable;
+    if (!whole_of(value, &whole) || value_compare(value, value_of_whole(whole), &comparable) != 0 ||
+        !comparable) {
+        return false;
+    }
+    *count = whole >= 1 && whole <= GEOHASH_CHARACTERS_MAX ? (int)whole : 0;
+    return *count != 0;
+}
+
+static struct value
+function_geohash(const struct value *arguments, int count, struct program_scratch *scratch)
+{
+    struct geo_point point;
+    int characters = GEOHASH_CHARACTERS_DEFAULT;
+    if (!point_of(arguments, &point) || !geohash_point_valid(point) ||
+        (count == 3 && !geohash_count(arguments[2], &characters))) {
+        return value_null();
+    }
+    struct buf room = scratch_room(scratch);
+    uint8_t *out = buf_reserve(&room, (size_t)characters);
+    if (out == NULL) {
+        return value_null();
+    }
+    geohash_write(point, characters, out);
+    return scratch_keep(scratch, &room);
+}
+
 struct value function_call(uint8_t function,
                            const struct value *arguments,
                            int count,
@@ -351,8 +382,10 @@ struct value function_call(uint8_t function,
         return number_round(first, 0, ROUND_UP);
     case FUNCTION_GEO_DISTANCE:
         return function_geo_distance(arguments);
-    default:
-        CHECK(function == FUNCTION_GEO_WITHIN_BOX);
+    case FUNCTION_GEO_WITHIN_BOX:
         return function_geo_within_box(arguments);
+    default:
+        CHECK(function == FUNCTION_GEOHASH);
+        return function_geohash(arguments, count, scratch);
     }
 }

@@ -14,7 +14,7 @@ from support.server import Server
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEMO = ROOT / "demo" / "flights-2013-01-01.ndjson.gz"
-MONTH = pathlib.Path(os.environ.get("TIDEMARK_TRUTH", ROOT.parent / "shared" / "data")) / "flights" / "flights-2013-01.ndjson.gz"
+MONTH = pathlib.Path(os.environ.get("TIDEMARK_TRUTH", "/nonexistent")) / "flights" / "flights-2013-01.ndjson.gz"
 
 
 class Twice(unittest.TestCase):

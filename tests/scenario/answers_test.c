@@ -23,8 +23,7 @@ static void tell_applied(const char *what, const struct ticket *ticket)
                (unsigned long long)ticket->proposal.late);
 }
 
-/* --- ack=applied
- * -------------------------------------------------------------------------------------- */
+/* --- ack=applied --- */
 
 static void who_waits_learns_of_duplicates_and_late_events(void **state)
 {
@@ -98,8 +97,7 @@ static void more_proposals_than_a_frame_has_places_all_get_answers(void **state)
     assert_int_equal(world_stat(&story.world, "duplicates", ""), 1499);
 }
 
-/* --- read your writes
- * ------------------------------------------------------------------------------------- */
+/* --- read your writes --- */
 
 static void a_read_waits_until_what_was_written_is_applied(void **state)
 {
@@ -182,9 +180,7 @@ static void a_repeated_definition_is_answered_with_a_position_that_can_be_waited
     assert_string_equal(story_outcome(read), "OK");
 }
 
-/* --- metrics
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- metrics --- */
 
 #define ARRIVALS_BY_HOUR                                                                           \
     "CREATE METRIC arrivals AS SELECT subject AS airport, count(*) AS n "                          \

@@ -54,8 +54,7 @@ static uint64_t below(uint64_t end)
     return random_below(&life.random, end);
 }
 
-/* --- actions
- * ------------------------------------------------------------------------------------------ */
+/* --- actions --- */
 
 static void act_tell(void)
 {
@@ -167,8 +166,7 @@ static void act(void)
     }
 }
 
-/* --- what must hold
- * --------------------------------------------------------------------------------------- */
+/* --- what must hold --- */
 
 static void note_acknowledged(void)
 {
@@ -251,9 +249,7 @@ static void assert_all_answered(void)
     }
 }
 
-/* --- lives
- * ------------------------------------------------------------------------------------------------
- */
+/* --- lives --- */
 
 static struct world_options random_options(void)
 {

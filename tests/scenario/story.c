@@ -39,8 +39,7 @@ void story_line(struct story *story, const char *format, ...)
     story->trace[story->trace_len] = '\0';
 }
 
-/* --- time
- * --------------------------------------------------------------------------------------------- */
+/* --- time --- */
 
 void story_pass(struct story *story, double seconds)
 {
@@ -60,8 +59,7 @@ void story_restart(struct story *story, const struct world_options *options)
     world_settle(&story->world);
 }
 
-/* --- acting
- * --------------------------------------------------------------------------------------------- */
+/* --- acting --- */
 
 const char *story_outcome(const struct ticket *ticket)
 {
@@ -229,8 +227,7 @@ void story_lane(struct story *story, const char *name, enum lane_command_kind ki
     tell_outcome(story, what, world_propose(&story->world, &proposal));
 }
 
-/* --- looking
- * -------------------------------------------------------------------------------------------- */
+/* --- looking --- */
 
 struct shown {
     int64_t window_start;

@@ -38,8 +38,7 @@ void story_line(struct story *story, const char *format, ...) __attribute__((for
         (story)->trace[0] = '\0';                                                                  \
     } while (0)
 
-/* --- time
- * ------------------------------------------------------------------------------------------ */
+/* --- time --- */
 
 void story_pass(struct story *story, double seconds); /* no line */
 void story_settle(struct story *story);               /* no line */
@@ -47,8 +46,7 @@ void story_settle(struct story *story);               /* no line */
 /* Crash and start again; no line. Options may differ. */
 void story_restart(struct story *story, const struct world_options *options);
 
-/* --- acting; the lines tell what came of it
- * ----------------------------------------------------------- */
+/* --- acting; the lines tell what came of it --- */
 
 /* "events ATL@10: OK"; settles first. */
 void story_tell(struct story *story, const char *events);
@@ -67,8 +65,7 @@ void story_forget(struct story *story, const char *name);
 /* "advance ua 30: OK", "finish ua: OK", "reopen ua: OK" */
 void story_lane(struct story *story, const char *name, enum lane_command_kind kind, int64_t second);
 
-/* --- looking
- * -------------------------------------------------------------------------------------------- */
+/* --- looking --- */
 
 /* "arrivals: [0 ATL 2] [60 JFK 1 closed final r1]", sorted by window, then group */
 void story_values(struct story *story, const char *metric);

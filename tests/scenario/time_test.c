@@ -18,8 +18,7 @@ static uint64_t pulses(void)
     return story.world.sequencer.pulse_ordinal;
 }
 
-/* --- final
- * ------------------------------------------------------------------------------------------ */
+/* --- final --- */
 
 static void final_closes_all_windows_and_what_was_final_stays_final(void **state)
 {
@@ -130,8 +129,7 @@ static void commands_on_sources_are_checked(void **state)
                  "source ua: OK created v1\n");
 }
 
-/* --- silence
- * ------------------------------------------------------------------------------------------ */
+/* --- silence --- */
 
 static void an_idle_source_releases_the_watermark(void **state)
 {
@@ -285,8 +283,7 @@ static void nobody_falls_idle_while_the_disk_is_full(void **state)
                  "W 5\n");
 }
 
-/* --- pulses
- * --------------------------------------------------------------------------------------------- */
+/* --- pulses --- */
 
 static void an_idle_engine_writes_nothing(void **state)
 {

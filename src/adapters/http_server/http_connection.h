@@ -7,9 +7,9 @@
 #include "adapters/http_server/http_parse.h"
 
 #define HTTP_HEAD_INLINE_BYTES 1024
-#define HTTP_DISCARD_BYTES_MAX                                                                     \
-    ((size_t)64 * 1024) /* read for nothing to keep or end a connection well */
-#define HTTP_OUT_PAUSE_BYTES ((size_t)64 * 1024) /* no further request is begun above it */
+/* Read for nothing, so that a client that sends on finds the refusal instead of a broken pipe. */
+#define HTTP_DISCARD_BYTES_MAX ((size_t)16 * 1024 * 1024)
+#define HTTP_OUT_PAUSE_BYTES   ((size_t)64 * 1024) /* no further request is begun above it */
 
 /* What an epoll event points to. */
 enum http_source {

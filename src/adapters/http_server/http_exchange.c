@@ -24,9 +24,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#define BODY_COPIED_BYTES_MAX                                                                      \
-    ((size_t)16 * 1024) /* larger ones are offered to the socket first                             \
-                         */
+/* Larger bodies are offered to the socket first. */
+#define BODY_COPIED_BYTES_MAX  ((size_t)16 * 1024)
 #define REFUSAL_BODY_BYTES_MAX 1024
 #define FREE_WORK_MAX          256
 

@@ -1,7 +1,7 @@
 /* The writing side of the file log.
  *
- *     submit ──► [roll: next segment, CONTINUES seal] ──► header encoded ──► poll: one write ──►
- * durable
+ *     submit ──► [roll: next segment, CONTINUES seal] ──► header encoded
+ *                                                              └──► poll: one write ──► durable
  *
  * A write is one O_DIRECT|O_DSYNC pwritev where the file system takes it, else pwritev + fdatasync.
  * A new segment is reserved but not written; small frames into such unwritten extents would cost a

@@ -1,9 +1,10 @@
 /* The snapshot directory.
  *
- *     start ──fork──► child: snap-<p>.tmp ► blocks ► footer ► sync ► re-read ► rename ► sync dir ►
- * exit │ │ └─ RUNNING ─────────────────────── poll: waitpid of that child
- * ◄────────────────────────────┘ ├─ DONE: listed, the oldest beyond `kept` removed └─ FAILED: the
- * temporary file removed
+ *     start ──fork──► child: snap-<p>.tmp ► blocks ► footer ► sync ► re-read ► rename ► sync dir
+ *       │                                                                                  │
+ *       └─ RUNNING ◄── poll: waitpid of that child ◄───────────────────────────────── exit ┘
+ *             ├─ DONE: listed, the oldest beyond `kept` removed
+ *             └─ FAILED: the temporary file removed
  *
  * Invariants:
  *  1. A file named snap-<position> was whole, synced and read back before it got its name.

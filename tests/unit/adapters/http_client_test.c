@@ -12,8 +12,7 @@
 
 #include <cmocka.h>
 
-/* --- Heads -------------------------------------------------------------------------------------
- */
+/* --- Heads --- */
 
 static void a_head_is_read_when_it_is_complete(void **state)
 {
@@ -80,8 +79,7 @@ static void chunk_lines_have_a_bounded_size(void **state)
     assert_int_equal(http_chunk_line_parse(BYTES("1234567890123\r\n"), &size, &len), ERR_MALFORMED);
 }
 
-/* --- URLs --------------------------------------------------------------------------------------
- */
+/* --- URLs --- */
 
 static void urls_have_a_host_and_a_port(void **state)
 {
@@ -133,8 +131,7 @@ static void everything_but_unreserved_characters_is_encoded(void **state)
     assert_string_equal(text, "a-Z_0.~%20%2F%25%2A%C3%A4");
 }
 
-/* --- Against a peer that says what the test wants ------------------------------------------------
- */
+/* --- Against a peer that says what the test wants --- */
 
 struct peer {
     int listen_fd;

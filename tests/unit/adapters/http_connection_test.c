@@ -85,9 +85,10 @@ static void an_early_answer_to_a_large_body_ends_the_connection(void **state)
     /* Chunked, so that nobody knows how much will come. */
     client = client_connect(&fixture);
     client_say(&fixture, &client, POST("/early") "Transfer-Encoding: chunked\r\n\r\n");
-    for (int i = 0; i < 100; i++) {
-        client_send(&fixture, &client, BYTES("3e8\r\n"));
-        client_send(&fixture, &client, bytes_of(data, sizeof(data)));
+    static uint8_t much[0x10000];
+    for (int i = 0; i < 300 && !client.closed; i++) { /* 19 MiB */
+        client_send(&fixture, &client, BYTES("10000\r\n"));
+        client_send(&fixture, &client, bytes_of(much, sizeof(much)));
         client_send(&fixture, &client, BYTES("\r\n"));
         client_settle(&fixture, &client);
     }

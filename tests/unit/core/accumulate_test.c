@@ -386,7 +386,7 @@ static void extremes_of_long_texts_do_not_depend_on_the_order(void **state)
     assert_int_equal(heap.used_bytes, 0);
 }
 
-/* --- merging --------------------------------------------------------------- */
+/* --- merging --- */
 
 static struct bytes put(const struct slots *slots, uint8_t *memory, size_t cap)
 {
@@ -555,7 +555,7 @@ static void damaged_bytes_are_survived(void **state)
     assert_int_equal(heap.used_bytes, 0);
 }
 
-/* --- memory ---------------------------------------------------------------- */
+/* --- memory --- */
 
 static void without_memory_the_text_held_stays(void **state)
 {

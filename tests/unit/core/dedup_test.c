@@ -250,7 +250,7 @@ static void a_new_generation_without_memory_costs_no_events(void **state)
     dedup_validate(&dedup);
 }
 
-/* --- saved bytes ----------------------------------------------------------- */
+/* --- saved bytes --- */
 
 struct saved {
     uint8_t data[4 << 20];

@@ -6,7 +6,7 @@
 
 #define HOUR US_PER_HOUR
 
-/* --- scripts --------------------------------------------------------------- */
+/* --- scripts --- */
 
 struct stage {
     struct script *script;
@@ -186,7 +186,7 @@ static void write_script(uint64_t seed)
     }
 }
 
-/* --- comparing ------------------------------------------------------------- */
+/* --- comparing --- */
 
 static void assert_text_value(struct value value, bool present, const char *text)
 {
@@ -451,7 +451,7 @@ static void compare(const struct rig *rig)
     }
 }
 
-/* --- tests ----------------------------------------------------------------- */
+/* --- tests --- */
 
 #define SCRIPTS 200
 

@@ -146,7 +146,7 @@ static void an_event_that_finds_no_memory_is_counted(void **state)
     heap_validate(&small);
 }
 
-/* --- saved bytes ----------------------------------------------------------- */
+/* --- saved bytes --- */
 
 struct saved {
     uint8_t data[1 << 20];

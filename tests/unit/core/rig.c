@@ -340,7 +340,7 @@ void rig_play(struct rig *rig, const struct script *script, uint32_t from, uint3
     }
 }
 
-/* --- saved bytes ----------------------------------------------------------- */
+/* --- saved bytes --- */
 
 struct saved {
     uint8_t *data;

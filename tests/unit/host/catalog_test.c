@@ -212,8 +212,7 @@ static void the_order_is_that_of_creation(void **state)
     assert_ptr_equal(catalog_find(&catalog, BYTES("b")), &catalog.entries[2]);
 }
 
-/* --- saved bytes
- * ------------------------------------------------------------------------------------ */
+/* --- saved bytes --- */
 
 static void keep(void *ctx, struct bytes part)
 {

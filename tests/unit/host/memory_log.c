@@ -21,8 +21,7 @@ void memory_log_deinit(struct memory_log *log)
     free(log->frames);
 }
 
-/* --- writing
- * ----------------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 static enum err log_submit(void *ctx, struct log_frame *frame)
 {
@@ -136,8 +135,7 @@ void memory_log_crash(struct memory_log *log, bool keep_in_flight)
     log->in_flight = NULL;
 }
 
-/* --- reading
- * ------------------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 struct memory_reader {
     struct memory_log *log;

@@ -8,8 +8,7 @@
 
 static const char *const names[SOURCES] = {"0", "1", "2", "3", "4", "5"};
 
-/* --- the naive model
- * ------------------------------------------------------------------------------- */
+/* --- the naive model --- */
 
 struct naive_lane {
     bool declared; /* for the default lane: heard or not, it is there */
@@ -106,8 +105,7 @@ static void naive_tick(struct naive *naive, int64_t now)
     }
 }
 
-/* --- a random life
- * ------------------------------------------------------------------------------------- */
+/* --- a random life --- */
 
 struct life {
     struct bench bench;
@@ -299,8 +297,7 @@ static void a_replay_never_falls_below_a_watermark_that_was_written(void **state
     }
 }
 
-/* --- saved bytes
- * -------------------------------------------------------------------------------------------- */
+/* --- saved bytes --- */
 
 static void keep(void *ctx, struct bytes part)
 {

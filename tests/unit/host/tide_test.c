@@ -45,8 +45,7 @@ static void assert_stamps(const int64_t *expected, uint32_t count)
 
 #define ASSERT_W(expected) assert_int_equal(bench.tide.watermark, (expected))
 
-/* --- the default lane ----------------------------------------------------------------------------
- */
+/* --- the default lane --- */
 
 static void before_the_first_event_there_is_no_watermark(void **state)
 {
@@ -106,8 +105,7 @@ static void times_at_the_ends_of_the_calendar_do_not_overflow(void **state)
     ASSERT_W(TIMESTAMP_END_US - 1 - TIDE_DISORDER_US);
 }
 
-/* --- declared lanes
- * ---------------------------------------------------------------------------------- */
+/* --- declared lanes --- */
 
 static void a_declared_source_holds_the_watermark_before_its_first_event(void **state)
 {
@@ -252,9 +250,7 @@ static void when_all_lane_numbers_are_taken_there_is_none_left(void **state)
     assert_int_equal(tide_free_lane(&bench.tide), 17);
 }
 
-/* --- final
- * -----------------------------------------------------------------------------------------------
- */
+/* --- final --- */
 
 static void a_final_lane_holds_nothing_back(void **state)
 {
@@ -338,9 +334,7 @@ static void the_clock_does_not_move_a_final_watermark(void **state)
     ASSERT_W(WATERMARK_FINAL);
 }
 
-/* --- silence
- * ------------------------------------------------------------------------------------------------
- */
+/* --- silence --- */
 
 static void a_silent_lane_is_left_out_after_its_patience(void **state)
 {
@@ -502,9 +496,7 @@ static void an_explicit_replay_stays_a_replay_while_it_only_advances(void **stat
     ASSERT_W(in_2013 + 1175 * US_PER_SECOND);
 }
 
-/* --- deafness
- * -------------------------------------------------------------------------------------------------
- */
+/* --- deafness --- */
 
 static void after_a_start_every_lane_is_deaf_until_it_is_heard(void **state)
 {
@@ -600,9 +592,7 @@ static void a_start_keeps_the_watermark(void **state)
     assert_true(bench_lane(&bench, "a").holds); /* it was idle; now it is deaf */
 }
 
-/* --- pulses
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- pulses --- */
 
 static void a_pulse_tells_only_the_lanes_that_changed(void **state)
 {

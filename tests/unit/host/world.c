@@ -14,8 +14,7 @@
 #define PASS_STRIDE_US   10000
 #define PASS_STRIDES_MAX 1000
 
-/* --- the machine
- * ---------------------------------------------------------------------------------- */
+/* --- the machine --- */
 
 void machine_init(struct machine *machine)
 {
@@ -49,8 +48,7 @@ static struct clock_port machine_clock(struct machine *machine)
     return (struct clock_port){.ops = &clock_ops, .ctx = machine};
 }
 
-/* --- starting
- * ---------------------------------------------------------------------------------------- */
+/* --- starting --- */
 
 static void fill_defaults(struct world_options *options)
 {
@@ -172,8 +170,7 @@ bool world_start(struct world *world, struct machine *machine, const struct worl
     return true;
 }
 
-/* --- ending
- * --------------------------------------------------------------------------------------------- */
+/* --- ending --- */
 
 static void ticket_free(struct ticket *ticket)
 {
@@ -216,9 +213,7 @@ void world_stop(struct world *world)
     memory_snapshots_crash(&world->machine->snapshots);
 }
 
-/* --- turns
- * ------------------------------------------------------------------------------------------------
- */
+/* --- turns --- */
 
 uint32_t world_part_count(const struct world *world)
 {
@@ -285,9 +280,7 @@ uint64_t world_digest(struct world *world)
     return sequencer_digest(&world->sequencer);
 }
 
-/* --- asking
- * -------------------------------------------------------------------------------------------------
- */
+/* --- asking --- */
 
 static void ticket_done(struct letter *letter)
 {
@@ -430,8 +423,7 @@ struct ticket *world_scan(struct world *world, const struct scan *scan)
     return ticket;
 }
 
-/* --- reading answers
- * ------------------------------------------------------------------------------------------ */
+/* --- reading answers --- */
 
 int64_t world_stat(struct world *world, const char *counter, const char *metric)
 {

@@ -102,8 +102,7 @@ void world_drain(struct world *world);
 /* At rest after a pulse only. */
 uint64_t world_digest(struct world *world);
 
-/* --- asking: each returns at once; the answer is there when ticket->done is 1
- * --------------------------- */
+/* --- asking: each returns at once; the answer is there when ticket->done is 1 --- */
 
 struct telling {
     struct bytes source;
@@ -132,8 +131,7 @@ struct ticket *world_values(struct world *world, const char *metric, uint64_t mi
 struct ticket *world_stats(struct world *world);
 struct ticket *world_scan(struct world *world, const struct scan *scan);
 
-/* --- reading answers
- * --------------------------------------------------------------------------------------- */
+/* --- reading answers --- */
 
 /* A counter over all runners, of all metrics ("") or one. */
 int64_t world_stat(struct world *world, const char *counter, const char *metric);

@@ -328,6 +328,46 @@ static void functions_do_what_they_say(void **state)
     assert_meanings(meanings);
 }
 
+static void geohashes_name_cells(void **state)
+{
+    (void)state;
+    static const struct meaning meanings[] = {
+        {"geohash(57.64911, 10.40744, 11)", "\"u4pruydqqvj\""},
+        {"geohash(42.6, -5.6, 5)", "\"ezs42\""},
+        {"GEOHASH(-25.382708, -49.265506, 12)", "\"6gkzwgjzn820\""},
+        {"geohash(0, 0, 1)", "\"s\""},
+        {"geohash(0, 0)", "\"s00000000\""},
+        {"geohash(90, 180, 3)", "\"zzz\""},
+        {"geohash(-90, -180, 3)", "\"000\""},
+        {"geohash(data.lat, data.lon, 5)", "\"dr5x1\""},
+        {"geohash(data.lat, data.lon, 2) || '/' || geohash(0, 0, 2)", "\"dr/s0\""},
+        {"geohash(42.6, -5.6, data.list[0] / 2)", "\"ezs42\""},
+        {"geohash(42.6, -5.6, +5.0)", "\"ezs42\""},
+        {"geohash(42.6, -5.6, 1e-10 * 5e10)", "\"ezs42\""},
+        {"geohash(data.missing, 0, 5)", "null"},
+        {"geohash(0, data.none, 5)", "null"},
+        {"geohash(0, 0, data.none)", "null"},
+        {"geohash(0, 0, NULL)", "null"},
+        {"geohash(data.dest, 0, 5)", "null"},
+        {"geohash(0, data.text_number, 5)", "null"},
+        {"geohash(0, 0, data.dest)", "null"},
+        {"geohash(0, 0, data.ok)", "null"},
+        {"geohash(90.000001, 0, 5)", "null"},
+        {"geohash(-91, 0)", "null"},
+        {"geohash(0, 180.000001, 5)", "null"},
+        {"geohash(0, -181)", "null"},
+        {"geohash(1e300, 0, 5)", "null"},
+        {"geohash(0, 0, data.seats)", "null"},
+        {"geohash(0, 0, 1 - 1)", "null"},
+        {"geohash(0, 0, 6 + 7)", "null"},
+        {"geohash(0, 0, data.delay - 10)", "null"},
+        {"geohash(0, 0, data.max)", "null"},
+        {"geohash(0, 0, 2 * 1e300)", "null"},
+        {NULL, NULL},
+    };
+    assert_meanings(meanings);
+}
+
 static void like_matches_patterns(void **state)
 {
     (void)state;
@@ -435,6 +475,12 @@ static void a_text_that_does_not_fit_the_scratch_is_null(void **state)
     assert_string_equal(value_of("length(data)", &event), "79998");
     assert_string_equal(value_of("lower(data)", &event), "null");
     assert_string_equal(value_of("data || data", &event), "null");
+    data[PROGRAM_SCRATCH_BYTES - 5] = '"';
+    event.data.len = PROGRAM_SCRATCH_BYTES - 4; /* its content leaves six bytes */
+    const char *fits = "CASE WHEN lower(data) IS NOT NULL THEN geohash(0, 0, 6) END";
+    assert_string_equal(value_of(fits, &event), "\"s00000\"");
+    const char *too_long = "CASE WHEN lower(data) IS NOT NULL THEN geohash(0, 0, 7) END";
+    assert_string_equal(value_of(too_long, &event), "null");
 }
 
 static void hostile_patterns_end_soon(void **state)
@@ -463,6 +509,7 @@ int main(void)
         cmocka_unit_test(null_tests_membership_and_ranges_follow_sql),
         cmocka_unit_test(conditions_choose),
         cmocka_unit_test(functions_do_what_they_say),
+        cmocka_unit_test(geohashes_name_cells),
         cmocka_unit_test(like_matches_patterns),
         cmocka_unit_test(times_move_by_seconds),
         cmocka_unit_test(casts_convert_or_give_null),

@@ -161,6 +161,9 @@ static void groups_are_found_by_expression_alias_and_position(void **state)
         "SELECT window_start, window_end, lower(type) AS kind, count(*) " MINUTE
         " GROUP BY window_start, 3",
         "SELECT lower(type) AS type, count(*) " MINUTE " GROUP BY type",
+        "SELECT geohash(data.lat, data.lon, 5) AS cell, count(*) " MINUTE
+        " GROUP BY geohash(data.lat, data.lon, 5)",
+        "SELECT geohash(data.lat, data.lon, 5), count(*) " MINUTE " GROUP BY 1",
     };
     for (size_t i = 0; i < sizeof(statements) / sizeof(statements[0]); i++) {
         const struct definition *definition = &parse_good(statements[i])->definition;

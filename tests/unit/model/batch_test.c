@@ -358,7 +358,7 @@ static void a_batch_begun_without_room_takes_nothing_of_the_one_before(void **st
     }
 }
 
-/* --- stamping -------------------------------------------------------------- */
+/* --- stamping --- */
 
 #define STAMPED 50
 
@@ -496,7 +496,7 @@ static void a_watermark_that_does_not_rise_is_no_step(void **state)
     assert_true(dies(step_backwards));
 }
 
-/* --- damage ---------------------------------------------------------------- */
+/* --- damage --- */
 
 /* Reads as much as can be read; says whether all of it was a batch of events. */
 static bool read_all(struct bytes body)
@@ -651,7 +651,7 @@ static void rows_that_no_writer_makes_are_refused(void **state)
     assert_false(read_all(hand_made(BYTES("\0\0\0\0\0\1i"), BYTES("\0\200")))); /* half a rise */
 }
 
-/* --- partitions ------------------------------------------------------------ */
+/* --- partitions --- */
 
 static void events_spread_evenly_over_partitions(void **state)
 {

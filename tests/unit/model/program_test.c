@@ -129,7 +129,8 @@ static void programs_that_could_go_wrong_are_not_valid(void **state)
         PROGRAM(OP_TRUE, OP_CAST, TYPE_TIMESTAMP + 1),
         PROGRAM(OP_TRUE, OP_DATE_TRUNC, UNIT_YEAR + 1),
         PROGRAM(OP_TRUE, OP_CALL, 0, 1), /* no function */
-        PROGRAM(OP_TRUE, OP_CALL, FUNCTION_GEO_WITHIN_BOX + 1, 1),
+        PROGRAM(OP_TRUE, OP_CALL, FUNCTION_GEOHASH + 1, 1),
+        PROGRAM(OP_TRUE, OP_CALL, FUNCTION_GEOHASH, 1),
         PROGRAM(OP_TRUE, OP_TRUE, OP_CALL, FUNCTION_LOWER, 2),
         PROGRAM(OP_TRUE, OP_CALL, FUNCTION_SUBSTR, 1),
         PROGRAM(OP_TRUE, OP_TRUE, OP_LIKE, 0, 0, 0x11, 0),              /* beyond Unicode */

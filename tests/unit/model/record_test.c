@@ -242,7 +242,7 @@ static void a_lane_command_comes_back(void **state)
     }
 }
 
-/* --- pulses ---------------------------------------------------------------- */
+/* --- pulses --- */
 
 static const struct lane_state lanes[] = {
     {.lane = 0, .watermark = WATERMARK_NONE, .max_time = WATERMARK_NONE},
@@ -334,7 +334,7 @@ static void a_pulse_with_a_lane_that_cannot_be_is_refused(void **state)
     assert_false(pulse_read(only_record(&out, RECORD_PULSE).body, &pulse));
 }
 
-/* --- frames ---------------------------------------------------------------- */
+/* --- frames --- */
 
 static void records_follow_each_other_in_a_frame(void **state)
 {
