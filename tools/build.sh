@@ -1,7 +1,7 @@
 #!/bin/sh
 # Configures, only when needed, and builds one of the build directories.
 #
-# Usage: tools/build.sh product|gcc|clang|plain|asan|tsan|fuzz|bench [ninja target ...]
+# Usage: tools/build.sh product|gcc|clang|plain|asan|tsan|fuzz [ninja target ...]
 #   product: build/, what users run; leaves build/tidemark and build/libtidemark.{a,so}
 #   gcc, clang: with tests, warnings are errors
 #   plain: by gcc without optimisation, to compare digests

@@ -11,7 +11,7 @@ fi
 files=$(if [ $# -gt 0 ]; then
     printf '%s\n' "$@"
 else
-    find src include tests fuzz bench examples \( -name '*.c' -o -name '*.h' \) -print
+    find src include tests fuzz examples \( -name '*.c' -o -name '*.h' \) -print
 fi | sort)
 [ -n "$files" ] || exit 0
 
