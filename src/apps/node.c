@@ -175,6 +175,14 @@ static void restore(struct node *node)
                        "the newest snapshot is of another format; start the version that wrote "
                        "it, or move the snapshots away to replay the log");
     }
+    uint64_t damaged = snapshot_dir_damaged_count(node->snapshots);
+    if (damaged > 0) {
+        (void)fprintf(stderr,
+                      "tidemark: %llu damaged snapshots in %s were passed over; they stay on disk "
+                      "(tidemark snapshot --list)\n",
+                      (unsigned long long)damaged,
+                      node->options.directory);
+    }
     struct log_port log = log_file_port(node->log);
     struct log_status status;
     log.ops->status(log.ctx, &status);
