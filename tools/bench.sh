@@ -3,7 +3,7 @@
 # Each part gets a server of its own, on a free port, with an empty data directory.
 #
 # Usage: tools/bench.sh [WORD ...]     only the parts whose names are given:
-#        j1 duckdb direct open-loop singles groups idle restart
+#        j1 duckdb direct open-loop snapshots singles groups idle restart
 #   BENCH_EVENTS   events of job J1 (5000000)
 #   BENCH_RESTART  events in the log of the restart (20000000); a tenth of them after the snapshot
 #   BENCH_SECONDS  for open-loop and singles (10)
@@ -20,7 +20,7 @@ tidemark=${TIDEMARK:-$PWD/build/tidemark}
     echo "bench: there is no $tidemark" >&2
     exit 1
 }
-parts=${*:-j1 duckdb direct open-loop singles groups idle restart}
+parts=${*:-j1 duckdb direct open-loop snapshots singles groups idle restart}
 work=${BENCH_DIR:-$(mktemp -d)}
 mkdir -p "$work"
 results=${BENCH_JSON:-build/bench-results.jsonl}
@@ -49,7 +49,7 @@ trap 'exit 130' INT TERM HUP
 start_server() {
     rm -rf "$work/data"
     port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-    "$tidemark" serve --listen "127.0.0.1:$port" --data "$work/data" >"$work/server.log" 2>&1 &
+    "$tidemark" serve --listen "127.0.0.1:$port" --data "$work/data" "$@" >"$work/server.log" 2>&1 &
     server=$!
     TIDEMARK_URL=http://127.0.0.1:$port
     export TIDEMARK_URL
@@ -139,6 +139,13 @@ if wanted open-loop; then
     echo "== Open loop: 100,000 events/s in batches of 100"
     start_server
     "$tidemark" bench open-loop --rate 100000/s --batch 100 --seconds "$seconds" --json "$results"
+    stop_server
+fi
+if wanted snapshots; then
+    echo "== The same with one snapshot after the other"
+    start_server --snapshot-every 4M
+    tell snapshots_ack_p99 ms "$("$tidemark" bench open-loop --rate 100000/s --batch 100 --seconds "$seconds" |
+        awk '$1 == "open_loop_ack_p99" { print $2 }')"
     stop_server
 fi
 if wanted singles; then
