@@ -197,7 +197,7 @@ static int serve_node(const struct serve_options *options,
         if (!network_create(&networks[n], fds[n]) ||
             pthread_create(&networks[n].thread, NULL, network_main, &networks[n]) != 0) {
             (void)fprintf(stderr, "tidemark: not enough memory or descriptors to serve\n");
-            return EXIT_NO_MEMORY;
+            _exit(EXIT_NO_MEMORY); /* threads run already: nothing to take down in order */
         }
     }
     while (!node_ready(node, start) && atomic_load(&stop_signal) == 0) {

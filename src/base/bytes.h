@@ -25,6 +25,14 @@ struct buf {
     bool overflow;
 };
 
+/* The memory of a slice for the one who allocated it, to be freed. */
+static inline void *bytes_owned(struct bytes part)
+{
+    void *memory;
+    memcpy(&memory, &part.data, sizeof(memory));
+    return memory;
+}
+
 /* A string literal as a slice. */
 #define BYTES(literal) ((struct bytes){(const uint8_t *)(literal), sizeof(literal) - 1})
 

@@ -225,7 +225,7 @@ bool accumulate_event(const struct accumulate_layout *layout,
 
 size_t accumulate_put_max(const struct accumulate_layout *layout, const uint8_t *slots)
 {
-    size_t max = layout->total_bytes * 2u;
+    size_t max = (size_t)layout->total_bytes * 2;
     for (uint32_t n = 0; layout->has_text && n < layout->definition->aggregate_count; n++) {
         enum aggregate_kind kind = layout->definition->aggregates[n].kind;
         if (kind == AGGREGATE_MIN || kind == AGGREGATE_MAX) {

@@ -75,7 +75,7 @@ static void forget_lane(struct engine *engine, uint32_t number)
 {
     CHECK(number < engine->lane_count);
     struct lane *lane = &engine->lanes[number];
-    heap_free(&engine->heap, (void *)(uintptr_t)lane->name.data, lane->name.len);
+    heap_free(&engine->heap, bytes_owned(lane->name), lane->name.len);
     *lane = (struct lane){
         .state = {.lane = number, .watermark = WATERMARK_NONE, .max_time = WATERMARK_NONE}};
     engine_count_finals(engine);

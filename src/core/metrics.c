@@ -88,7 +88,7 @@ void metrics_drop(struct engine *engine, uint32_t id)
                 part_free(engine->partitions[n], metric, place);
             }
         }
-        heap_free(&engine->heap, (void *)(uintptr_t)metric->encoded.data, metric->encoded.len);
+        heap_free(&engine->heap, bytes_owned(metric->encoded), metric->encoded.len);
         *metric = (struct metric){0};
         return;
     }

@@ -111,7 +111,7 @@ static bool slots_grow(struct rows *rows)
 static uint32_t chunk_bytes(const struct rows *rows, uint32_t need)
 {
     uint64_t total = 0;
-    for (uint32_t n = rows->chunk_count; n-- > 0 && total < 2 * ROWS_CHUNK_BYTES;) {
+    for (uint32_t n = rows->chunk_count; n-- > 0 && total < 2 * (uint64_t)ROWS_CHUNK_BYTES;) {
         total += rows->chunks[n].size;
     }
     uint32_t size = total / 2 < ROWS_CHUNK_BYTES ? (uint32_t)(total / 2) : ROWS_CHUNK_BYTES;

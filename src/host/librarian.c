@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ITEM_BYTES_MAX (16u * 1024 * 1024)
+#define ITEM_BYTES_MAX ((size_t)16 * 1024 * 1024)
 
 struct librarian {
     struct post *post;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #define FRAME_ALIGN         4096
-#define FRAME_RESERVE       (128 * 1024) /* room that a pulse may need: lanes that changed */
+#define FRAME_RESERVE       ((size_t)128 * 1024) /* room that a pulse may need: lanes that changed */
 #define REFUSED_RECENTLY_US US_PER_SECOND
 
 static struct frame *frame_create(void)
@@ -525,6 +525,7 @@ static void hand_out(struct sequencer *sequencer, struct frame *frame)
 static void finish_write(struct sequencer *sequencer)
 {
     struct frame *frame = sequencer->filling;
+    CHECK(frame != NULL);
     sequencer->filling = NULL;
     sequencer->submitted = false;
     sequencer->durable = false;

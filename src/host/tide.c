@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#define SLOTS     (2 * LANES_MAX)
+#define SLOTS     ((size_t)2 * LANES_MAX)
 #define NAME_SEED 0x7469646532363132u
 
 static void lane_reset(struct tide_lane *lane)
@@ -38,7 +38,7 @@ bool tide_init(struct tide *tide)
 void tide_deinit(struct tide *tide)
 {
     for (uint32_t n = 1; n < tide->lane_count; n++) {
-        free((void *)(uintptr_t)tide->lanes[n].source.name.data);
+        free(bytes_owned(tide->lanes[n].source.name));
     }
     free(tide->lanes);
     free(tide->slots);
@@ -308,7 +308,7 @@ static void apply_source(struct tide *tide, const struct source *source)
     }
     struct bytes name = lane->source.name;
     if (!lane->used) {
-        free((void *)(uintptr_t)name.data); /* of a lane that was free when it was loaded */
+        free(bytes_owned(name)); /* of a lane that was free when it was loaded */
         lane_reset(lane);
         uint8_t *memory = malloc(source->name.len);
         CHECK(memory != NULL);
@@ -334,7 +334,7 @@ static void apply_forget(struct tide *tide, uint32_t number)
 {
     CHECK(number != LANE_DEFAULT && number < tide->lane_count && tide->lanes[number].used);
     struct tide_lane *lane = &tide->lanes[number];
-    free((void *)(uintptr_t)lane->source.name.data);
+    free(bytes_owned(lane->source.name));
     lane_reset(lane);
     lane->dirty = true;
     rebuild_slots(tide);

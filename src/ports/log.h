@@ -14,7 +14,7 @@
 /* A frame under construction. The log owns the first LOG_FRAME_HEADER bytes of `data`; the body
  * follows. `data` is 4 KiB aligned and its capacity a multiple of 4 KiB. */
 #define LOG_FRAME_HEADER    64
-#define LOG_FRAME_BYTES_MAX (16 * 1024 * 1024)
+#define LOG_FRAME_BYTES_MAX ((size_t)16 * 1024 * 1024)
 
 struct log_frame {
     uint8_t *data;
