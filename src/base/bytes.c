@@ -120,6 +120,15 @@ void buf_put_f64(struct buf *buf, double value)
     buf_put_u64(buf, bits);
 }
 
+void buf_set_length(struct buf *buf, size_t at)
+{
+    CHECK(at + sizeof(uint32_t) <= buf->len);
+    size_t len = buf->len - at - sizeof(uint32_t);
+    CHECK(len <= UINT32_MAX);
+    struct buf field = buf_of(buf->data + at, sizeof(uint32_t));
+    buf_put_u32(&field, (uint32_t)len);
+}
+
 void buf_put_varint_long(struct buf *buf, uint64_t value)
 {
     uint8_t group[VARINT_BYTES_MAX];

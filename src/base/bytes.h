@@ -112,6 +112,9 @@ void buf_put_i64(struct buf *buf, int64_t value);
 void buf_put_i128(struct buf *buf, int128 value);
 void buf_put_f64(struct buf *buf, double value); /* the bits of IEEE 754 binary64 */
 
+/* Writes at `at`, where a u32 was put before, how many bytes came after it. CHECKs that it fits. */
+void buf_set_length(struct buf *buf, size_t at);
+
 /* LEB128, 1-10 bytes; signed values zigzag first. A reader takes the shortest form only. */
 void buf_put_varint_long(struct buf *buf, uint64_t value);
 

@@ -157,8 +157,7 @@ save_rows(const struct accumulate_layout *layout, const struct rows *rows, struc
         buf_put_string(buf, row_key(rows, row));
         accumulate_put(layout, row->accumulators, buf);
         CHECK(!buf->overflow);
-        struct buf len = buf_of(buf->data + at, sizeof(uint32_t));
-        buf_put_u32(&len, (uint32_t)(buf->len - at - sizeof(uint32_t)));
+        buf_set_length(buf, at);
     }
 }
 

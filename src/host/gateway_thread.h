@@ -4,8 +4,6 @@
 #include "host/gateway.h"
 #include "host/post.h"
 
-struct gateway_group; /* all gateways of a server: their counters are summed */
-
 struct gateway_options {
     struct post *post;
     uint32_t thread; /* number of the network thread */

@@ -5,17 +5,18 @@
 #include "base/check.h"
 #include "base/json.h"
 #include "host/fate.h"
+#include "host/grow.h"
 #include "host/result.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ITEM_BYTES_MAX ((size_t)16 * 1024 * 1024)
+#define ITEM_BYTES_FIRST 16384
+#define ITEM_BYTES_MAX   ((size_t)16 * 1024 * 1024)
 
 struct librarian {
     struct post *post;
     struct log_reader_port log;
-    uint64_t seed;
     struct batch_word words[BATCH_WORDS_MAX];
 };
 
@@ -28,13 +29,12 @@ struct search {
     uint32_t copies;
 };
 
-struct librarian *librarian_create(struct post *post, struct log_reader_port log, uint64_t seed)
+struct librarian *librarian_create(struct post *post, struct log_reader_port log)
 {
     struct librarian *librarian = calloc(1, sizeof(*librarian));
     if (librarian != NULL) {
         librarian->post = post;
         librarian->log = log;
-        librarian->seed = seed;
     }
     return librarian;
 }
@@ -46,22 +46,11 @@ void librarian_destroy(struct librarian *librarian)
 
 static struct buf *items_room(struct scan *scan, size_t need)
 {
-    struct buf *items = &scan->items;
-    if (need <= items->cap - items->len) {
-        return items;
-    }
-    size_t cap = items->cap == 0 ? 16384 : items->cap;
-    while (cap - items->len < need) {
-        cap *= 2;
-    }
-    uint8_t *data = realloc(items->data, cap);
-    if (data == NULL) {
+    if (!buf_grow(&scan->items, need, ITEM_BYTES_FIRST, SIZE_MAX)) {
         scan->err = ERR_OVERLOADED;
         return NULL;
     }
-    items->data = data;
-    items->cap = cap;
-    return items;
+    return &scan->items;
 }
 
 static bool wanted_text(struct bytes filter, struct bytes text)

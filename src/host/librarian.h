@@ -8,7 +8,7 @@
 
 struct librarian;
 
-struct librarian *librarian_create(struct post *post, struct log_reader_port log, uint64_t seed);
+struct librarian *librarian_create(struct post *post, struct log_reader_port log);
 void librarian_destroy(struct librarian *librarian);
 
 /* Answers one scan; false when none waits. */

@@ -7,13 +7,15 @@
 #include "base/check.h"
 #include "base/json.h"
 #include "core/shard.h"
+#include "host/grow.h"
 #include "host/result.h"
 #include "host/select.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SELECTED_MAX 1000000
+#define ANSWER_BYTES_FIRST 4096
+#define SELECTED_MAX       1000000
 
 /* A query with its columns resolved against the metric. */
 struct plan {
@@ -124,8 +126,7 @@ static bool encode_row(struct plan *plan, const struct window *window, const str
         value_put(out, accumulate_result(&metric->layout, row->accumulators, n, span));
     }
     CHECK(!out->overflow);
-    struct buf len = buf_of(out->data + start, sizeof(uint32_t));
-    buf_put_u32(&len, (uint32_t)(out->len - start - sizeof(uint32_t)));
+    buf_set_length(out, start);
     return true;
 }
 
@@ -312,22 +313,11 @@ read_values(struct engine *engine, const struct query *query, struct query_answe
 
 static struct buf *answer_room(struct query_answer *answer, size_t need)
 {
-    struct buf *rows = &answer->rows;
-    if (need <= rows->cap - rows->len) {
-        return rows;
-    }
-    size_t cap = rows->cap == 0 ? 4096 : rows->cap;
-    while (cap - rows->len < need) {
-        cap *= 2;
-    }
-    uint8_t *data = cap > READ_BYTES_MAX ? NULL : realloc(rows->data, cap);
-    if (data == NULL) {
+    if (!buf_grow(&answer->rows, need, ANSWER_BYTES_FIRST, READ_BYTES_MAX)) {
         answer->err = ERR_LIMIT;
         return NULL;
     }
-    rows->data = data;
-    rows->cap = cap;
-    return rows;
+    return &answer->rows;
 }
 
 static const struct metric *metric_by_id(const struct engine *engine, uint32_t id)
@@ -391,8 +381,7 @@ static void read_late_entry(const struct engine *engine,
     buf_put_string(out, buf_bytes(&names));
     event_put(out, &event);
     CHECK(!out->overflow);
-    struct buf len = buf_of(out->data + start, sizeof(uint32_t));
-    buf_put_u32(&len, (uint32_t)(out->len - start - sizeof(uint32_t)));
+    buf_set_length(out, start);
     answer->row_count++;
 }
 
@@ -426,8 +415,7 @@ put_stat(struct query_answer *answer, const char *name, struct bytes metric, uin
     buf_put_string(out, text);
     buf_put_string(out, metric);
     buf_put_i64(out, (int64_t)value);
-    struct buf len = buf_of(out->data + start, sizeof(uint32_t));
-    buf_put_u32(&len, (uint32_t)(out->len - start - sizeof(uint32_t)));
+    buf_set_length(out, start);
     answer->row_count++;
 }
 

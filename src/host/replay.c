@@ -235,11 +235,7 @@ static void send_replayed(struct sequencer *sequencer, struct frame *frame)
 {
     frame->waiter_count = 0;
     frame->replayed = true;
-    frame->free = false;
-    frame->missing = sequencer->options.post->runner_count;
-    for (uint32_t n = 0; n < sequencer->options.post->runner_count; n++) {
-        post_send(sequencer->options.post, POST_SEQUENCER, post_runner(n), &frame->letter);
-    }
+    sequencer_hand_out(sequencer, frame);
     post_flush(sequencer->options.post, POST_SEQUENCER);
 }
 

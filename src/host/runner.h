@@ -49,7 +49,6 @@ struct runner {
     uint64_t peers_ready[RUNNERS_MAX]; /* highest ordinal each has reached */
     struct ready_letter ready[2];
     struct letter park;
-    bool snapshots; /* false: ignore PULSE_SNAPSHOT (replay, tools) */
 
     uint64_t visible;                /* log position that reads reflect */
     struct applied_note *notes;      /* told at the next pulse */

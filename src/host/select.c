@@ -4,10 +4,12 @@
 #include "host/select.h"
 
 #include "base/check.h"
+#include "host/grow.h"
 
 #include <stdlib.h>
 
-#define ROW_KEY_OFFSET 25 /* of a VALUES row: length, start, end, flags, revision come before */
+#define ROWS_BYTES_FIRST 4096
+#define ROW_KEY_OFFSET   25 /* of a VALUES row: length, start, end, flags, revision come before */
 
 void selection_init(struct selection *selection, size_t keep, bool descending, size_t bytes_max)
 {
@@ -23,22 +25,11 @@ void selection_deinit(struct selection *selection)
 
 struct buf *selection_room(struct selection *selection, size_t need)
 {
-    struct buf *rows = &selection->rows;
-    if (need <= rows->cap - rows->len) {
-        return rows;
-    }
-    size_t cap = rows->cap == 0 ? 4096 : rows->cap;
-    while (cap - rows->len < need) {
-        cap *= 2;
-    }
-    uint8_t *data = cap > selection->bytes_max ? NULL : realloc(rows->data, cap);
-    if (data == NULL) {
+    if (!buf_grow(&selection->rows, need, ROWS_BYTES_FIRST, selection->bytes_max)) {
         selection->err = ERR_LIMIT;
         return NULL;
     }
-    rows->data = data;
-    rows->cap = cap;
-    return rows;
+    return &selection->rows;
 }
 
 static struct value order_value(const struct selection *selection, const struct selected *entry)

@@ -513,7 +513,7 @@ static void answer_frame(struct sequencer *sequencer, uint64_t as_of)
     sequencer->in_frame_last = NULL;
 }
 
-static void hand_out(struct sequencer *sequencer, struct frame *frame)
+void sequencer_hand_out(struct sequencer *sequencer, struct frame *frame)
 {
     frame->missing = sequencer->options.post->runner_count;
     frame->free = false;
@@ -535,7 +535,7 @@ static void finish_write(struct sequencer *sequencer)
         sequencer->attempt.position = frame->log.end;
     }
     answer_frame(sequencer, frame->log.end);
-    hand_out(sequencer, frame);
+    sequencer_hand_out(sequencer, frame);
 }
 
 /* Fills a free frame with what waits and submits it; false when there is nothing to write. */

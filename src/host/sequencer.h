@@ -117,6 +117,9 @@ int64_t sequencer_patience_us(const struct sequencer *sequencer);
 /* Everything durable, applied and answered: the log may be closed. */
 bool sequencer_is_idle(const struct sequencer *sequencer);
 
+/* Gives a durable frame to every runner; it is free again when all have returned it. */
+void sequencer_hand_out(struct sequencer *sequencer, struct frame *frame);
+
 /* --- host/replay.c --- */
 
 /* Loads the newest snapshot into tide, catalogue and engines (before the runners' threads start);

@@ -155,7 +155,7 @@ bool world_start(struct world *world, struct machine *machine, const struct worl
         .replay_until = world->options.replay_until,
     };
     CHECK(sequencer_init(&world->sequencer, &sequencer_options));
-    world->librarian = librarian_create(&world->post, memory_log_reader_port(&machine->log), SEED);
+    world->librarian = librarian_create(&world->post, memory_log_reader_port(&machine->log));
     CHECK(world->librarian != NULL);
     machine->log.durable = sequencer_durable;
     machine->log.durable_ctx = &world->sequencer;
