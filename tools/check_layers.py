@@ -18,7 +18,8 @@ MAY_INCLUDE = {
     "delivery": "base model ports",
     "api": "base model lang ports host",
     "adapters": "base model ports",
-    "sim": "base model lang core ports host delivery api",
+    # The storage adapters reach the disk through a port of their own, which the simulator stands in for.
+    "sim": "base model lang core ports host delivery api adapters/log_file adapters/snapshot_dir",
     "apps": "base model lang core ports host delivery api adapters",
 }
 PURE = {"base", "model", "lang", "core"}
@@ -139,7 +140,8 @@ def check_includes(path, where, lines):
         if m := re.match(r'\s*#\s*include\s+"([^"]+)"', line):
             target = m[1]
             to = target.split("/")
-            if to[0] != folder and to[0] not in MAY_INCLUDE[folder].split():
+            allowed = MAY_INCLUDE[folder].split()
+            if to[0] != folder and to[0] not in allowed and "/".join(to[:2]) not in allowed:
                 yield n, f"{folder} may not include {target}"
             elif folder == to[0] == "adapters" and where[1] != to[1]:
                 yield n, f"adapters don't know each other: {target}"
