@@ -1,0 +1,112 @@
+/* A disk in memory (ports/disk.h): sectors of 512 bytes, each with what is durable and what was
+ * written since; names and sizes that are durable only once their directory or file was synced. It
+ * outlives the simulated process, and loses in a power cut what a real one may lose.
+ *
+ *     medium    what a power cut leaves: sectors, sizes, names
+ *     cache     what the process sees: the medium, and over it what was written since
+ *     pristine  what the medium would hold had no fault been injected into it
+ *
+ * A power cut decides for every sector that was written and not synced whether it is kept, dropped,
+ * or garbage; for every size and name that was not synced whether the old or the new one stands. A
+ * process that dies takes nothing along: the cache belongs to the machine. */
+#pragma once
+
+#include "ports/disk.h"
+#include "sim/choice.h"
+
+#define SIM_SECTOR 512
+
+struct sim_disk;
+
+enum disk_fault {
+    FAULT_TORN_WRITE,  /* a power cut kept some sectors of a write and not others */
+    FAULT_LOST_WRITE,  /* a power cut dropped a whole unsynced write */
+    FAULT_GARBAGE,     /* a power cut left garbage in an unsynced sector */
+    FAULT_LOST_NAME,   /* a power cut undid a creation, renaming or removal */
+    FAULT_LOST_SIZE,   /* a power cut undid a change of size */
+    FAULT_SHORT_WRITE, /* a write did less than it was asked */
+    FAULT_SHORT_READ,
+    FAULT_INTERRUPTED, /* EINTR or EAGAIN */
+    FAULT_NO_SPACE,    /* ENOSPC: reserving or writing */
+    FAULT_WRITE_ERROR, /* EIO of a write */
+    FAULT_SYNC_ERROR,  /* EIO of a sync; what was not durable is dropped from the cache too */
+    FAULT_READ_ERROR,  /* EIO of a read */
+    FAULT_SLOW,        /* a write or sync took 100 ms to 30 s */
+    FAULT_ROT,         /* a durable sector changed by itself */
+    FAULT_MISDIRECTED, /* a write went to another place of the file as well, or instead */
+    FAULT_LYING_SYNC,  /* a sync said yes and did nothing */
+    FAULT_KINDS,
+};
+
+const char *disk_fault_name(enum disk_fault fault);
+
+/* How likely each thing is: once in so many operations it applies to; 0: never. */
+struct sim_disk_weather {
+    uint32_t once_in[FAULT_KINDS]; /* the power cut's own (torn ... lost size): per sector, write,
+                                      name or size not synced; FAULT_ROT is done by sim_disk_rot */
+    uint32_t latency_us;           /* of a write or sync, at most */
+    bool no_direct;                /* DISK_DIRECT is refused with EINVAL */
+    bool no_reserve;               /* resize(reserve) is refused with EOPNOTSUPP */
+};
+
+struct sim_disk_hooks {
+    /* Before each operation takes effect, and again after it did: the moments a process may die at.
+     * May not return (the process is gone, then); `kind` names the operation ("write", "sync", ...).
+     * May be NULL. */
+    void (*moment)(void *ctx, const char *kind, const char *file, bool after);
+
+    /* So much time passes for the caller. May be NULL. */
+    void (*wait)(void *ctx, int64_t us);
+    _Noreturn void (*die)(void *ctx, int exit_code, const char *text);
+    int64_t (*wall_us)(void *ctx);
+    void *ctx;
+};
+
+/* An empty disk of `capacity` bytes; NULL on no memory. Randomness and faults come from `choice`. */
+struct sim_disk *
+sim_disk_create(struct choice *choice, uint64_t capacity, const struct sim_disk_hooks *hooks);
+void sim_disk_destroy(struct sim_disk *disk);
+
+struct disk_port sim_disk_port(struct sim_disk *disk);
+
+/* The root directory's handle, for `at`; valid for ever. */
+int sim_disk_root(struct sim_disk *disk);
+
+void sim_disk_set_weather(struct sim_disk *disk, const struct sim_disk_weather *weather);
+void sim_disk_set_capacity(struct sim_disk *disk, uint64_t capacity);
+
+/* The process is gone: its handles are closed. What it wrote stands in the cache. */
+void sim_disk_process_died(struct sim_disk *disk);
+
+/* The power fails: the cache is gone, and each thing not synced is decided. Closes all handles. */
+void sim_disk_power_cut(struct sim_disk *disk);
+
+/* How often each fault has happened since creation. */
+uint64_t sim_disk_fault_count(const struct sim_disk *disk, enum disk_fault fault);
+
+/* --- for tests and damage on purpose --- */
+
+/* Walks the names below a directory of the root ("log"; "" is the root itself). */
+size_t sim_disk_name_count(const struct sim_disk *disk, const char *folder);
+const char *sim_disk_name(const struct sim_disk *disk, const char *folder, size_t index);
+
+/* The cache's content of a file; NULL: there is none. Valid until the next operation. */
+const uint8_t *sim_disk_content(const struct sim_disk *disk,
+                                const char *folder,
+                                const char *name,
+                                uint64_t *bytes);
+
+/* Overwrites bytes in medium and cache alike, counting a FAULT_ROT. */
+void sim_disk_rot(struct sim_disk *disk,
+                  const char *folder,
+                  const char *name,
+                  uint64_t offset,
+                  struct bytes bytes);
+
+/* Undoes every damage done to the medium by sim_disk_rot and FAULT_MISDIRECTED. */
+void sim_disk_restore_pristine(struct sim_disk *disk);
+
+/* An exact copy, cache and medium, with its own choice and hooks: to try one thing many times. */
+struct sim_disk *sim_disk_copy(const struct sim_disk *disk,
+                               struct choice *choice,
+                               const struct sim_disk_hooks *hooks);
