@@ -48,7 +48,7 @@ class Disk:
         """An empty file system, on the image alone."""
         with open(self.image, "wb") as file:
             file.truncate(self.size_mib << 20)
-        _must("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=1,lazy_journal_init=1", self.image)
+        _must("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1", self.image)
 
     def _mount(self):
         if self.kind == "tmpfs":
