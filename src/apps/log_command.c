@@ -1,14 +1,21 @@
 /* tidemark log verify|dump|salvage: a log on disk, looked at from outside, or given up in part. */
 #include "adapters/log_file/log_file.h"
 #include "adapters/log_file/log_verify.h"
+#include "adapters/snapshot_dir/snapshot_dir.h"
+#include "adapters/snapshot_dir/snapshot_format.h"
 #include "apps/commands.h"
+#include "apps/directory.h"
 #include "apps/log_dump.h"
 #include "apps/say.h"
 #include "apps/table.h"
 #include "apps/terminal.h"
 
+#include <dirent.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#define PATH_BYTES 4096
 
 static const char *state_words(enum log_segment_state state)
 {
@@ -111,6 +118,27 @@ static void result_say(const struct verify *verify, const struct log_verify_resu
         (unsigned long long)result->end);
 }
 
+/* The position in the newest snapshot's name, 0 without one. A snapshot has its name only once it is
+ * whole, so the log was durable up to there. Only looks: a server may be running. */
+static uint64_t newest_snapshot_name(const char *directory)
+{
+    char path[PATH_BYTES];
+    uint64_t newest = 0;
+    (void)snprintf(path, sizeof(path), "%s/snapshots", directory);
+    DIR *dir = opendir(path);
+    if (dir == NULL) {
+        return 0;
+    }
+    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        uint64_t position = 0;
+        if (snapshot_parse_name(entry->d_name, &position) && position > newest) {
+            newest = position;
+        }
+    }
+    (void)closedir(dir);
+    return newest;
+}
+
 static int verify_run(const struct command *command)
 {
     static const char *const heads[] = {
@@ -121,6 +149,8 @@ static int verify_run(const struct command *command)
     for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
         table_head(&verify.table, bytes_of_string(heads[i]));
     }
+    /* Before the walk: one that is taken meanwhile stands behind what the walk may see. */
+    uint64_t snapshot = newest_snapshot_name(command->arguments[1]);
     enum err err = log_verify(command->arguments[1], segment_report, &verify, &result, &error);
     if (err == OK || err == ERR_UNPROCESSABLE) {
         result_say(&verify, &result);
@@ -134,6 +164,14 @@ static int verify_run(const struct command *command)
         complain("%s", error.text[0] != '\0' ? error.text : err_text(err));
         return EXIT_CODE_NO_INPUT;
     }
+    if (snapshot > result.end) {
+        complain(
+            "acknowledged data is missing: the log ends at position %llu, before the newest "
+            "snapshot at %llu",
+            (unsigned long long)result.end,
+            (unsigned long long)snapshot);
+        return EXIT_CODE_DAMAGED;
+    }
     return EXIT_CODE_OK;
 }
 
@@ -143,28 +181,62 @@ static void ignore_durable(void *ctx, struct log_frame *frame)
     (void)frame;
 }
 
-/* Makes a damaged log usable again: what is good up to the damage is kept, the rest is set aside. */
-static int salvage_run(const struct command *command)
+/* Where the newest good snapshot stands, 0 without one: all below it is not needed to go on, and the
+ * log may not end before it. The directory's lock is held. */
+static enum err snapshot_position(const char *directory, uint64_t *position, struct error *error)
 {
-    if (!setting_flag(command->settings, OPTION_ACCEPT_LOSS)) {
-        complain(
-            "salvage gives up acknowledged events from the first damage on: look at `tidemark "
-            "log verify %.200s`, keep a copy, then say --accept-loss",
-            command->arguments[1]);
-        return EXIT_CODE_USAGE;
+    const struct snapshot_dir_options options = {.directory = directory};
+    struct snapshot_dir *snapshots = NULL;
+    *position = 0;
+    enum err err = snapshot_dir_open(&options, &snapshots, error);
+    if (err != OK) {
+        return err;
     }
-    if (access(command->arguments[1], F_OK) != 0) {
-        complain("there is no %.300s", command->arguments[1]);
-        return EXIT_CODE_NO_INPUT;
+    struct snapshot_port port = snapshot_dir_port(snapshots);
+    if (port.ops->open(port.ctx, UINT64_MAX, position) == OK) {
+        port.ops->close(port.ctx);
     }
+    snapshot_dir_close(snapshots);
+    return OK;
+}
+
+/* What a log that has to be begun anew must carry; all zero where there is no genesis. */
+static enum err
+genesis_instance(const char *directory, uint8_t instance[16], int *exit_code, struct error *error)
+{
+    char path[PATH_BYTES];
+    struct genesis genesis;
+    (void)snprintf(path, sizeof(path), "%s/genesis", directory);
+    if (access(path, F_OK) != 0) {
+        return OK; /* a start without it is refused as well */
+    }
+    enum err err = directory_genesis(directory, 1, &genesis, exit_code, error);
+    if (err == OK) {
+        memcpy(instance, genesis.instance, sizeof(genesis.instance));
+    }
+    return err;
+}
+
+/* The directory is locked. Returns the exit code. */
+static int salvage_locked(const char *directory)
+{
     struct log_file_options options = {
-        .directory = command->arguments[1],
+        .directory = directory,
+        .locked = true,
         .accept_loss = true,
         .durable = ignore_durable,
     };
     struct log_file *log = NULL;
     struct log_file_start start = {0};
     struct error error = {.code = OK};
+    if (genesis_instance(directory, options.instance, &start.exit_code, &error) != OK) {
+        complain("%s", error.text);
+        return start.exit_code;
+    }
+    if (snapshot_position(directory, &options.verify_from, &error) != OK) {
+        complain("%s", error.text);
+        return EXIT_CODE_CONFIGURATION;
+    }
     if (log_file_open(&options, &log, &start, &error) != OK) {
         complain("%s", error.text);
         return start.exit_code;
@@ -174,6 +246,34 @@ static int salvage_run(const struct command *command)
         amount_bytes(start.torn_bytes).text,
         (unsigned long long)start.position);
     return EXIT_CODE_OK;
+}
+
+/* Makes a damaged log usable again: what is good up to the damage is kept, and what the newest
+ * snapshot needs after it; the rest is set aside. */
+static int salvage_run(const struct command *command)
+{
+    const char *directory = command->arguments[1];
+    if (!setting_flag(command->settings, OPTION_ACCEPT_LOSS)) {
+        complain(
+            "salvage gives up acknowledged events from the first damage on: look at `tidemark "
+            "log verify %.200s`, keep a copy, then say --accept-loss",
+            directory);
+        return EXIT_CODE_USAGE;
+    }
+    if (access(directory, F_OK) != 0) {
+        complain("there is no %.300s", directory);
+        return EXIT_CODE_NO_INPUT;
+    }
+    int lock_fd = -1;
+    struct error error = {.code = OK};
+    enum err err = log_file_lock(directory, &lock_fd, &error);
+    if (err != OK) {
+        complain("%s", error.text);
+        return err == ERR_CONFLICT ? EXIT_CODE_IN_USE : EXIT_CODE_CONFIGURATION;
+    }
+    int code = salvage_locked(directory);
+    (void)close(lock_fd);
+    return code;
 }
 
 int log_command(const struct command *command)

