@@ -88,16 +88,23 @@ class Injections(unittest.TestCase):
     def forget_spares(self):
         """So that the next segment has to be made."""
         self.server.kill9()
-        for path in pathlib.Path(self.server.data, "log").glob("spare-*"):
-            path.unlink()
+        self.remove_spares()
         self.server.arguments = ["--snapshot-every", "1M"]  # nothing is trimmed: no segment becomes a spare
         self.start_plainly("without spares")
+
+    def remove_spares(self):
+        for path in pathlib.Path(self.server.data, "log").glob("spare-*"):
+            path.unlink()
 
     def segments(self):
         return sorted(p for p in pathlib.Path(self.server.data, "log").iterdir() if p.suffix == ".log")
 
     def tear(self):
-        """Junk behind the end, as a frame leaves that was half written. The server is dead."""
+        """Junk behind the end, as a frame leaves that was half written. The server is dead.
+
+        Without spares: a file that was used before may hold anything there, so the end would not look torn.
+        """
+        self.remove_spares()
         with open(self.segments()[-1], "r+b") as file:
             whole = file.read()
             file.seek((len(whole.rstrip(b"\0")) + 4095) // 4096 * 4096)
@@ -150,7 +157,7 @@ class Injections(unittest.TestCase):
 
     def test_one_call_fails_or_is_the_last_while_it_starts(self):
         fired = set()
-        self.forget_spares()  # in a file that was used before, a torn end is only what it held before
+        self.forget_spares()
         for call, what, n in STARTING:
             note = f"start, {call}:{what}:when={n}"
             self.load(note)
