@@ -177,6 +177,8 @@ class Injections(unittest.TestCase):
             if self.server.injected() or "killed by SIGKILL" in self.server.trace():
                 fired.add(call)
                 totals.count("injections")
+            self.server.kill9()
+            self.remove_spares()
             self.start_plainly(note)
         self.assertEqual(set(), {call for call, _, _ in STARTING} - fired, "never happened")
 
