@@ -39,6 +39,7 @@ struct node {
     struct node_options options;
     struct genesis genesis;
     struct post post;
+    struct steady steady;
     struct log_file *log;
     struct snapshot_dir *snapshots;
     struct sequencer sequencer;
@@ -252,7 +253,8 @@ static bool make_engines(struct node *node)
             engine_own(engine, p, region, per_partition);
             node->owners[p] = engine;
         }
-        runner_init(&node->runners[n], n, &node->post, clock_system_port(), engine, node->owners);
+        struct clock_port clock = steady_port(&node->steady);
+        runner_init(&node->runners[n], n, &node->post, clock, engine, node->owners);
     }
     return true;
 }
@@ -314,7 +316,7 @@ static bool make_gateways(struct node *node)
         struct gateway_options options = {
             .post = &node->post,
             .thread = n,
-            .clock = clock_system_port(),
+            .clock = steady_port(&node->steady),
             .facts = {.seed = node->genesis.seed,
                       .partitions = node->genesis.partitions,
                       .runner_count = node->options.runners,
@@ -338,7 +340,8 @@ static bool make_sequencer(struct node *node)
 {
     struct sequencer_options options = {
         .post = &node->post,
-        .clock = clock_system_port(),
+        .clock = steady_port(&node->steady),
+        .steady = &node->steady,
         .log = log_file_port(node->log),
         .log_reader = log_file_reader_port(node->log),
         .snapshot = snapshot_dir_port(node->snapshots),
@@ -350,6 +353,7 @@ static bool make_sequencer(struct node *node)
                                     : node->options.snapshot_every_bytes,
         .replay_until = node->options.replay_until,
         .abandon = &node->drain,
+        .frame_bytes_max = log_file_frame_bytes_max(node->log),
     };
     node->librarian = librarian_create(&node->post, log_file_reader_port(node->log));
     return node->librarian != NULL && sequencer_init(&node->sequencer, &options);
@@ -401,6 +405,7 @@ enum err node_open(const struct node_options *options,
     node->options = *options;
     node->lock_fd = -1;
     node->started = clock_system_port().ops->wall(NULL);
+    steady_init(&node->steady, clock_system_port());
     fill_defaults(&node->options);
     enum err err = open_files(node, start, error);
     if (err != OK) {

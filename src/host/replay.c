@@ -273,7 +273,7 @@ static void end_with_pulse(struct sequencer *sequencer)
 static void write_genesis(struct sequencer *sequencer)
 {
     struct frame *frame = sequencer->frames[0];
-    struct buf out = buf_of(frame->log.data + LOG_FRAME_HEADER, LOG_FRAME_BYTES_MAX / 2);
+    struct buf out = buf_of(frame->log.data + LOG_FRAME_HEADER, frame->log.capacity / 2);
     genesis_put(&out, &sequencer->options.genesis);
     frame->log.body_len = out.len;
     frame->log.record_count = 1;
@@ -344,6 +344,9 @@ uint64_t sequencer_replay(struct sequencer *sequencer, uint64_t from)
     (void)wait_for_frame(sequencer, SEQUENCER_FRAMES);
     sequencer->event_count += events;
     struct clock_time last_alive = sequencer->clock;
+    if (sequencer->options.steady != NULL) {
+        steady_not_before(sequencer->options.steady, last_alive);
+    }
     struct clock_time now = sequencer->options.clock.ops->wall(sequencer->options.clock.ctx);
     sequencer->clock = now.us > sequencer->clock.us ? now : sequencer->clock;
     tide_start(&sequencer->tide, sequencer->clock, last_alive);

@@ -11,7 +11,7 @@
 #define FRAME_RESERVE       ((size_t)128 * 1024) /* room that a pulse may need: lanes that changed */
 #define REFUSED_RECENTLY_US US_PER_SECOND
 
-static struct frame *frame_create(void)
+static struct frame *frame_create(size_t bytes)
 {
     struct frame *frame = calloc(1, sizeof(*frame));
     if (frame == NULL) {
@@ -20,7 +20,7 @@ static struct frame *frame_create(void)
     frame->letter.kind = LETTER_FRAME;
     frame->letter.from = POST_SEQUENCER;
     frame->free = true;
-    frame->log.capacity = LOG_FRAME_BYTES_MAX;
+    frame->log.capacity = bytes;
     frame->log.data = aligned_alloc(FRAME_ALIGN, frame->log.capacity);
     if (frame->log.data == NULL) {
         free(frame);
@@ -33,13 +33,16 @@ bool sequencer_init(struct sequencer *sequencer, const struct sequencer_options 
 {
     memset(sequencer, 0, sizeof(*sequencer)); /* too large for a literal on the stack */
     sequencer->options = *options;
+    if (options->frame_bytes_max == 0) {
+        sequencer->options.frame_bytes_max = LOG_FRAME_BYTES_MAX;
+    }
     sequencer->next_due = INT64_MAX;
     sequencer->next_due_by_clock = INT64_MAX;
     sequencer->attempt.last_position = UINT64_MAX;
     sequencer->places.next = 1;
     catalog_init(&sequencer->catalog);
     for (uint32_t n = 0; n < SEQUENCER_FRAMES; n++) {
-        sequencer->frames[n] = frame_create();
+        sequencer->frames[n] = frame_create(sequencer->options.frame_bytes_max);
         if (sequencer->frames[n] == NULL) {
             return false;
         }
@@ -62,7 +65,10 @@ void sequencer_deinit(struct sequencer *sequencer)
 
 static void move_clock(struct sequencer *sequencer)
 {
-    struct clock_time now = sequencer->options.clock.ops->wall(sequencer->options.clock.ctx);
+    struct steady *steady = sequencer->options.steady;
+    struct clock_time now = steady != NULL
+                                ? steady_look(steady)
+                                : sequencer->options.clock.ops->wall(sequencer->options.clock.ctx);
     if (now.us > sequencer->clock.us) {
         sequencer->clock = now;
     }
@@ -84,7 +90,7 @@ static size_t room_needed(const struct proposal *proposal)
 
 static void enqueue(struct sequencer *sequencer, struct proposal *proposal)
 {
-    bool too_large = room_needed(proposal) > LOG_FRAME_BYTES_MAX - LOG_FRAME_HEADER;
+    bool too_large = room_needed(proposal) > sequencer->options.frame_bytes_max - LOG_FRAME_HEADER;
     if (sequencer->full || too_large) {
         proposal->err = too_large ? ERR_TOO_LARGE : ERR_NO_SPACE;
         sequencer->last_refused = sequencer->clock;

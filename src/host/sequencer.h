@@ -22,6 +22,7 @@
 #include "host/inspection.h"
 #include "host/post.h"
 #include "host/runner.h"
+#include "host/steady.h"
 #include "host/tide.h"
 #include "ports/clock.h"
 #include "ports/log.h"
@@ -34,6 +35,7 @@
 struct sequencer_options {
     struct post *post;
     struct clock_port clock;
+    struct steady *steady; /* the sequencer looks for all others; NULL: `clock` is trusted */
     struct log_port log;
     struct log_reader_port log_reader;
     struct snapshot_port snapshot;
@@ -42,6 +44,7 @@ struct sequencer_options {
     int64_t pulse_every_us;
     uint64_t snapshot_every_bytes; /* of log; 0 = never by itself */
     uint64_t replay_until;         /* UINT64_MAX: to the end */
+    size_t frame_bytes_max;        /* what the log takes; 0: LOG_FRAME_BYTES_MAX */
     const _Atomic bool *abandon;   /* true: stop replaying, nothing will be asked any more */
 };
 
