@@ -7,6 +7,7 @@
 #include "apps/node.h"
 
 #include "adapters/clock_system/clock_system.h"
+#include "adapters/disk_system/disk_system.h"
 #include "adapters/log_file/log_file.h"
 #include "adapters/snapshot_dir/snapshot_dir.h"
 #include "apps/directory.h"
@@ -40,6 +41,7 @@ struct node {
     struct genesis genesis;
     struct post post;
     struct steady steady;
+    struct disk_folder data;
     struct log_file *log;
     struct snapshot_dir *snapshots;
     struct sequencer sequencer;
@@ -59,7 +61,7 @@ struct node {
     _Atomic bool replay_done;
     _Atomic bool drain; /* the sequencer shall come to its end */
     _Atomic bool end;   /* all threads shall */
-    int lock_fd;
+    int lock;           /* a file descriptor; -1: not held */
     struct clock_time started;
 };
 
@@ -274,18 +276,21 @@ static uint64_t snapshot_frontier(struct node *node)
 static enum err open_files(struct node *node, struct node_start *start, struct error *error)
 {
     const struct node_options *options = &node->options;
-    enum err err = log_file_lock(options->directory, &node->lock_fd, error);
+    enum err err = disk_system_open(options->directory, true, &node->data, error);
+    if (err == OK) {
+        err = disk_system_lock(&node->data, &node->lock, error);
+    }
     if (err != OK) {
         start->exit_code = err == ERR_CONFLICT ? 73 : 78;
         return err;
     }
     err = directory_genesis(
-        options->directory, options->partitions, &node->genesis, &start->exit_code, error);
+        &node->data, options->partitions, &node->genesis, &start->exit_code, error);
     if (err != OK) {
         return err;
     }
     struct snapshot_dir_options snapshot_options = {
-        .directory = options->directory,
+        .data = node->data,
         .in_process = options->snapshot_in_process,
     };
     err = snapshot_dir_open(&snapshot_options, &node->snapshots, error);
@@ -294,11 +299,10 @@ static enum err open_files(struct node *node, struct node_start *start, struct e
         return err;
     }
     struct log_file_options log_options = {
-        .directory = options->directory,
+        .data = node->data,
         .retain_us = options->retain_events_us,
         .retain_bytes = options->retain_events_bytes,
         .verify_from = snapshot_frontier(node),
-        .locked = true,
         .durable = sequencer_durable,
         .durable_ctx = &node->sequencer,
     };
@@ -403,7 +407,8 @@ enum err node_open(const struct node_options *options,
     }
     memset(node, 0, sizeof(*node));
     node->options = *options;
-    node->lock_fd = -1;
+    node->lock = -1;
+    node->data.handle = -1;
     node->started = clock_system_port().ops->wall(NULL);
     steady_init(&node->steady, clock_system_port());
     fill_defaults(&node->options);
@@ -412,9 +417,10 @@ enum err node_open(const struct node_options *options,
         if (node->snapshots != NULL) {
             snapshot_dir_close(node->snapshots);
         }
-        if (node->lock_fd >= 0) {
-            (void)close(node->lock_fd);
+        if (node->lock >= 0) {
+            (void)close(node->lock);
         }
+        disk_system_close(&node->data);
         free(node);
         return err;
     }
@@ -482,7 +488,8 @@ void node_close(struct node *node)
         (void)munmap(node->regions[n].memory, node->regions[n].bytes);
     }
     free(node->runners);
-    (void)close(node->lock_fd);
+    disk_system_close(&node->data);
+    (void)close(node->lock);
     free(node);
 }
 
