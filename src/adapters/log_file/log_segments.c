@@ -64,14 +64,13 @@ static enum err open_failed(const char *directory, struct error *error)
     return error->code;
 }
 
-/* Makes log/ unless it is there. */
+/* Makes log/ unless it is there. It may be there because of a process that died before its name was
+ * durable, so the data directory is synced either way. */
 static bool make_folder(const struct disk_folder *data)
 {
     const struct disk_port *disk = &data->disk;
-    if (!disk->folders->make(disk->ctx, data->handle, "log")) {
-        return errno == EEXIST;
-    }
-    return disk_sync(disk, data->handle);
+    bool there = disk->folders->make(disk->ctx, data->handle, "log") || errno == EEXIST;
+    return there && disk_sync(disk, data->handle);
 }
 
 enum err log_segments_open(struct log_segments *segments,

@@ -379,10 +379,9 @@ snapshot_dir_list(const struct snapshot_dir *dir, struct snapshot_dir_entry *ent
 static bool open_folder(struct snapshot_dir *dir, const struct disk_folder *data)
 {
     const struct disk_port *disk = &dir->disk;
-    bool made = disk->folders->make(disk->ctx, data->handle, "snapshots")
-                    ? disk->files->sync(disk->ctx, data->handle)
-                    : errno == EEXIST;
-    if (made) {
+    bool there = disk->folders->make(disk->ctx, data->handle, "snapshots") || errno == EEXIST;
+    /* It may be there because of a process that died before its name was durable. */
+    if (there && disk->files->sync(disk->ctx, data->handle)) {
         dir->folder = disk->files->open(disk->ctx, data->handle, "snapshots", DISK_FOLDER);
     }
     return dir->folder >= 0;

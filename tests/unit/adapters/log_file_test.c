@@ -1,6 +1,7 @@
 /* The open log: writing, rolling, reading, sealing, trimming, a full disk. */
 #include "log_fixture.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
@@ -267,6 +268,45 @@ static void a_reader_overtaken_by_trimming_is_told_and_goes_on_at_the_oldest(voi
     fixture_end(&fixture);
 }
 
+static int last_synced = -1;
+
+static bool sync_and_note(void *ctx, int file)
+{
+    last_synced = file;
+    return disk_system_port().files->sync(ctx, file);
+}
+
+static bool list_nothing(void *ctx, int at, bool (*tell)(void *, const char *), void *user)
+{
+    (void)ctx;
+    (void)at;
+    (void)tell;
+    (void)user;
+    errno = EIO;
+    return false;
+}
+
+/* A killed process may have made log/ and not synced its name. */
+static void the_data_directory_is_synced_before_an_old_log_is_looked_at(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_make(&fixture);
+    assert_int_equal(mkdirat(fixture.options.data.handle, "log", 0700), 0);
+    struct disk_port *disk = &fixture.options.data.disk;
+    const struct disk_port real = *disk;
+    struct file_ops files = *real.files;
+    struct folder_ops folders = *real.folders;
+    files.sync = sync_and_note;
+    folders.list = list_nothing;
+    disk->files = &files;
+    disk->folders = &folders;
+    assert_int_equal(fixture_open(&fixture), ERR_UNAVAILABLE);
+    assert_int_equal(last_synced, fixture.options.data.handle);
+    *disk = real;
+    fixture_end(&fixture);
+}
+
 /* Fills the rest of the file system that holds the fixture. Returns the file's path. */
 static void fill_disk(const struct fixture *fixture, char path[512])
 {
@@ -401,6 +441,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_log_is_empty_and_says_so),
+        cmocka_unit_test(the_data_directory_is_synced_before_an_old_log_is_looked_at),
         cmocka_unit_test(frames_of_all_sizes_read_back_across_segments_and_reopenings),
         cmocka_unit_test(positions_are_dense_within_a_segment_and_only_a_seal_apart_between),
         cmocka_unit_test(a_reader_sees_a_frame_only_when_it_is_durable),
