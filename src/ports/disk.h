@@ -70,7 +70,7 @@ struct disk_fate_ops {
     void (*random)(void *ctx, void *into, size_t len);
 
     /* Ends the process at once, after one line for people. */
-    _Noreturn void (*die)(void *ctx, int exit_code, const char *text);
+    void (*die)(void *ctx, int exit_code, const char *text) __attribute__((noreturn));
 };
 
 struct disk_port {
