@@ -347,6 +347,15 @@ static void an_idle_lane_is_left_out_until_it_speaks(void **state)
     event(fixture, 11, AT(7));
     pulse_lane(fixture, AT(41), AT(7), lane(0, 0, AT(6), AT(11)));
     holds(fixture);
+    event(fixture, 9, AT(6)); /* the lane is back, but W does not fall to it */
+    breaks(fixture, "the watermark over all lanes");
+    fixture = two_lanes(LANE_BOUNDED);
+    event(fixture, 12, NONE);
+    pulse_lane(fixture, AT(12), AT(5), lane(1, 0, AT(7), AT(12)));
+    pulse_lane(fixture, AT(41), AT(7), lane(0, LANE_IDLE, AT(5), AT(10)));
+    event(fixture, 11, AT(7));
+    pulse_lane(fixture, AT(41), AT(7), lane(0, LANE_IDLE, AT(6), AT(11))); /* it just spoke */
+    breaks(fixture, "idle too soon");
 }
 
 static void when_all_are_idle_the_clock_speaks_for_the_live_ones(void **state)
