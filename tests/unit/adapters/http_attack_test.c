@@ -255,7 +255,7 @@ static void a_flood_leaves_descriptors_for_files(void **state)
     struct fixture fixture;
     struct rlimit before;
     struct client crowd[CLIENTS_MAX];
-    size_t refused = 0;
+    size_t gave_way = 0;
     (void)state;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
     struct rlimit tight = {.rlim_cur = 100, .rlim_max = before.rlim_max};
@@ -274,9 +274,9 @@ static void a_flood_leaves_descriptors_for_files(void **state)
     }
     for (size_t i = 0; i < CLIENTS_MAX; i++) {
         client_settle(&fixture, &crowd[i]);
-        refused += client_received(&crowd[i], "HTTP/1.1 503 ");
+        gave_way += crowd[i].closed;
     }
-    assert_true(refused > 0);
+    assert_true(gave_way > 0);
     assert_true(http_server_connections(fixture.server) > 10);
     while (fixture.waiting != NULL) {
         fixture_answer(&fixture);
