@@ -42,6 +42,11 @@ def connected(server, data=b"", receive_bytes=None):
     return s
 
 
+def say(text):
+    """A figure, on the test's own line."""
+    print(text, end="; ", flush=True)
+
+
 def enough_descriptors(count):
     """Raises this process's own limit; False when it may not have as many."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -91,8 +96,8 @@ class Crowd(unittest.TestCase):
                 time.sleep(0.02)
             self.assertGreaterEqual(descriptors(server), files + CONNECTIONS, "not all were let in")
             beside = p99(server, 200)
-            print(f"p99 of a good client: {before * 1000:.2f} ms alone, {beside * 1000:.2f} ms "
-                  f"beside {CONNECTIONS} dawdlers", flush=True)
+            say(f"p99 of a good client: {before * 1000:.2f} ms alone, {beside * 1000:.2f} ms "
+                f"beside {CONNECTIONS} dawdlers")
             self.assertLess(beside, max(20 * before, 0.25))
             # Half a head lives ten seconds, and so does a body that doesn't come.
             waiting = {s.fileno(): s for k, s in enumerate(crowd) if k % (len(head) + 1) > 0}
@@ -169,7 +174,7 @@ class Flood(unittest.TestCase):
                 s.close()
             ask()
         used = descriptors(server)
-        print(f"{len(crowd)} connections against 64 descriptors, of which {free} were free: {used} in use", flush=True)
+        say(f"{len(crowd)} connections against 64 descriptors, of which {free} were free: {used} in use")
         self.assertLessEqual(used, 64 - 10, "none are left for the log")
         before = server.cpu_seconds()
         time.sleep(1)
@@ -254,7 +259,7 @@ class Streams(unittest.TestCase):
         with Server() as server:
             server.put_source("/hold", watermark="explicit", idle_after="P1D")
             grown, reply = self.stream(server, piece, self.total, self.total // 3)
-            print(f"{label}: {self.total // MIB} MiB, memory grew by {grown / MIB:.1f} MiB", flush=True)
+            say(f"{label}: {self.total // MIB} MiB, memory grew by {grown / MIB:.1f} MiB")
             check(reply)
             self.assertLess(grown, 40 * MIB, "memory grows with the stream")
             self.assertEqual(200, server.send([event()]).status)
@@ -331,7 +336,7 @@ class Memory(unittest.TestCase):
                 time.sleep(0.3)
                 self.assertEqual(200, server.send([event()]).status)
                 after.append(resident(server))
-            print("memory after each attack:", *(f"{n / MIB:.0f}" for n in after), "MiB", flush=True)
+            say("memory after each attack, in MiB: " + " ".join(f"{n / MIB:.0f}" for n in after))
             self.assertLess(after[-1] - after[1], 48 * MIB, "each attack leaves something behind")
             self.assertEqual(1001, len(server.values("wide")))
 
@@ -352,7 +357,7 @@ class Memory(unittest.TestCase):
                     time.sleep(0.02)
                 self.assertLessEqual(descriptors(server), files + 5)
                 after.append(resident(server))
-            print("memory after each crowd:", *(f"{n / MIB:.0f}" for n in after), "MiB", flush=True)
+            say("memory after each crowd, in MiB: " + " ".join(f"{n / MIB:.0f}" for n in after))
             self.assertLess(after[-1] - after[0], 24 * MIB)
 
 
@@ -379,7 +384,7 @@ class SlowReader(unittest.TestCase):
                     break
                 self.assertEqual(200, server.send([event()]).status)
                 time.sleep(0.5)
-            print(f"dropped after {time.monotonic() - began:.0f} s and {taken} bytes", flush=True)
+            say(f"dropped after {time.monotonic() - began:.0f} s and {taken} bytes")
             self.assertGreater(time.monotonic() - began, 15)
             self.assertLess(time.monotonic(), deadline, f"still served after 90 s and {taken} bytes")
             s.close()

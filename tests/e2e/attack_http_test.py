@@ -227,7 +227,7 @@ class PackedBodies(cases.Case):
     def packers(self):
         yield "gzip", gz
         if zstd(b"") is None:
-            print("skipped: zstd bodies, there is no program of that name", flush=True)
+            print("no zstd bodies, there is no program of that name", end="; ", flush=True)
         else:
             yield "zstd", zstd
 
