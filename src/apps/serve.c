@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define EXIT_PORT_TAKEN             69
@@ -34,6 +35,7 @@
 #define DRAIN_DEFAULT_US            (10 * US_PER_SECOND)
 #define CONNECTIONS_MAX             16384
 #define CONNECTIONS_PER_ADDRESS_MAX 1024        /* loopback is exempt */
+#define DESCRIPTORS_RESERVED        32          /* for the log, snapshots, scans */
 #define RESPONSE_BYTES_MAX          (20u << 20) /* a page of 1,000 events may be large */
 #define KEEP_FREED_BYTES            (64 << 20)
 
@@ -50,6 +52,7 @@ static void on_signal(int number)
 struct network_thread {
     uint32_t number;
     uint32_t threads;
+    uint32_t connections_max;
     struct node *node;
     const struct serve_options *options;
     struct api *api;
@@ -78,7 +81,7 @@ static bool network_create(struct network_thread *network, int listen_fd)
         .listen_count = 1,
         .handler = &network->handler,
         .clock = clock_system_port(),
-        .connections_max = CONNECTIONS_MAX / network->threads,
+        .connections_max = network->connections_max,
         .connections_per_address_max = CONNECTIONS_PER_ADDRESS_MAX,
         .out_bytes_max = RESPONSE_BYTES_MAX,
     };
@@ -103,6 +106,32 @@ static void network_turn(struct network_thread *network)
     api_tick(network->api);
 }
 
+/* How many connections all threads may have: what descriptors are left, with a reserve that keeps the
+ * log, snapshots and scans going when clients take all they can get. */
+static uint32_t connections_allowed(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return CONNECTIONS_MAX;
+    }
+    rlim_t wanted = CONNECTIONS_MAX + 2 * DESCRIPTORS_RESERVED;
+    if (limit.rlim_cur < wanted && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+        (void)getrlimit(RLIMIT_NOFILE, &limit);
+    }
+    int next = dup(STDERR_FILENO); /* the lowest free one: so many are open */
+    rlim_t taken = DESCRIPTORS_RESERVED + (next < 0 ? 0 : (rlim_t)next);
+    if (next >= 0) {
+        (void)close(next);
+    }
+    if (limit.rlim_cur <= taken) {
+        return 0;
+    }
+    rlim_t left = limit.rlim_cur - taken;
+    return left < CONNECTIONS_MAX ? (uint32_t)left : CONNECTIONS_MAX;
+}
+
 static void network_drain(struct network_thread *network)
 {
     int64_t limit = network->options->drain_timeout_us;
@@ -110,6 +139,7 @@ static void network_drain(struct network_thread *network)
     struct clock_port clock = clock_system_port();
     int64_t until = clock.ops->boot_us(clock.ctx) + limit;
     http_server_stop_accepting(network->server);
+    node_drain(network->node);
     bool open = true;
     while (open && clock.ops->boot_us(clock.ctx) < until) {
         network_turn(network);
@@ -189,11 +219,24 @@ static int serve_node(const struct serve_options *options,
     uint32_t threads = options->node.gateways;
     struct network_thread *networks = calloc(threads, sizeof(*networks));
     if (networks == NULL) {
-        return EXIT_NO_MEMORY;
+        (void)fprintf(stderr, "tidemark: not enough memory to serve\n");
+        _exit(EXIT_NO_MEMORY); /* the engine's threads run already */
+    }
+    uint32_t connections = connections_allowed();
+    if (connections < threads) {
+        (void)fprintf(stderr,
+                      "tidemark: not enough descriptors to serve: the limit (ulimit -n) leaves %u "
+                      "connections, %u or more are needed\n",
+                      connections,
+                      threads);
+        _exit(EXIT_NO_MEMORY);
     }
     for (uint32_t n = 0; n < threads; n++) {
-        networks[n] = (struct network_thread){
-            .number = n, .threads = threads, .node = node, .options = options};
+        networks[n] = (struct network_thread){.number = n,
+                                              .threads = threads,
+                                              .connections_max = connections / threads,
+                                              .node = node,
+                                              .options = options};
         if (!network_create(&networks[n], fds[n]) ||
             pthread_create(&networks[n].thread, NULL, network_main, &networks[n]) != 0) {
             (void)fprintf(stderr, "tidemark: not enough memory or descriptors to serve\n");

@@ -214,8 +214,10 @@ static uint64_t take_records(struct sequencer *sequencer, const struct log_view 
     while (record_next(&reader, view->body.data, &record)) {
         struct batch batch;
         struct pulse pulse;
+        applying_begin(&sequencer->applying, view->position, &record);
         tide_replay(&sequencer->tide, &record);
         catalog_apply(&sequencer->catalog, &record, sequencer->position); /* as live */
+        applying_end(&sequencer->applying);
         sequencer->handover = record.kind != RECORD_PULSE;
         if (record.kind == RECORD_EVENTS && batch_open(record.body, &batch)) {
             events += batch.count;
