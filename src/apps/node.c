@@ -141,7 +141,7 @@ static enum err no_memory(const struct node *node, struct node_start *start, str
     memory_needed_say(error->text,
                       sizeof(error->text),
                       state ? node->needed_bytes : sizeof(*node),
-                      state ? "the address space of the state" : "threads and their buffers");
+                      state ? "the address space of the state" : "the engine's buffers");
     text_put(error->hint, sizeof(error->hint), "%s", state ? "give it a smaller --memory" : "");
     return ERR_INTERNAL;
 }
@@ -452,8 +452,12 @@ enum err node_open(const struct node_options *options,
     node->lock_fd = -1;
     node->started = clock_system_port().ops->wall(NULL);
     fill_defaults(&node->options);
+    errno = 0;
     enum err err = open_files(node, start, error);
     if (err != OK) {
+        if (errno == ENOMEM || errno == EMFILE || errno == ENFILE) {
+            err = no_memory(node, start, error);
+        }
         if (node->snapshots != NULL) {
             snapshot_dir_close(node->snapshots);
         }

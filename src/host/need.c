@@ -37,15 +37,20 @@ void memory_needed_say(char *text, size_t text_bytes, size_t size_bytes, const c
                    (unsigned long long)left_mib());
 }
 
+_Noreturn void memory_missing(size_t size_bytes, const char *what)
+{
+    char text[200];
+    memory_needed_say(text, sizeof(text), size_bytes, what);
+    (void)fprintf(stderr, "tidemark: %s\n", text);
+    _exit(EXIT_NO_MEMORY);
+}
+
 void *memory_needed(size_t size_bytes, const char *what)
 {
     CHECK(size_bytes > 0);
     void *memory = malloc(size_bytes);
     if (memory == NULL) {
-        char text[200];
-        memory_needed_say(text, sizeof(text), size_bytes, what);
-        (void)fprintf(stderr, "tidemark: %s\n", text);
-        _exit(EXIT_NO_MEMORY);
+        memory_missing(size_bytes, what);
     }
     return memory;
 }

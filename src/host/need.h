@@ -10,5 +10,8 @@
  * was needed, what for, and what the machine has, and ends the process with exit code 71. */
 void *memory_needed(size_t size_bytes, const char *what);
 
+/* The same end for memory that somebody else could not get. */
+_Noreturn void memory_missing(size_t size_bytes, const char *what);
+
 /* "16 bytes are needed for a thing, the machine has 3 MiB left" */
 void memory_needed_say(char *text, size_t text_bytes, size_t size_bytes, const char *what);
