@@ -224,7 +224,15 @@ static void find_segment(const char *directory, uint64_t position, char *name, s
 static const char *kind_text(uint64_t kind)
 {
     static const char *const names[] = {
-        "of no known kind", "genesis", "events", "pulse", "define", "drop", "source", "forget", "lane",
+        "of no known kind",
+        "genesis",
+        "events",
+        "pulse",
+        "define",
+        "drop",
+        "source",
+        "forget",
+        "lane",
     };
     return names[kind < sizeof(names) / sizeof(names[0]) ? kind : 0];
 }

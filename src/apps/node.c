@@ -66,8 +66,8 @@ struct node {
     int64_t replay_us;
     _Atomic bool replay_done;
     _Atomic bool draining; /* no request comes any more but those that are open */
-    _Atomic bool drain; /* the sequencer shall come to its end */
-    _Atomic bool end;   /* all threads shall */
+    _Atomic bool drain;    /* the sequencer shall come to its end */
+    _Atomic bool end;      /* all threads shall */
     int lock_fd;
     size_t needed_bytes; /* what could not be had */
     struct clock_time started;

@@ -161,7 +161,7 @@ static void reach_barrier(struct runner *runner)
 static void pass_barrier(struct runner *runner)
 {
     const struct frame *frame = runner->frames[0];
-    runner->applying.active = true; /* the same record as at the barrier */
+    applying_mark(&runner->applying, true); /* the same record as at the barrier */
     engine_pulse(runner->engine, &runner->pulse, runner->owners);
     applying_end(&runner->applying);
     CHECK(reader_left(&runner->reader) == 0); /* a pulse ends its frame */

@@ -548,7 +548,8 @@ static void finish_write(struct sequencer *sequencer)
 static bool write_frame(struct sequencer *sequencer)
 {
     struct frame *frame = free_frame(sequencer);
-    if (frame == NULL || sequencer->given_up || (sequencer->first == NULL && !pulse_is_due(sequencer))) {
+    if (frame == NULL || sequencer->given_up ||
+        (sequencer->first == NULL && !pulse_is_due(sequencer))) {
         return false;
     }
     fill(sequencer, frame);

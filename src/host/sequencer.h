@@ -99,7 +99,7 @@ struct sequencer {
     int64_t next_due;   /* of struct frame_report, least of all runners */
     int64_t next_due_by_clock;
     struct applying applying; /* replaying: the record that tide and catalogue take */
-    uint64_t position; /* end of the last frame */
+    uint64_t position;        /* end of the last frame */
     uint64_t frame_count;
     uint64_t event_count;
     struct snapshot_attempt attempt;

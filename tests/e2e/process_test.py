@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """The process: its signals, its descriptors, its directory, and who else wants it."""
+import contextlib
 import http.client
 import json
 import os
 import pathlib
-import re
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,13 +17,13 @@ import unittest
 
 from support import cases
 from support.events import event, ndjson, text_time
-from support.server import BINARY, ROOT, Server, free_port, run
+from support.server import BINARY, Server, free_port, run
 
 LONG = os.environ.get("TIDEMARK_LONG") == "1"
 STOP_SECONDS = 30 if LONG else 5
 BATCH = "application/cloudevents-batch+json"
 LINES = "application/x-ndjson"
-SEAL, CLEAN = 2, 4
+SEAL, CLEAN = 1, 2
 
 
 def last_frame_is_a_clean_seal(data):
@@ -43,11 +44,12 @@ def last_frame_is_a_clean_seal(data):
 class Sender(threading.Thread):
     """Sends batches until told to stop; remembers which ids were acknowledged."""
 
-    def __init__(self, server, name, size=200):
+    def __init__(self, server, name, size=200, pad=""):
         super().__init__(daemon=True)
         self.port = server.port
         self.name_of_source = name
         self.size = size
+        self.pad = pad
         self.acknowledged = set()
         self.statuses = []
         self.stop = threading.Event()
@@ -55,7 +57,7 @@ class Sender(threading.Thread):
     def run(self):
         k = 0
         while not self.stop.is_set():
-            made = [event(source=self.name_of_source, id=f"{self.name_of_source}-{k}-{i}", data={"n": i})
+            made = [event(source=self.name_of_source, id=f"{self.name_of_source}-{k}-{i}", data={"n": i, "pad": self.pad})
                     for i in range(self.size)]
             k += 1
             mine = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -169,6 +171,7 @@ class Signals(unittest.TestCase):
 
 
 @unittest.skipUnless(os.geteuid() == 0, "a small file system can be mounted by root only")
+@unittest.skipUnless(shutil.which("strace"), "strace is needed to slow the writes down")
 class AFullDisk(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="tidemark-e2e-")
@@ -182,25 +185,39 @@ class AFullDisk(unittest.TestCase):
         self.server.start()
 
     def fill(self):
-        """Sends until something waits for space (no answer), and until it is refused. The open senders."""
-        senders = [Sender(self.server, f"/full{k}", 3000) for k in range(6)]
-        ballast = open(self.folder + "/ballast", "wb")
-        self.addCleanup(ballast.close)
-        with contextlib_suppress():
+        """Sends until something waits for space (no answer) and the rest is refused. The open senders."""
+        with open(self.folder + "/ballast", "wb") as ballast, contextlib.suppress(OSError):
             while True:
                 ballast.write(b"x" * 65536)
                 ballast.flush()
-        for s in senders:
-            s.start()
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and not any(507 in s.statuses for s in senders):
-            time.sleep(0.05)
+        senders = [Sender(self.server, f"/full{k}", 780, "x" * 9000) for k in range(12)]
+        # With slow writes several frames are asked for by the time that the space ends.
+        slow = subprocess.Popen(["strace", "-f", "-qq", "-o", "/dev/null", "-p", str(self.server.process.pid),
+                                 "-e", "trace=pwritev,pwritev2,pwrite64",
+                                 "-e", "inject=pwritev,pwritev2,pwrite64:delay_enter=700000"],
+                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            time.sleep(0.5)
+            if slow.poll() is not None:
+                self.skipTest(f"strace can't slow the writes down: {slow.stderr.read()[:200]!r}")
+            for s in senders:
+                s.start()
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline and not any(507 in s.statuses for s in senders):
+                time.sleep(0.05)
+            time.sleep(2)
+        finally:
+            slow.terminate()
+            slow.wait()
+            slow.stderr.close()
         self.assertTrue(any(507 in s.statuses for s in senders), [s.statuses[-3:] for s in senders])
-        return senders
+        before = [len(s.statuses) for s in senders]
+        time.sleep(1.5)
+        return senders, sum(len(s.statuses) == n for s, n in zip(senders, before))
 
     def test_sigterm_comes_to_its_end(self):
-        senders = self.fill()
-        time.sleep(0.3)
+        senders, waiting = self.fill()
+        print(f"{waiting} requests wait for space", flush=True)
         began = time.monotonic()
         self.assertEqual(0, self.server.stop(), self.server.output()[-2000:])
         self.assertLess(time.monotonic() - began, 15)
@@ -216,11 +233,6 @@ class AFullDisk(unittest.TestCase):
         for s in senders:
             self.assertLessEqual(s.acknowledged, set(stored))
         self.assertEqual(0, self.server.stop())
-
-
-def contextlib_suppress():
-    import contextlib
-    return contextlib.suppress(OSError)
 
 
 class Descriptors(unittest.TestCase):
@@ -340,16 +352,20 @@ class Stopped(unittest.TestCase):
         self.assertTrue(halves.recv(4096).startswith(b"HTTP/1.1 200"), "what came in time was too late")
         lanes = {lane["name"]: lane for lane in server.walk("/v1/sources")}
         for name in ("/busy", "/other"):
-            self.assertFalse(lanes[name]["idle"], lanes[name])
+            self.assertFalse(lanes[name]["lane"]["idle"], lanes[name])
         # None of what was sent during the stop came late: no window had been closed over it.
+        server.send([event(time=text_time(0), source="/busy", id="after")], "applied")
         self.assertEqual([], server.walk("/v1/late"))
+        figures = server.request("GET", "/metrics").body.decode()
+        self.assertNotRegex(figures, r"metric_late_(corrected|dropped)_total{[^}]*} [1-9]")
+        self.assertRegex(figures, r"metric_late_corrected_total{[^}]*} 0")
         stored = {e["id"] for e in server.walk("/v1/events", limit=1000)}
         self.assertLessEqual({"half", *(f"asleep-{k}" for k in range(4))}, stored)
         self.assertGreater(time.time() - begin, STOP_SECONDS)
         self.assertIsNotNone(held)
         # Silence counts again from then on.
         deadline = time.monotonic() + STOP_SECONDS + 20
-        while not all(lane["idle"] for lane in server.walk("/v1/sources") if lane["name"] != "*"):
+        while not all(source["lane"]["idle"] for source in server.walk("/v1/sources") if source["name"] != "*"):
             self.assertLess(time.monotonic(), deadline, "they never fall idle")
             time.sleep(0.2)
         self.assertEqual(0, server.stop())
