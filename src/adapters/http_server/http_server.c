@@ -461,8 +461,8 @@ void http_server_poll(struct http_server *server, int timeout_ms)
     for (int i = 0; i < count; i++) {
         take_event(server, &server->events[i]);
     }
-    expire(server);
     run_ready(loop);
+    expire(server); /* only now: what has come may be what a deadline waits for */
     flush_dirty(loop);
     reap(server);
     server->polling = false;
