@@ -145,6 +145,10 @@ static bool head_keep(struct call *call, const struct http_request *request, str
     if (none_match.data != NULL) {
         call->if_none_match = memory_copy(&call->memory, none_match);
     }
+    if (call->memory.exhausted) { /* without its condition a request must not run */
+        call_fail(call, ERR_UNAVAILABLE, "there is no memory for this request");
+        return false;
+    }
     return true;
 }
 

@@ -285,6 +285,10 @@ void ingest_run(struct call *call)
     } else {
         binary_parse(call, text, chunk);
     }
+    if (err == OK && ingest->exhausted) {
+        err = ERR_UNAVAILABLE;
+        (void)snprintf(ingest->failed_detail, DETAIL_BYTES, "there is no memory for these events");
+    }
     if (err != OK) {
         chunk_close(chunk);
         chunk_destroy(chunk);

@@ -74,6 +74,10 @@ static void input_flush(struct call *call, bool last)
         ingest_parse_lines(call, bytes_of(input->data, len), chunk);
         ingest_send(call, chunk);
         memory_free(&ingest->texts);
+        if (ingest->exhausted) {
+            lines_fail(ingest, ERR_UNAVAILABLE, "there is no memory for these events");
+            return;
+        }
         input_drop(ingest, len);
     }
     if (input->len > LINE_BYTES_MAX) {

@@ -114,6 +114,7 @@ static void network_drain(struct network_thread *network)
     struct clock_port clock = clock_system_port();
     int64_t until = clock.ops->boot_us(clock.ctx) + limit;
     http_server_stop_accepting(network->server);
+    node_drain(network->node);
     bool open = true;
     while (open && clock.ops->boot_us(clock.ctx) < until) {
         network_turn(network);
@@ -204,7 +205,8 @@ static int serve_node(const struct serve_options *options,
     uint32_t threads = options->node.gateways;
     struct network_thread *networks = calloc(threads, sizeof(*networks));
     if (networks == NULL) {
-        return EXIT_NO_MEMORY;
+        (void)fprintf(stderr, "tidemark: not enough memory to serve\n");
+        _exit(EXIT_NO_MEMORY); /* the engine's threads run already */
     }
     for (uint32_t n = 0; n < threads; n++) {
         networks[n] = (struct network_thread){

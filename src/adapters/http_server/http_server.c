@@ -516,12 +516,16 @@ void http_server_poll(struct http_server *server, int timeout_ms)
     int count =
         epoll_wait(server->epoll_fd, server->events, EVENTS_PER_TURN, wait_ms(server, timeout_ms));
     CHECK(count >= 0 || errno == EINTR);
+    if (count < 0) {
+        /* A signal, perhaps the one that ends a long stop: what came meanwhile goes before timers. */
+        count = epoll_wait(server->epoll_fd, server->events, EVENTS_PER_TURN, 0);
+    }
     loop->now_us = boot_us(server);
     for (int i = 0; i < count; i++) {
         take_event(server, &server->events[i]);
     }
-    expire(server);
     run_ready(loop);
+    expire(server); /* only now: what has come may be what a deadline waits for */
     flush_dirty(loop);
     reap(server);
     server->polling = false;
