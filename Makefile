@@ -4,7 +4,7 @@ T ?= json
 SECONDS_EACH ?= 60
 
 .DEFAULT_GOAL := build
-.PHONY: help setup build run dev test test-quick bench fuzz asan tsan tidy fmt ci clean
+.PHONY: help setup build run dev test test-quick test-long bench fuzz asan tsan tidy fmt ci clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ test: ## everything; the last line says how many passed, failed and were skipped
 
 test-quick: ## the loop before each commit: lint and the unit tests, by gcc
 	@python3 tools/test.py quick
+
+test-long: ## what takes its time: full counts, races, valgrind, fuzzing; 40 minutes at most
+	@tools/setup.sh long
+	@python3 tools/test.py long
 
 bench: ## the benchmarks, one JSON line each
 	@tools/setup.sh build
