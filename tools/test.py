@@ -269,8 +269,8 @@ class Runner:
                 self.note(f"fuzz: {target}", result, took)
 
     def sim(self):
-        """Seeds from a new place each time (SIM_FIRST: from there), for a fixed time, on all cores."""
-        first = os.environ.get("SIM_FIRST") or str(int(time.time()) * 1000)
+        """Seeds from SIM_FIRST on, for a fixed time, on all cores."""
+        first = os.environ.get("SIM_FIRST", "1")
         for flavour, seconds in SIM_SECONDS[self.long_run].items():
             name = f"simulator: {flavour}"
             if self.word and self.word not in name:
@@ -285,7 +285,10 @@ class Runner:
 
     def planted(self):
         """Each bug that is planted into the product is found, or the simulator is blind."""
-        self.program("simulator: planted bugs", [sys.executable, "tools/planted.py", "--all"])
+        names = subprocess.run([sys.executable, "tools/planted.py", "--list"], cwd=ROOT, check=True,
+                               stdout=subprocess.PIPE, text=True).stdout.split()
+        for name in names:
+            self.program(f"planted: {name}", [sys.executable, "tools/planted.py", name])
 
     def build_only(self, flavour):
         """For warnings, and for digests; the tests run by gcc and sanitized."""

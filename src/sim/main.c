@@ -40,6 +40,7 @@ struct options {
     bool single;
     bool shrink;
     bool gate;
+    bool first_failure; /* is the last */
     const char *tape;
     const char *keep; /* folder for what failed */
 };
@@ -100,6 +101,9 @@ static void worker_main(struct worker *worker, const struct options *options, do
         worker->done++;
         if (!good) {
             worker->finding = run.finding;
+            if (options->keep != NULL) {
+                report_keep(&run, seed, options->keep);
+            }
             _exit(EXIT_FAILURE);
         }
         run_free(&run);
@@ -167,7 +171,7 @@ static int run_many(const struct options *options)
             }
             tell_failure(worker, status);
             worker->next_seed = worker->seed + options->jobs;
-            if (++failures < FAILURES_MAX) {
+            if (++failures < (options->first_failure ? 1 : FAILURES_MAX)) {
                 start_worker(worker, options, until);
                 alive++;
             }
@@ -192,7 +196,8 @@ static void usage(void)
         "  --seconds S   begin no run after so long\n"
         "  --jobs N      workers (default: 2)\n"
         "  --gate        fail unless every kind of fault was seen often enough\n"
-        "  --shrink      after --seed N failed: look for the shortest run that does\n"
+        "  --first-failure  stop at the first seed that fails\n"
+                 "  --shrink      after --seed N failed: look for the shortest run that does\n"
         "  --tape FILE   repeat a run from its tape\n"
         "  --keep DIR    what failed is kept there: log, tape, options\n");
 }
@@ -206,6 +211,7 @@ static bool parse(int argc, char **argv, struct options *options)
                                           {"jobs", required_argument, NULL, 'j'},
                                           {"gate", no_argument, NULL, 'g'},
                                           {"shrink", no_argument, NULL, 'k'},
+                                          {"first-failure", no_argument, NULL, 'F'},
                                           {"tape", required_argument, NULL, 'T'},
                                           {"keep", required_argument, NULL, 'K'},
                                           {NULL, 0, NULL, 0}};
@@ -226,6 +232,9 @@ static bool parse(int argc, char **argv, struct options *options)
             break;
         case 'j':
             options->jobs = (uint32_t)strtoul(optarg, NULL, 10);
+            break;
+        case 'F':
+            options->first_failure = true;
             break;
         case 'g':
             options->gate = true;
