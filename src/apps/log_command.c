@@ -1,4 +1,5 @@
 /* tidemark log verify|dump|salvage: a log on disk, looked at from outside, or given up in part. */
+#include "adapters/disk_system/disk_system.h"
 #include "adapters/log_file/log_file.h"
 #include "adapters/log_file/log_verify.h"
 #include "adapters/snapshot_dir/snapshot_dir.h"
@@ -10,12 +11,9 @@
 #include "apps/table.h"
 #include "apps/terminal.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-#define PATH_BYTES 4096
 
 static const char *state_words(enum log_segment_state state)
 {
@@ -118,24 +116,27 @@ static void result_say(const struct verify *verify, const struct log_verify_resu
         (unsigned long long)result->end);
 }
 
+static bool newest_of(void *user, const char *name)
+{
+    uint64_t *newest = user;
+    uint64_t position = 0;
+    if (snapshot_parse_name(name, &position) && position > *newest) {
+        *newest = position;
+    }
+    return true;
+}
+
 /* The position in the newest snapshot's name, 0 without one. A snapshot has its name only once it is
  * whole, so the log was durable up to there. Only looks: a server may be running. */
-static uint64_t newest_snapshot_name(const char *directory)
+static uint64_t newest_snapshot_name(const struct disk_folder *data)
 {
-    char path[PATH_BYTES];
+    const struct disk_port *disk = &data->disk;
     uint64_t newest = 0;
-    (void)snprintf(path, sizeof(path), "%s/snapshots", directory);
-    DIR *dir = opendir(path);
-    if (dir == NULL) {
-        return 0;
+    int folder = disk->files->open(disk->ctx, data->handle, "snapshots", DISK_FOLDER);
+    if (folder >= 0) {
+        (void)disk->folders->list(disk->ctx, folder, newest_of, &newest);
+        disk->files->close(disk->ctx, folder);
     }
-    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
-        uint64_t position = 0;
-        if (snapshot_parse_name(entry->d_name, &position) && position > newest) {
-            newest = position;
-        }
-    }
-    (void)closedir(dir);
     return newest;
 }
 
@@ -149,9 +150,15 @@ static int verify_run(const struct command *command)
     for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
         table_head(&verify.table, bytes_of_string(heads[i]));
     }
-    /* Before the walk: one that is taken meanwhile stands behind what the walk may see. */
-    uint64_t snapshot = newest_snapshot_name(command->arguments[1]);
-    enum err err = log_verify(command->arguments[1], segment_report, &verify, &result, &error);
+    struct disk_folder data;
+    uint64_t snapshot = 0;
+    enum err err = disk_system_open(command->arguments[1], false, &data, &error);
+    if (err == OK) {
+        /* Before the walk: one that is taken meanwhile stands behind what the walk may see. */
+        snapshot = newest_snapshot_name(&data);
+        err = log_verify(&data, segment_report, &verify, &result, &error);
+    }
+    disk_system_close(&data);
     if (err == OK || err == ERR_UNPROCESSABLE) {
         result_say(&verify, &result);
     }
@@ -183,9 +190,10 @@ static void ignore_durable(void *ctx, struct log_frame *frame)
 
 /* Where the newest good snapshot stands, 0 without one: all below it is not needed to go on, and the
  * log may not end before it. The directory's lock is held. */
-static enum err snapshot_position(const char *directory, uint64_t *position, struct error *error)
+static enum err
+snapshot_position(const struct disk_folder *data, uint64_t *position, struct error *error)
 {
-    const struct snapshot_dir_options options = {.directory = directory};
+    const struct snapshot_dir_options options = {.data = *data};
     struct snapshot_dir *snapshots = NULL;
     *position = 0;
     enum err err = snapshot_dir_open(&options, &snapshots, error);
@@ -201,16 +209,17 @@ static enum err snapshot_position(const char *directory, uint64_t *position, str
 }
 
 /* What a log that has to be begun anew must carry; all zero where there is no genesis. */
-static enum err
-genesis_instance(const char *directory, uint8_t instance[16], int *exit_code, struct error *error)
+static enum err genesis_instance(const struct disk_folder *data,
+                                 uint8_t instance[16],
+                                 int *exit_code,
+                                 struct error *error)
 {
-    char path[PATH_BYTES];
+    struct disk_info info;
     struct genesis genesis;
-    (void)snprintf(path, sizeof(path), "%s/genesis", directory);
-    if (access(path, F_OK) != 0) {
+    if (!data->disk.folders->info(data->disk.ctx, data->handle, "genesis", &info)) {
         return OK; /* a start without it is refused as well */
     }
-    enum err err = directory_genesis(directory, 1, &genesis, exit_code, error);
+    enum err err = directory_genesis(data, 1, &genesis, exit_code, error);
     if (err == OK) {
         memcpy(instance, genesis.instance, sizeof(genesis.instance));
     }
@@ -218,22 +227,21 @@ genesis_instance(const char *directory, uint8_t instance[16], int *exit_code, st
 }
 
 /* The directory is locked. Returns the exit code. */
-static int salvage_locked(const char *directory)
+static int salvage_locked(const struct disk_folder *data)
 {
     struct log_file_options options = {
-        .directory = directory,
-        .locked = true,
+        .data = *data,
         .accept_loss = true,
         .durable = ignore_durable,
     };
     struct log_file *log = NULL;
     struct log_file_start start = {0};
     struct error error = {.code = OK};
-    if (genesis_instance(directory, options.instance, &start.exit_code, &error) != OK) {
+    if (genesis_instance(data, options.instance, &start.exit_code, &error) != OK) {
         complain("%s", error.text);
         return start.exit_code;
     }
-    if (snapshot_position(directory, &options.verify_from, &error) != OK) {
+    if (snapshot_position(data, &options.verify_from, &error) != OK) {
         complain("%s", error.text);
         return EXIT_CODE_CONFIGURATION;
     }
@@ -252,27 +260,33 @@ static int salvage_locked(const char *directory)
  * snapshot needs after it; the rest is set aside. */
 static int salvage_run(const struct command *command)
 {
-    const char *directory = command->arguments[1];
     if (!setting_flag(command->settings, OPTION_ACCEPT_LOSS)) {
         complain(
             "salvage gives up acknowledged events from the first damage on: look at `tidemark "
             "log verify %.200s`, keep a copy, then say --accept-loss",
-            directory);
+            command->arguments[1]);
         return EXIT_CODE_USAGE;
     }
-    if (access(directory, F_OK) != 0) {
-        complain("there is no %.300s", directory);
+    if (access(command->arguments[1], F_OK) != 0) {
+        complain("there is no %.300s", command->arguments[1]);
         return EXIT_CODE_NO_INPUT;
     }
-    int lock_fd = -1;
+    struct disk_folder data;
     struct error error = {.code = OK};
-    enum err err = log_file_lock(directory, &lock_fd, &error);
-    if (err != OK) {
-        complain("%s", error.text);
-        return err == ERR_CONFLICT ? EXIT_CODE_IN_USE : EXIT_CODE_CONFIGURATION;
+    int lock = -1;
+    int code = EXIT_CODE_OK;
+    enum err err = disk_system_open(command->arguments[1], false, &data, &error);
+    if (err == OK) {
+        err = disk_system_lock(&data, &lock, &error);
     }
-    int code = salvage_locked(directory);
-    (void)close(lock_fd);
+    if (err == OK) {
+        code = salvage_locked(&data);
+        (void)close(lock);
+    } else {
+        complain("%s", error.text);
+        code = err == ERR_CONFLICT ? EXIT_CODE_IN_USE : EXIT_CODE_CONFIGURATION;
+    }
+    disk_system_close(&data);
     return code;
 }
 
