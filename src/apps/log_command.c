@@ -250,6 +250,11 @@ static int salvage_locked(const struct disk_folder *data)
         return start.exit_code;
     }
     log_file_close(log, true);
+    if (start.lost_from < start.lost_to) {
+        say("positions %llu to %llu are given up; ",
+            (unsigned long long)start.lost_from,
+            (unsigned long long)start.lost_to);
+    }
     say("%s set aside as *.torn; the log goes on at position %llu\n",
         amount_bytes(start.torn_bytes).text,
         (unsigned long long)start.position);

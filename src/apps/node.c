@@ -10,6 +10,7 @@
 #include "adapters/disk_system/disk_system.h"
 #include "adapters/log_file/log_file.h"
 #include "adapters/snapshot_dir/snapshot_dir.h"
+#include "adapters/snapshot_dir/snapshot_format.h"
 #include "apps/crash.h"
 #include "apps/directory.h"
 #include "apps/say.h"
@@ -122,6 +123,7 @@ static void fill_defaults(struct node_options *options)
     if (options->snapshot_every_bytes == 0) {
         options->snapshot_every_bytes = 512ull << 20;
     }
+    options->segment_bytes = options->segment_bytes / LOG_BLOCK * LOG_BLOCK;
     options->replay_until = options->replay_until == 0 ? UINT64_MAX : options->replay_until;
 }
 
@@ -198,6 +200,21 @@ static _Noreturn void cannot_restore(const struct node *node, const char *why)
     _exit(EXIT_DAMAGED);
 }
 
+static void say_foreign_snapshots(const struct node *node)
+{
+    uint32_t version = 0;
+    uint64_t count = snapshot_dir_foreign_count(node->snapshots, &version);
+    if (count > 0) {
+        (void)fprintf(stderr,
+                      "tidemark: %llu snapshots in %s are of format version %u, this program knows "
+                      "version %u; they were passed over and stay on disk\n",
+                      (unsigned long long)count,
+                      node->options.directory,
+                      version,
+                      SNAPSHOT_VERSION);
+    }
+}
+
 /* Snapshot, and whether the log reaches back to it: if not, there is no way on but to say so. */
 static void restore(struct node *node)
 {
@@ -215,6 +232,7 @@ static void restore(struct node *node)
                       (unsigned long long)damaged,
                       node->options.directory);
     }
+    say_foreign_snapshots(node);
     struct log_port log = log_file_port(node->log);
     struct log_status status;
     log.ops->status(log.ctx, &status);
@@ -390,6 +408,7 @@ static enum err open_files(struct node *node, struct node_start *start, struct e
     }
     struct log_file_options log_options = {
         .data = node->data,
+        .segment_bytes = options->segment_bytes,
         .retain_us = options->retain_events_us,
         .retain_bytes = options->retain_events_bytes,
         .verify_from = snapshot_frontier(node),

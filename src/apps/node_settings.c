@@ -12,6 +12,7 @@ struct node_options node_settings(const struct settings *settings)
         .dedup_bytes = (uint64_t)setting_number(settings, OPTION_DEDUP_MEMORY),
         .retain_events_us = setting_number(settings, OPTION_RETAIN_EVENTS),
         .retain_events_bytes = (uint64_t)setting_number(settings, OPTION_RETAIN_EVENTS_BYTES),
+        .segment_bytes = (uint64_t)setting_number(settings, OPTION_SEGMENT_BYTES),
         .snapshot_every_bytes = (uint64_t)setting_number(settings, OPTION_SNAPSHOT_EVERY),
     };
 }

@@ -110,7 +110,6 @@ class Full(unittest.TestCase):
         self.load("after")
         self.account.look(self, self.server, "healed")
 
-    @unittest.expectedFailure  # it is called damage, with the hint to salvage
     def test_a_torn_end_on_a_full_disk_is_no_damage(self):
         """Nothing is given up: it says that space is missing, and starts once there is some."""
         self.begin("ext4", 300)
@@ -148,7 +147,6 @@ class Full(unittest.TestCase):
                 self.server.discard()
                 self.disk._discard()
 
-    @unittest.expectedFailure  # the genesis without the reason, the first segment without its place
     def test_a_first_start_that_can_not_write_says_where_and_why(self):
         self.begin("tmpfs", 8)
         for leave in (0, 4 << 20):

@@ -11,7 +11,9 @@
  *  2. A file named <base>.log always has a valid header block: it got it while it was a spare.
  *  3. The table holds the segments by ascending base; a segment leaves it before its file is
  *     renamed or removed, so a reader that fails can ask the table whether it lost a race.
- *  4. Space for a whole segment is reserved (fallocate, or written zeros) before it is a spare. */
+ *  4. Space for a whole segment is reserved (fallocate, or written zeros) and its size durable
+ *     before it is a spare. It is cut off only once its successor is durable, so the file of the
+ *     last segment is never shorter than its header says. */
 #include "adapters/log_file/log_segments.h"
 
 #include "adapters/log_file/log_disk.h"
@@ -416,30 +418,48 @@ static void table_remove(struct log_segments *segments, size_t index)
             (segments->count - index) * sizeof *segments->list);
 }
 
+void log_segments_forget(struct log_segments *segments, size_t index)
+{
+    CHECK(index < segments->count);
+    table_remove(segments, index);
+}
+
+/* What a failed call means, by its errno. */
+static enum err failure(void)
+{
+    return errno == ENOSPC || errno == EDQUOT ? ERR_NO_SPACE : ERR_UNAVAILABLE;
+}
+
 enum err log_segments_discard(struct log_segments *segments, size_t index)
 {
     CHECK(index < segments->count);
     char name[LOG_NAME_BYTES];
     log_segment_name(name, segments->list[index].header.base);
     if (!remove_in(segments, name) || !disk_sync(&segments->disk, segments->folder)) {
-        return ERR_UNAVAILABLE;
+        return failure();
     }
     table_remove(segments, index);
     return OK;
 }
 
+enum err log_segments_keep_file(struct log_segments *segments, uint64_t base)
+{
+    char name[LOG_NAME_BYTES];
+    char torn[2 * LOG_NAME_BYTES];
+    log_segment_name(name, base);
+    torn_name(segments, base, torn);
+    bool kept = rename_in(segments, name, torn) && disk_sync(&segments->disk, segments->folder);
+    return kept ? OK : failure();
+}
+
 enum err log_segments_set_aside(struct log_segments *segments, size_t index)
 {
     CHECK(index < segments->count);
-    char name[LOG_NAME_BYTES];
-    char torn[2 * LOG_NAME_BYTES];
-    log_segment_name(name, segments->list[index].header.base);
-    torn_name(segments, segments->list[index].header.base, torn);
-    if (!rename_in(segments, name, torn) || !disk_sync(&segments->disk, segments->folder)) {
-        return ERR_UNAVAILABLE;
+    enum err err = log_segments_keep_file(segments, segments->list[index].header.base);
+    if (err == OK) {
+        table_remove(segments, index);
     }
-    table_remove(segments, index);
-    return OK;
+    return err;
 }
 
 static bool
@@ -470,16 +490,18 @@ enum err log_segments_keep_torn(
     const struct disk_port *disk = &segments->disk;
     int to = open_in(segments, "torn.tmp", DISK_WRITE | DISK_CREATE);
     if (to < 0) {
-        return ERR_NO_SPACE;
+        return failure();
     }
     bool kept = copy_range(disk, file, to, LOG_BLOCK + position - base, end - position) &&
-                disk_sync(disk, to);
+                disk_sync(disk, to) && rename_in(segments, "torn.tmp", name);
+    int reason = errno;
     disk_close(disk, to);
-    if (!kept || !rename_in(segments, "torn.tmp", name)) {
+    if (!kept) {
         (void)remove_in(segments, "torn.tmp");
-        return ERR_NO_SPACE;
+        errno = reason;
+        return failure();
     }
-    return disk_sync(disk, segments->folder) ? OK : ERR_UNAVAILABLE;
+    return disk_sync(disk, segments->folder) ? OK : failure();
 }
 
 void log_segments_shorten(struct log_segments *segments, uint64_t base, uint64_t end)
@@ -490,8 +512,10 @@ void log_segments_shorten(struct log_segments *segments, uint64_t base, uint64_t
     log_segment_name(name, base);
     const struct disk_port *disk = &segments->disk;
     int file = open_in(segments, name, DISK_WRITE);
-    /* Only to save space: when it fails the file just stays as long as it is. */
-    bool shorter = file >= 0 && disk->files->resize(disk->ctx, file, size, false);
+    /* To save space, and so that it is known for one with a successor: see log_segment_is_cut.
+     * When it fails the file just stays as long as it is, until the next start tries again. */
+    bool shorter =
+        file >= 0 && disk->files->resize(disk->ctx, file, size, false) && disk_sync(disk, file);
     if (file >= 0) {
         disk_close(disk, file);
     }
