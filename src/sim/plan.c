@@ -48,6 +48,10 @@ static void draw_disk(struct plan *plan, struct choice *choice)
         weather->once_in[FAULT_INTERRUPTED] = magnitude(choice, 5, 1000);
         weather->once_in[FAULT_WRITE_ERROR] = coin(choice) ? magnitude(choice, 300, 30000) : 0;
         weather->once_in[FAULT_SYNC_ERROR] = coin(choice) ? magnitude(choice, 300, 30000) : 0;
+        weather->once_in[FAULT_READ_ERROR] = coin(choice) ? magnitude(choice, 300, 30000) : 0;
+    }
+    if (plan->disk_class == DISK_BAD_LOG && coin(choice)) {
+        weather->once_in[FAULT_MISDIRECTED] = magnitude(choice, 50, 2000);
     }
     if (plan->disk_class == DISK_LYING) {
         weather->once_in[FAULT_LYING_SYNC] = magnitude(choice, 2, 500);
@@ -62,6 +66,7 @@ static void draw_faults(struct plan *plan, struct choice *choice)
     plan->clock_faults = coin(choice);
     plan->stops = coin(choice);
     plan->restarts = coin(choice);
+    plan->no_memory = coin(choice);
     plan->weather.kill_once_in = plan->kills ? magnitude(choice, 40, 20000) : 0;
     plan->weather.power_once_in = plan->power_cuts ? magnitude(choice, 40, 20000) : 0;
     draw_disk(plan, choice);
@@ -202,12 +207,13 @@ static void print_faults(const struct plan *plan, FILE *out)
     static const char *const classes[DISK_CLASSES] = {
         "honest", "snapshots rot", "the log rots", "syncs lie"};
     (void)fprintf(out,
-                  "  faults       kill 1/%u, power cut 1/%u (0: never)%s%s%s\n",
+                  "  faults       kill 1/%u, power cut 1/%u (0: never)%s%s%s%s\n",
                   plan->weather.kill_once_in,
                   plan->weather.power_once_in,
                   plan->clock_faults ? ", clocks step and freeze" : "",
                   plan->stops ? ", stops" : "",
-                  plan->restarts ? ", restarts in order" : "");
+                  plan->restarts ? ", restarts in order" : "",
+                  plan->no_memory ? ", memory fails" : "");
     (void)fprintf(out,
                   "  disk         %s; %llu MiB%s, latency <= %u us%s%s\n",
                   classes[plan->disk_class],
