@@ -10,6 +10,9 @@
 #define IDLE_AFTER_DEFAULT_US      (30 * US_PER_SECOND)
 #define MAX_FUTURE_SKEW_DEFAULT_US (5 * US_PER_MINUTE)
 
+/* A lane is live when it was heard so soon after its latest time. */
+#define LIVE_WITHIN_US (10 * US_PER_MINUTE)
+
 /* What is certain of a time: low <= it <= high. */
 struct time_range {
     int64_t low;
