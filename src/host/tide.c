@@ -23,9 +23,9 @@ static void lane_reset(struct tide_lane *lane)
 bool tide_init(struct tide *tide)
 {
     *tide = (struct tide){.watermark = WATERMARK_NONE,
-                           .before_final = WATERMARK_NONE,
-                           .holder = LANES_MAX,
-                           .lane_count = 1};
+                          .before_final = WATERMARK_NONE,
+                          .holder = LANES_MAX,
+                          .lane_count = 1};
     tide->lanes = calloc(LANES_MAX, sizeof(struct tide_lane));
     tide->slots = calloc(SLOTS, sizeof(uint32_t));
     if (tide->lanes == NULL || tide->slots == NULL) {

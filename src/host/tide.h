@@ -45,10 +45,11 @@ struct tide_lane {
 };
 
 struct tide {
-    int64_t watermark;    /* W */
-    int64_t before_final; /* W, when it became final last; not saved: a snapshot's pulse told that W is
+    int64_t watermark; /* W */
+    int64_t
+        before_final; /* W, when it became final last; not saved: a snapshot's pulse told that W is
                              final, so the seals hold */
-    uint32_t holder;   /* a lane at the minimum; LANES_MAX: none */
+    uint32_t holder;  /* a lane at the minimum; LANES_MAX: none */
     uint32_t lane_count;
     struct clock_time started;
     struct clock_time refused; /* when something was refused last */

@@ -310,8 +310,8 @@ static bool judge_lane_command(struct judge *judge)
     if (!lane_command_read(judge->reader.record.body, &command)) {
         return wrong(judge, "a lane command that can't be read", 0, 0);
     }
-    if (!judge->told.lanes[command.lane].exists) {
-        return wrong(judge, "a command to a lane that was not declared", command.lane, 0);
+    if (!told_lanes_command(&judge->told, &command, judge->finding)) {
+        return false;
     }
     struct lane_facts *lane = &judge->lanes[command.lane];
     bool good = true;

@@ -80,6 +80,19 @@ bool told_lanes_forget(struct told_lanes *told, uint32_t lane, struct finding *f
     return true;
 }
 
+bool told_lanes_command(struct told_lanes *told,
+                        const struct lane_command *command,
+                        struct finding *finding)
+{
+    struct told_lane *lane = &told->lanes[command->lane];
+    if (!lane->exists) {
+        return finding_say(
+            finding, "a command to lane %u, which was not declared", (unsigned)command->lane);
+    }
+    lane->final = command->kind == LANE_FINISH || (lane->final && command->kind != LANE_REOPEN);
+    return true;
+}
+
 bool told_lanes_pulse(struct told_lanes *told, const struct pulse *pulse, struct finding *finding)
 {
     struct reader states = reader_of(pulse->lanes);
@@ -108,8 +121,8 @@ bool told_lanes_pulse(struct told_lanes *told, const struct pulse *pulse, struct
 
 /* What counts of the lanes looked at so far; WATERMARK_FINAL: none. */
 struct minimum {
-    int64_t surely;  /* least of those that hold the others back for certain */
-    int64_t perhaps; /* least of those that may */
+    int64_t surely;   /* least of those that hold the others back for certain */
+    int64_t perhaps;  /* least of those that may */
     int64_t by_clock; /* least of the idle ones that follow the clock */
     bool any_final;
     bool any_idle;
@@ -125,9 +138,10 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static void minimum_take(struct minimum *minimum, const struct lane_state *state, bool open)
+static void minimum_take(struct minimum *minimum, const struct told_lane *lane, bool open)
 {
-    if ((state->flags & LANE_FINAL) != 0) {
+    const struct lane_state *state = &lane->state;
+    if (lane->final) {
         minimum->any_final = true;
         return;
     }
@@ -149,11 +163,10 @@ find_minimum(const struct told_lanes *told, const uint32_t *chosen, uint32_t cho
     for (uint32_t i = 0; i < count; i++) {
         uint32_t number = chosen == NULL ? i : chosen[i];
         const struct told_lane *lane = &told->lanes[number];
-        bool final = (lane->state.flags & LANE_FINAL) != 0;
         bool heard = number != LANE_DEFAULT || lane->state.max_time != WATERMARK_NONE;
-        bool open = !heard && !final;
+        bool open = !heard && !lane->final;
         if (lane->exists && (chosen != NULL || !open)) {
-            minimum_take(&minimum, &lane->state, open);
+            minimum_take(&minimum, lane, open);
         }
     }
     return minimum;
