@@ -446,6 +446,25 @@ static void settle_lane(struct lane_facts *lane, const struct lane_state *told)
     lane->least_idle_after_us = lane->idle_after_us;
 }
 
+/* When all lanes are idle now, one after the other became so: W may have come to where any of those
+ * is that were not, before the last one fell silent. */
+static int64_t highest_on_the_way(const struct judge *judge)
+{
+    int64_t highest = WATERMARK_NONE;
+    for (uint32_t number = 0; number < judge->told.end; number++) {
+        const struct lane_facts *lane = &judge->lanes[number];
+        if (!counts(judge, number)) {
+            continue;
+        }
+        if ((judge->told.lanes[number].state.flags & LANE_IDLE) == 0) {
+            return WATERMARK_NONE;
+        }
+        bool fell = lane->spoke || !lane->was_idle;
+        highest = fell ? later(highest, lane->watermark) : highest;
+    }
+    return highest;
+}
+
 static bool judge_pulse(struct judge *judge)
 {
     struct pulse pulse;
@@ -457,6 +476,7 @@ static bool judge_pulse(struct judge *judge)
     if (!told_lanes_pulse(&judge->told, &pulse, judge->finding)) {
         return false;
     }
+    struct time_range before = {judge->w.low, later(judge->w.high, highest_on_the_way(judge))};
     for (uint32_t lane = 0; lane < judge->told.end; lane++) {
         if (!judge->told.lanes[lane].exists) {
             continue;
@@ -466,7 +486,7 @@ static bool judge_pulse(struct judge *judge)
         }
         settle_lane(&judge->lanes[lane], &judge->told.lanes[lane].state);
     }
-    return w_told(judge, pulse.watermark, told_lanes_watermark(&judge->told, NULL, 0, judge->w));
+    return w_told(judge, pulse.watermark, told_lanes_watermark(&judge->told, NULL, 0, before));
 }
 
 static bool judge_record(struct judge *judge)
