@@ -36,9 +36,11 @@ static void draw_disk(struct plan *plan, struct choice *choice)
     weather->latency_us = magnitude(choice, 1, plan->slow_disk ? 30000 : 2000);
     weather->no_direct = coin(choice);
     weather->no_reserve = pick(choice, 8) == 1;
-    for (uint32_t fault = FAULT_TORN_WRITE; fault <= FAULT_LOST_SIZE; fault++) {
-        weather->once_in[fault] = magnitude(choice, 1, 20);
-    }
+    weather->once_in[FAULT_TORN_WRITE] = magnitude(choice, 1, 4);
+    weather->once_in[FAULT_LOST_WRITE] = magnitude(choice, 1, 20);
+    weather->once_in[FAULT_GARBAGE] = coin(choice) ? magnitude(choice, 2, 200) : 0;
+    weather->once_in[FAULT_LOST_NAME] = magnitude(choice, 1, 20);
+    weather->once_in[FAULT_LOST_SIZE] = magnitude(choice, 1, 20);
     if (plan->slow_disk) {
         weather->once_in[FAULT_SLOW] = magnitude(choice, 100, 10000);
     }
@@ -156,10 +158,11 @@ static void draw_events(struct plan *plan, struct choice *choice)
     uint32_t subjects = magnitude(choice, 1, 1000);
     uint32_t usual_ms = magnitude(choice, 10, 20000);
     uint32_t x_range = magnitude(choice, 1, 100000);
+    size_t burst = magnitude(choice, 1, 500); /* so many come at a time */
+    int64_t share_us = plan->length_us / (int64_t)plan->event_count;
     for (size_t n = 0; n < plan->event_count; n++) {
         struct planned_event *event = &plan->events[n];
-        int64_t share_us = plan->length_us / (int64_t)plan->event_count;
-        plan->due_us[n] = (int64_t)n * share_us;
+        plan->due_us[n] = (int64_t)(n / burst * burst) * share_us;
         *event = (struct planned_event){
             .source = choose(choice, CHOICE_CLIENTS, plan->source_count),
             .id = (uint32_t)n,
