@@ -22,6 +22,9 @@
 #define FAILURES_MAX    20
 #define RUN_SECONDS_MAX 120
 
+/* Every so many seeds one is run twice. */
+#define REPEATED_ONCE_IN 50
+
 struct worker {
     _Atomic uint64_t seed; /* under way */
     _Atomic uint64_t done;
@@ -84,6 +87,23 @@ static int run_single(const struct options *options)
 
 /* --- many --- */
 
+/* Runs the seed once more: a run must be the same every time, or it can't be repeated. */
+static bool same_again(struct run *run, uint64_t seed)
+{
+    static struct run again;
+    static struct choice choice;
+    choice_from_seed(&choice, seed);
+    bool good = run_all(&again, &choice) && journal_same(&run->journal, &again.journal);
+    if (!good) {
+        (void)snprintf(run->finding.text,
+                       sizeof(run->finding.text),
+                       "the seed's second run was another one than the first");
+    }
+    run_free(&again);
+    choice_free(&choice);
+    return good;
+}
+
 static void worker_main(struct worker *worker, const struct options *options, double until)
 {
     static struct run run;
@@ -99,6 +119,9 @@ static void worker_main(struct worker *worker, const struct options *options, do
         bool good = run_all(&run, &choice);
         run_counts_add(&worker->counts, &run.counts);
         worker->done++;
+        if (good && seed % REPEATED_ONCE_IN == 0) {
+            good = same_again(&run, seed);
+        }
         if (!good) {
             worker->finding = run.finding;
             if (options->keep != NULL) {
