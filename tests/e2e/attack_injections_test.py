@@ -54,7 +54,8 @@ READS = totals.thinned((0, 1, 2, 4, 7), range(50))
 
 
 class Injections(unittest.TestCase):
-    arguments = ("--snapshot-every", "1M", "--retain-events-bytes", "1M")
+    segments_of = ("--segment-bytes", "8M")
+    arguments = ("--snapshot-every", "1M", "--retain-events-bytes", "1M", *segments_of)
 
     def setUp(self):
         strace.skip_unless_possible()
@@ -89,7 +90,7 @@ class Injections(unittest.TestCase):
         """So that the next segment has to be made."""
         self.server.kill9()
         self.remove_spares()
-        self.server.arguments = ["--snapshot-every", "1M"]  # nothing is trimmed: no segment becomes a spare
+        self.server.arguments = ["--snapshot-every", "1M", *self.segments_of]  # nothing is trimmed: no segment becomes a spare
         self.start_plainly("without spares")
 
     def remove_spares(self):

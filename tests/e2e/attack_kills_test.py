@@ -90,7 +90,7 @@ class Kills(unittest.TestCase):
 
     def test_at_random_moments_while_segments_roll_and_are_trimmed(self):
         self.trimmed = True
-        self.begin("--retain-events-bytes", "1M")
+        self.begin("--retain-events-bytes", "1M", "--segment-bytes", "8M")
         for number in range(totals.thinned(20, 100)):
             self.round(number, 1.0, 2)
         self.end()

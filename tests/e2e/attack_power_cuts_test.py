@@ -31,7 +31,7 @@ class PowerCuts(unittest.TestCase):
         self.account = Account(path)
         self.addCleanup(self.account.close)
         self.server = Server(4, 2, data=self.disk.path + "/data",
-                             arguments=["--snapshot-every", "1M", "--retain-events-bytes", "1M"])
+                             arguments=["--snapshot-every", "1M", "--retain-events-bytes", "1M", "--segment-bytes", "8M"])
         self.addCleanup(self.server.discard)
 
     def cut(self, wait_for_end):

@@ -9,11 +9,13 @@
  *
  * Invariants:
  *  1. Nothing at or above F is needed, nothing below F is ever dropped without accept_loss.
- *  2. Only renames, copies and new files: no byte of an existing segment is changed, so a crash in
- *     here leaves the same decision to the next start. So a segment whose first frame is torn stays
+ *  2. Only renames, copies, new files, and the same bytes written again: no byte of an existing
+ *     segment is changed, so a crash in here leaves the same decision to the next start. So a segment whose first frame is torn stays
  *     until the new one takes its name: the one before may be cut off, which is no end of a log.
  *  3. Positions are never used twice for acknowledged data: after an accepted loss the log goes on
  *     at F at the earliest.
+ *  4. Frames above F may live in the system's cache only, also after a sync that failed; they count
+ *     as durable once they were written again and synced.
  *
  * Frames below verify_from are proved from the beginning of its segment on; older segments are
  * checked by their headers and the seal that ends each of them. */
@@ -64,7 +66,8 @@ static enum err refuse(
 }
 
 /* The disk refuses what has to be done before the log can go on: no damage. errno says why. */
-static enum err cannot(struct error *error, enum err code, const struct scan *scan, uint64_t base)
+static enum err
+cannot(struct error *error, enum err code, const struct scan *scan, const char *what, uint64_t base)
 {
     char name[LOG_NAME_BYTES];
     const char *reason = strerrordesc_np(errno);
@@ -72,7 +75,8 @@ static enum err cannot(struct error *error, enum err code, const struct scan *sc
     *error = (struct error){.code = code};
     snprintf(error->text,
              sizeof error->text,
-             "can't keep the torn end of %.60s/log/%s aside: %s",
+             "can't %s of %.60s/log/%s: %s",
+             what,
              scan->options->data.path,
              name,
              reason);
@@ -252,7 +256,7 @@ give_up_segment(struct scan *scan, size_t index, const char *problem, struct err
         raise_to(&scan->frontier, segments->list[index].header.durable_to);
         enum err err = history ? set_aside(segments, scan->recovery, 0, index + 1)
                                : set_aside(segments, scan->recovery, index, segments->count);
-        return err == OK ? OK : cannot(error, err, scan, base);
+        return err == OK ? OK : cannot(error, err, scan, "set aside the file", base);
     }
     uint64_t end = index + 1 < segments->count ? segments->list[index + 1].header.base : base;
     raise_to(&end, scan->options->verify_from);
@@ -312,12 +316,27 @@ static void judge_end(struct scan *scan, const struct log_walk *walk, bool conti
     raise_to(&scan->frontier, walk->position + 1);
 }
 
+/* The walk's segment up to where the walk stands, as far as nothing says that it is durable. */
+static enum err
+write_again(const struct scan *scan, const struct log_walk *walk, struct error *error)
+{
+    uint64_t from = scan->frontier > walk->base ? scan->frontier : walk->base;
+    if (from >= walk->position) {
+        return OK;
+    }
+    enum err err = log_segments_write_again(scan->segments, walk->base, from, walk->position);
+    return err == OK ? OK : cannot(error, err, scan, "write the last frames again", walk->base);
+}
+
 /* Proves frames from the beginning of segment `start` on. */
 static enum err
 walk_frames(struct scan *scan, size_t start, struct log_walk *walk, struct error *error)
 {
     struct log_segments *segments = scan->segments;
     struct log_recovery *recovery = scan->recovery;
+    for (size_t i = start; i < segments->count; i++) {
+        raise_to(&scan->frontier, segments->list[i].header.durable_to);
+    }
     for (size_t i = start; i < segments->count; i++) {
         const struct log_segment_header *header = &segments->list[i].header;
         bool last = i + 1 == segments->count;
@@ -344,20 +363,18 @@ walk_frames(struct scan *scan, size_t start, struct log_walk *walk, struct error
             disk_close(&segments->disk, file);
             return refuse(error, walk->problem, header->base, walk->position, walk->position);
         }
-        if (last) {
-            judge_end(scan, walk, continued);
-        }
         bool go_on = result == LOG_WALK_END && !last &&
                      continues(walk, &segments->list[i + 1].header, &scan->problem);
         if (!go_on) {
             scan->rest = log_scan_frontier(&segments->disk, file, header, walk->position);
         }
-        /* Frames above F may live in the page cache only; from now on they count as durable. */
-        bool synced = disk_sync(&segments->disk, file);
         disk_close(&segments->disk, file);
-        if (!synced) {
-            return refuse(
-                error, "it can't be synced", header->base, walk->position, walk->position);
+        enum err err = write_again(scan, walk, error);
+        if (err != OK) {
+            return err;
+        }
+        if (last) {
+            judge_end(scan, walk, continued);
         }
         if (!go_on) {
             break;
@@ -429,7 +446,7 @@ static enum err keep_aside(struct scan *scan, struct error *error)
     recovery->append = !torn && !later && recovery->resume == end;
     /* Without a hole when that segment itself went. */
     recovery->next_number = segments->count > scan->index ? header.number + 1 : header.number;
-    return err == OK ? OK : cannot(error, err, scan, header.base);
+    return err == OK ? OK : cannot(error, err, scan, "keep the torn end", header.base);
 }
 
 static enum err decide(struct scan *scan, const struct log_walk *walk, struct error *error)

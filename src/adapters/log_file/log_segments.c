@@ -462,8 +462,13 @@ enum err log_segments_set_aside(struct log_segments *segments, size_t index)
     return err;
 }
 
-static bool
-copy_range(const struct disk_port *disk, int from, int to, uint64_t offset, uint64_t len)
+/* `len` bytes at `offset` of one file to `to_offset` of another, or of the same. */
+static bool copy_range(const struct disk_port *disk,
+                       int from,
+                       int to,
+                       uint64_t offset,
+                       uint64_t to_offset,
+                       uint64_t len)
 {
     static uint8_t piece[64 * 1024];
     for (uint64_t done = 0; done < len;) {
@@ -473,12 +478,34 @@ copy_range(const struct disk_port *disk, int from, int to, uint64_t offset, uint
             return n == 0;
         }
         struct iovec part = {.iov_base = piece, .iov_len = (size_t)n};
-        if (!disk_write(disk, to, &part, 1, done)) {
+        if (!disk_write(disk, to, &part, 1, to_offset + done)) {
             return false;
         }
         done += (uint64_t)n;
     }
     return true;
+}
+
+enum err log_segments_write_again(struct log_segments *segments,
+                                  uint64_t base,
+                                  uint64_t position,
+                                  uint64_t end)
+{
+    CHECK(base <= position && position <= end);
+    char name[LOG_NAME_BYTES];
+    log_segment_name(name, base);
+    const struct disk_port *disk = &segments->disk;
+    int file = open_in(segments, name, DISK_WRITE);
+    if (file < 0) {
+        return failure();
+    }
+    uint64_t offset = LOG_BLOCK + position - base;
+    bool written =
+        copy_range(disk, file, file, offset, offset, end - position) && disk_sync(disk, file);
+    int reason = errno;
+    disk_close(disk, file);
+    errno = reason;
+    return written ? OK : failure();
 }
 
 enum err log_segments_keep_torn(
@@ -492,7 +519,7 @@ enum err log_segments_keep_torn(
     if (to < 0) {
         return failure();
     }
-    bool kept = copy_range(disk, file, to, LOG_BLOCK + position - base, end - position) &&
+    bool kept = copy_range(disk, file, to, LOG_BLOCK + position - base, 0, end - position) &&
                 disk_sync(disk, to) && rename_in(segments, "torn.tmp", name);
     int reason = errno;
     disk_close(disk, to);
