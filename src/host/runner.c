@@ -8,6 +8,7 @@
 #include "host/runner.h"
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "host/read.h"
 
 void runner_init(struct runner *runner,
@@ -160,6 +161,7 @@ static void reach_barrier(struct runner *runner)
 static void pass_barrier(struct runner *runner)
 {
     engine_pulse(runner->engine, &runner->pulse, runner->owners);
+    FAILPOINT(HOST_PULSE_APPLIED);
     const struct frame *frame = runner->frames[0];
     CHECK(reader_left(&runner->reader) == 0); /* a pulse ends its frame */
     runner->visible = frame->log.end;
@@ -169,6 +171,7 @@ static void pass_barrier(struct runner *runner)
     if (snapshot) {
         post_send(runner->post, runner->address, POST_SEQUENCER, &runner->park);
         runner->state = RUNNER_PARKED;
+        FAILPOINT(HOST_RUNNER_PARKED);
     } else {
         runner->state = RUNNER_APPLYING;
     }
