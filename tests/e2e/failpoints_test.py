@@ -22,6 +22,7 @@ import unittest
 from support import cases
 from support.events import event
 from support.hostile import HostileServer, need_build
+from support.replay import digest, snapshots
 from support.server import ROOT, Died, run
 
 LONG = os.environ.get("TIDEMARK_LONG") == "1"
@@ -248,13 +249,17 @@ class Crash:
             file.write(bytes(range(1, 256)) * 32)
 
     def other_size(self):
-        """Segments of another size than is set can't be used again."""
-        self.start(settings={**SMALL, "TIDEMARK_HOSTILE_SEGMENT_BYTES": str(2 * SEGMENT)})
-        self.load.steps(8 * self.nth + 40)
+        """Enough segments of another size than is set later, which can't be used again."""
+        self.start(settings={"TIDEMARK_HOSTILE_SEGMENT_BYTES": str(SEGMENT * 3 // 4)})
+        self.load.steps(6 * self.nth + 30)
         if self.server.stop() != 0:
             raise AssertionError(self.server.output()[-1500:])
 
     # What is checked after each.
+
+    def untrimmed(self):
+        """Whether the log reaches back to its beginning."""
+        return int(os.path.basename(self.segments()[0]).split(".")[0]) == 0
 
     def temporaries(self):
         """(path, last change) of each: a name may be used again at any time."""
@@ -280,6 +285,10 @@ class Crash:
         done = run(["log", "verify", self.server.data])
         if done.returncode != 0:
             raise AssertionError(f"log verify: exit {done.returncode}: {done.stdout}{done.stderr}")
+        if LONG and self.untrimmed() and snapshots(self.server.data):
+            digests = {digest(self.server.data), digest(self.server.data, "--from-snapshot")}
+            if len(digests) != 1:
+                raise AssertionError(f"replayed from the beginning and from a snapshot: {digests}")
 
 
 STARTS = {
