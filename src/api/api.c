@@ -18,7 +18,8 @@
 
 #include <stdlib.h>
 
-#define ANSWER_TIMEOUT_US (30 * US_PER_SECOND)
+#define ANSWER_TIMEOUT_US      (30 * US_PER_SECOND)
+#define BODY_BYTES_MAX_DEFAULT ((size_t)256 << 20)
 
 struct api *api_create(const struct api_options *options)
 {
@@ -37,6 +38,8 @@ struct api *api_create(const struct api_options *options)
         .gateway = options->gateway,
         .codec = options->codec,
         .hosts = {options->allowed_hosts, options->allowed_host_count},
+        .bodies = {.bytes_max = options->body_bytes_max == 0 ? BODY_BYTES_MAX_DEFAULT
+                                                             : options->body_bytes_max},
         .version = options->version,
         .writer = writer,
         .extensions = buf_of(extensions, EVENT_BYTES_MAX),
@@ -55,6 +58,7 @@ void api_destroy(struct api *api)
         call->exchange = NULL;
         call_settle(call);
     }
+    CHECK(api->bodies.used_bytes == 0);
     chunk_free_spares(api);
     out_free(&api->out);
     free(api->writer);
@@ -141,6 +145,10 @@ static bool head_keep(struct call *call, const struct http_request *request, str
     if (none_match.data != NULL) {
         call->if_none_match = memory_copy(&call->memory, none_match);
     }
+    if (call->memory.exhausted) { /* without its condition a request must not run */
+        call_fail(call, ERR_UNAVAILABLE, "there is no memory for this request");
+        return false;
+    }
     return true;
 }
 
@@ -200,7 +208,7 @@ static bool head_accept(struct call *call, const struct http_request *request)
     if (call->route->body == BODY_EVENTS) {
         return ingest_head(call, request);
     }
-    enum err err = body_init(&call->body, api->codec, request, call->route->body_max);
+    enum err err = body_init(&call->body, &api->bodies, api->codec, request, call->route->body_max);
     if (err != OK) {
         call_fail(call, err, NULL);
         return false;

@@ -63,7 +63,7 @@ void call_settle(struct call *call)
         call->next->previous = call->previous;
     }
     letters_free(call);
-    ingest_destroy(call->ingest);
+    ingest_destroy(call->ingest, &api->bodies);
     script_destroy(call->script);
     body_deinit(&call->body);
     memory_free(&call->memory);

@@ -33,6 +33,7 @@ struct api {
     struct gateway *gateway;
     struct codec_port codec;
     struct host_rules hosts;
+    struct body_budget bodies;
     const char *version;
     struct http_server_port server;
     struct call *calls;          /* all that live, the newest first */

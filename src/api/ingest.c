@@ -81,7 +81,8 @@ bool ingest_head(struct call *call, const struct http_request *request)
     if (!ack_read(call, &wants_applied)) {
         return false;
     }
-    enum err err = body_init(&call->body, call->api->codec, request, form_bytes_max(form));
+    enum err err =
+        body_init(&call->body, &call->api->bodies, call->api->codec, request, form_bytes_max(form));
     struct ingest *ingest = calloc(1, sizeof(*ingest));
     if (err != OK || ingest == NULL) {
         free(ingest);
@@ -111,11 +112,12 @@ void ingest_part(struct call *call, struct bytes part)
     lines_feed(call, part);
 }
 
-void ingest_destroy(struct ingest *ingest)
+void ingest_destroy(struct ingest *ingest, struct body_budget *bodies)
 {
     if (ingest == NULL) {
         return;
     }
+    body_budget_give(bodies, ingest->input.cap + ingest->stash.cap);
     CHECK(ingest->chunks == 0 || (ingest->chunks == 1 && ingest->blocked != NULL));
     chunk_destroy(ingest->blocked);
     tally_free(&ingest->tally);
@@ -282,6 +284,10 @@ void ingest_run(struct call *call)
         err = ingest_parse_batch(call, text, chunk);
     } else {
         binary_parse(call, text, chunk);
+    }
+    if (err == OK && ingest->exhausted) {
+        err = ERR_UNAVAILABLE;
+        (void)snprintf(ingest->failed_detail, DETAIL_BYTES, "there is no memory for these events");
     }
     if (err != OK) {
         chunk_close(chunk);

@@ -22,5 +22,5 @@ void ingest_gone(struct call *call);
 /* Now and then: sends on what a slow stream has gathered, and what the engine refused to take. */
 void ingest_tick(struct call *call);
 
-/* NULL is ignored. */
-void ingest_destroy(struct ingest *ingest);
+/* Gives back what it took of the budget. NULL is ignored. */
+void ingest_destroy(struct ingest *ingest, struct body_budget *bodies);

@@ -74,6 +74,10 @@ static void input_flush(struct call *call, bool last)
         ingest_parse_lines(call, bytes_of(input->data, len), chunk);
         ingest_send(call, chunk);
         memory_free(&ingest->texts);
+        if (ingest->exhausted) {
+            lines_fail(ingest, ERR_UNAVAILABLE, "there is no memory for these events");
+            return;
+        }
         input_drop(ingest, len);
     }
     if (input->len > LINE_BYTES_MAX) {
@@ -84,8 +88,26 @@ static void input_flush(struct call *call, bool last)
     }
 }
 
-static bool input_room(struct ingest *ingest)
+/* Gives the buffer that much capacity, out of the budget for bodies. */
+static enum err buf_resize(struct body_budget *budget, struct buf *buf, size_t cap)
 {
+    CHECK(cap > buf->cap);
+    if (!body_budget_take(budget, cap - buf->cap)) {
+        return ERR_OVERLOADED;
+    }
+    uint8_t *data = realloc(buf->data, cap);
+    if (data == NULL) {
+        body_budget_give(budget, cap - buf->cap);
+        return ERR_UNAVAILABLE;
+    }
+    buf->data = data;
+    buf->cap = cap;
+    return OK;
+}
+
+static bool input_room(struct call *call)
+{
+    struct ingest *ingest = call->ingest;
     struct buf *input = &ingest->input;
     if (input->len < input->cap) {
         return true;
@@ -93,14 +115,11 @@ static bool input_room(struct ingest *ingest)
     size_t cap = input->cap == 0 ? INPUT_BYTES_FIRST : input->cap * 2;
     cap = cap > INPUT_BYTES_MAX ? INPUT_BYTES_MAX : cap;
     CHECK(cap > input->len);
-    uint8_t *data = realloc(input->data, cap);
-    if (data == NULL) {
-        lines_fail(ingest, ERR_UNAVAILABLE, "there is no memory for this line");
-        return false;
+    enum err err = buf_resize(&call->api->bodies, input, cap);
+    if (err != OK) {
+        lines_fail(ingest, err, "there is no memory for this line");
     }
-    input->data = data;
-    input->cap = cap;
-    return true;
+    return err == OK;
 }
 
 /* Takes from *part until it is empty or no more chunks may be under way (always: until empty). */
@@ -109,7 +128,7 @@ static void lines_take(struct call *call, struct bytes *part, bool always)
     struct ingest *ingest = call->ingest;
     ingest->more = part->len > 0 || ingest->more;
     while (ingest->more && (can_take(ingest) || (always && ingest->failed == OK))) {
-        if (!input_room(ingest)) {
+        if (!input_room(call)) {
             return;
         }
         enum err err = body_take(&call->body, part, &ingest->input, &ingest->more);
@@ -125,19 +144,17 @@ static void lines_take(struct call *call, struct bytes *part, bool always)
     }
 }
 
-static bool stash_put(struct ingest *ingest, struct bytes part)
+static enum err stash_put(struct call *call, struct bytes part)
 {
-    struct buf *stash = &ingest->stash;
+    struct buf *stash = &call->ingest->stash;
     if (part.len > stash->cap - stash->len) {
-        uint8_t *data = realloc(stash->data, stash->len + part.len);
-        if (data == NULL) {
-            return false;
+        enum err err = buf_resize(&call->api->bodies, stash, stash->len + part.len);
+        if (err != OK) {
+            return err;
         }
-        stash->data = data;
-        stash->cap = stash->len + part.len;
     }
     buf_put_bytes(stash, part);
-    return true;
+    return OK;
 }
 
 static void stash_drain(struct call *call, bool always)
@@ -172,8 +189,9 @@ void lines_feed(struct call *call, struct bytes part)
     if (stash_empty(ingest)) {
         lines_take(call, &part, false);
     }
-    if (part.len > 0 && ingest->failed == OK && !stash_put(ingest, part)) {
-        lines_fail(ingest, ERR_UNAVAILABLE, "there is no memory for this stream");
+    enum err err = part.len > 0 && ingest->failed == OK ? stash_put(call, part) : OK;
+    if (err != OK) {
+        lines_fail(ingest, err, "there is no memory for this stream");
     }
     pause_if_needed(call);
     ingest_maybe_answer(call);

@@ -46,8 +46,9 @@ void librarian_destroy(struct librarian *librarian)
 
 static struct buf *items_room(struct scan *scan, size_t need)
 {
-    if (!buf_grow(&scan->items, need, ITEM_BYTES_FIRST, SIZE_MAX)) {
-        scan->err = ERR_OVERLOADED;
+    enum err err = buf_grow(&scan->items, need, ITEM_BYTES_FIRST, SIZE_MAX);
+    if (err != OK) {
+        scan->err = err;
         return NULL;
     }
     return &scan->items;
@@ -174,7 +175,7 @@ static void answer(struct librarian *librarian, struct scan *scan)
     struct search search = {.librarian = librarian, .scan = scan};
     void *reader = librarian->log.ops->open(librarian->log.ctx, scan->at_position);
     if (reader == NULL) {
-        scan->err = ERR_OVERLOADED;
+        scan->err = ERR_UNAVAILABLE;
         return;
     }
     enum err err = OK;
@@ -184,13 +185,13 @@ static void answer(struct librarian *librarian, struct scan *scan)
         err = librarian->log.ops->next(reader, &view);
         if (err == OK && first && scan->kind == SCAN_FATE) {
             search.fate = fate_begin(scan->metrics, scan->metric_count, view.position);
-            scan->err = search.fate == NULL ? ERR_OVERLOADED : OK;
+            scan->err = search.fate == NULL ? ERR_UNAVAILABLE : OK;
             first = false;
         }
         if (err == OK && scan->err == OK) {
             search_frame(&search, &view);
         } else if (err == ERR_OVERLOADED) {
-            scan->err = err;
+            scan->err = ERR_UNAVAILABLE; /* memory or descriptors are short just now */
         }
     }
     librarian->log.ops->close(reader);

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/failpoint.h"
+#include "host/hostile.h"
 #include "host/read.h"
 
 void runner_init(struct runner *runner,
@@ -160,9 +161,11 @@ static void reach_barrier(struct runner *runner)
 
 static void pass_barrier(struct runner *runner)
 {
-    engine_pulse(runner->engine, &runner->pulse, runner->owners);
-    FAILPOINT(HOST_PULSE_APPLIED);
     const struct frame *frame = runner->frames[0];
+    applying_mark(&runner->applying, true); /* the same record as at the barrier */
+    engine_pulse(runner->engine, &runner->pulse, runner->owners);
+    applying_end(&runner->applying);
+    FAILPOINT(HOST_PULSE_APPLIED);
     CHECK(reader_left(&runner->reader) == 0); /* a pulse ends its frame */
     runner->visible = frame->log.end;
     send_notes(runner);
@@ -185,13 +188,17 @@ static void apply_next(struct runner *runner)
         frame_finish(runner);
         return;
     }
+    applying_begin(&runner->applying, frame->log.position, &record);
     if (record.kind == RECORD_PULSE) {
         CHECK(pulse_read(record.body, &runner->pulse));
         reach_barrier(runner);
+        applying_end(&runner->applying);
         return;
     }
+    hostile_apply(record.body);
     struct applied applied = {0};
     engine_apply(runner->engine, &record, frame->log.position, &applied);
+    applying_end(&runner->applying);
     if (record.kind == RECORD_EVENTS) {
         note(runner, frame, record.offset, &applied);
     }

@@ -13,10 +13,13 @@
  *  2. A proposal's records lie in one frame.
  *  3. A pulse is the last record of its frame.
  *  4. At most FRAMES frames exist: runners that fall behind hold back the log, and so the senders.
+ *  5. A frame that waits for space while the process drains is given up: its proposals are refused
+ *     and, as tide and catalogue are ahead of the log by then, nothing is written after it.
  */
 #pragma once
 
 #include "core/engine.h"
+#include "host/applying.h"
 #include "host/catalog.h"
 #include "host/frame.h"
 #include "host/inspection.h"
@@ -86,6 +89,7 @@ struct sequencer {
     bool abandoned; /* the replay was */
     bool ready;     /* replayed */
     bool full;      /* the disk is */
+    bool given_up;  /* draining, and no space for the frame that waited: nothing more is written */
     uint64_t pulse_ordinal;
     struct clock_time clock; /* never goes back */
     struct clock_time last_pulse;
@@ -97,7 +101,8 @@ struct sequencer {
     bool final_pulse;   /* draining: hand everything over */
     int64_t next_due;   /* of struct frame_report, least of all runners */
     int64_t next_due_by_clock;
-    uint64_t position; /* end of the last frame */
+    struct applying applying; /* replaying: the record that tide and catalogue take */
+    uint64_t position;        /* end of the last frame */
     uint64_t frame_count;
     uint64_t event_count;
     struct snapshot_attempt attempt;
@@ -113,6 +118,10 @@ void sequencer_durable(void *ctx, struct log_frame *frame);
 
 /* One turn: takes letters, fills and submits a frame, drives the log. False when idle. */
 bool sequencer_step(struct sequencer *sequencer);
+
+/* The process stood still (stopped, suspended): what was sent meanwhile lies unread, so nobody may be
+ * called silent because of that time. */
+void sequencer_paused(struct sequencer *sequencer);
 
 /* How long the thread may sleep when nothing comes. */
 int64_t sequencer_patience_us(const struct sequencer *sequencer);
