@@ -349,6 +349,7 @@ static enum err open_files(struct node *node, struct node_start *start, struct e
     }
     struct log_file_options log_options = {
         .data = node->data,
+        .segment_bytes = options->segment_bytes,
         .retain_us = options->retain_events_us,
         .retain_bytes = options->retain_events_bytes,
         .verify_from = snapshot_frontier(node),

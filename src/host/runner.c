@@ -8,6 +8,7 @@
 #include "host/runner.h"
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "host/hostile.h"
 #include "host/read.h"
 
@@ -164,6 +165,7 @@ static void pass_barrier(struct runner *runner)
     applying_mark(&runner->applying, true); /* the same record as at the barrier */
     engine_pulse(runner->engine, &runner->pulse, runner->owners);
     applying_end(&runner->applying);
+    FAILPOINT(HOST_PULSE_APPLIED);
     CHECK(reader_left(&runner->reader) == 0); /* a pulse ends its frame */
     runner->visible = frame->log.end;
     send_notes(runner);
@@ -172,6 +174,7 @@ static void pass_barrier(struct runner *runner)
     if (snapshot) {
         post_send(runner->post, runner->address, POST_SEQUENCER, &runner->park);
         runner->state = RUNNER_PARKED;
+        FAILPOINT(HOST_RUNNER_PARKED);
     } else {
         runner->state = RUNNER_APPLYING;
     }

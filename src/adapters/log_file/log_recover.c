@@ -21,6 +21,7 @@
 #include "adapters/log_file/log_disk.h"
 #include "adapters/log_file/log_walk.h"
 #include "base/check.h"
+#include "base/failpoint.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -393,7 +394,10 @@ static enum err decide(struct scan *scan, const struct log_walk *walk, struct er
     }
     uint64_t up = (scan->frontier + LOG_BLOCK - 1) / LOG_BLOCK * LOG_BLOCK;
     recovery->resume = up > recovery->end ? up : recovery->end;
-    return keep_aside(scan, error);
+    FAILPOINT(RECOVERY_BEFORE_ASIDE);
+    enum err err = keep_aside(scan, error);
+    FAILPOINT(RECOVERY_AFTER_ASIDE);
+    return err;
 }
 
 static enum err recover_empty(struct scan *scan, struct error *error)
@@ -430,6 +434,7 @@ enum err log_recover(struct log_segments *segments,
     struct log_walk walk;
     log_walk_init(&walk, &segments->disk);
     err = walk_frames(&scan, start, &walk, error);
+    FAILPOINT(RECOVERY_WALKED);
     if (err == OK) {
         err = decide(&scan, &walk, error);
     }

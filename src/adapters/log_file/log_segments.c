@@ -16,6 +16,7 @@
 
 #include "adapters/log_file/log_disk.h"
 #include "base/check.h"
+#include "base/failpoint.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -228,8 +229,9 @@ bool log_segments_prepare(struct log_segments *segments)
     bool written = false;
     char name[LOG_NAME_BYTES];
     spare_name(name, segments->spare_count);
-    bool made = reserve(disk, file, segments->segment_bytes, &written) && disk_sync(disk, file) &&
-                rename_in(segments, "spare.tmp", name);
+    bool made = reserve(disk, file, segments->segment_bytes, &written) && disk_sync(disk, file);
+    FAILPOINT(LOG_SPARE_RESERVED);
+    made = made && rename_in(segments, "spare.tmp", name);
     int reason = errno;
     disk_close(disk, file);
     if (!made) {
@@ -237,7 +239,9 @@ bool log_segments_prepare(struct log_segments *segments)
         errno = reason;
         return false;
     }
+    FAILPOINT(LOG_SPARE_RENAMED);
     sync_folder(segments);
+    FAILPOINT(LOG_SPARE_SYNCED);
     segments->spare_reused[segments->spare_count] = false;
     segments->spare_written[segments->spare_count++] = written;
     return true;
@@ -288,10 +292,13 @@ int log_segments_activate(struct log_segments *segments,
         file = again;
         *direct = false;
     }
+    FAILPOINT(LOG_HEADER_WRITTEN);
     if (!rename_in(segments, spare, name)) {
         disk_failed(disk, "can't rename a spare to", name);
     }
+    FAILPOINT(LOG_SEGMENT_RENAMED);
     sync_folder(segments);
+    FAILPOINT(LOG_SEGMENT_SYNCED);
     *written = segments->spare_written[index];
     segments->spare_count--;
     struct disk_info info = {0};
@@ -348,8 +355,10 @@ void log_segments_drop_oldest(struct log_segments *segments)
     if (recycle) {
         spare_name(spare, segments->spare_count);
         done = rename_in(segments, name, spare);
+        FAILPOINT(LOG_SEGMENT_RECYCLED);
     } else {
         done = remove_in(segments, name);
+        FAILPOINT(LOG_SEGMENT_DROPPED);
     }
     if (!done) {
         disk_failed(&segments->disk, "can't remove", name);
@@ -421,7 +430,9 @@ enum err log_segments_discard(struct log_segments *segments, size_t index)
     CHECK(index < segments->count);
     char name[LOG_NAME_BYTES];
     log_segment_name(name, segments->list[index].header.base);
-    if (!remove_in(segments, name) || !disk_sync(&segments->disk, segments->folder)) {
+    bool removed = remove_in(segments, name);
+    FAILPOINT(LOG_SEGMENT_DISCARDED);
+    if (!removed || !disk_sync(&segments->disk, segments->folder)) {
         return ERR_UNAVAILABLE;
     }
     table_remove(segments, index);
@@ -435,7 +446,9 @@ enum err log_segments_set_aside(struct log_segments *segments, size_t index)
     char torn[2 * LOG_NAME_BYTES];
     log_segment_name(name, segments->list[index].header.base);
     torn_name(segments, segments->list[index].header.base, torn);
-    if (!rename_in(segments, name, torn) || !disk_sync(&segments->disk, segments->folder)) {
+    bool renamed = rename_in(segments, name, torn);
+    FAILPOINT(LOG_SEGMENT_SET_ASIDE);
+    if (!renamed || !disk_sync(&segments->disk, segments->folder)) {
         return ERR_UNAVAILABLE;
     }
     table_remove(segments, index);
@@ -475,10 +488,12 @@ enum err log_segments_keep_torn(
     bool kept = copy_range(disk, file, to, LOG_BLOCK + position - base, end - position) &&
                 disk_sync(disk, to);
     disk_close(disk, to);
+    FAILPOINT(LOG_TORN_COPIED);
     if (!kept || !rename_in(segments, "torn.tmp", name)) {
         (void)remove_in(segments, "torn.tmp");
         return ERR_NO_SPACE;
     }
+    FAILPOINT(LOG_TORN_RENAMED);
     return disk_sync(disk, segments->folder) ? OK : ERR_UNAVAILABLE;
 }
 
@@ -492,6 +507,7 @@ void log_segments_shorten(struct log_segments *segments, uint64_t base, uint64_t
     int file = open_in(segments, name, DISK_WRITE);
     /* Only to save space: when it fails the file just stays as long as it is. */
     bool shorter = file >= 0 && disk->files->resize(disk->ctx, file, size, false);
+    FAILPOINT(LOG_SEGMENT_SHORTENED);
     if (file >= 0) {
         disk_close(disk, file);
     }
