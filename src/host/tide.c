@@ -120,6 +120,19 @@ static bool all_final(const struct tide *tide)
     return any;
 }
 
+/* Of those that are not final, when none takes part; WATERMARK_FINAL: there is none. */
+static int64_t least_of_idle(const struct tide *tide)
+{
+    int64_t least = WATERMARK_FINAL;
+    for (uint32_t n = 0; n < tide->lane_count; n++) {
+        const struct tide_lane *lane = &tide->lanes[n];
+        if (lane->used && lane->idle && !lane->final && lane->watermark < least) {
+            least = lane->watermark;
+        }
+    }
+    return least;
+}
+
 /* Finds the lane that holds W back and raises W as far as the lanes allow. */
 static void find_minimum(struct tide *tide)
 {
@@ -136,7 +149,13 @@ static void find_minimum(struct tide *tide)
             tide->before_final = tide->watermark;
             tide->watermark = WATERMARK_FINAL;
         }
-        return; /* all idle: W stays, or follows the clock (tide_tick) */
+        /* All idle: W follows the clock, where it may (tide_tick). But who is finished or forgotten
+         * holds nothing back: it is not below them all. */
+        int64_t least_idle = least_of_idle(tide);
+        if (least_idle != WATERMARK_FINAL && least_idle > tide->watermark) {
+            tide->watermark = least_idle;
+        }
+        return;
     }
     /* A lane that is reopened, or comes new, ends "final"; but what W had passed before stays so: a
      * pulse may have told it. What only the final W closed, the core's seals keep. */

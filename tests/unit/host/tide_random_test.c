@@ -61,6 +61,14 @@ static void naive_settle(struct naive *naive)
     } else if (finished && !unfinished && naive->watermark != WATERMARK_FINAL) {
         naive->before_final = naive->watermark;
         naive->watermark = WATERMARK_FINAL;
+    } else if (unfinished) { /* all idle: not below them all */
+        int64_t least_idle = WATERMARK_FINAL;
+        for (uint32_t n = 0; n < SOURCES; n++) {
+            const struct naive_lane *lane = &naive->lanes[n];
+            bool waits = lane->idle && !lane->final && (n == 0 || lane->declared);
+            least_idle = waits && lane->watermark < least_idle ? lane->watermark : least_idle;
+        }
+        naive->watermark = least_idle > naive->watermark ? least_idle : naive->watermark;
     }
 }
 
