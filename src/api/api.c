@@ -18,7 +18,8 @@
 
 #include <stdlib.h>
 
-#define ANSWER_TIMEOUT_US (30 * US_PER_SECOND)
+#define ANSWER_TIMEOUT_US      (30 * US_PER_SECOND)
+#define HELD_BYTES_MAX_DEFAULT ((size_t)64 * 1024 * 1024)
 
 struct api *api_create(const struct api_options *options)
 {
@@ -40,7 +41,10 @@ struct api *api_create(const struct api_options *options)
         .version = options->version,
         .writer = writer,
         .extensions = buf_of(extensions, EVENT_BYTES_MAX),
+        .held_bytes_max =
+            options->held_bytes_max == 0 ? HELD_BYTES_MAX_DEFAULT : options->held_bytes_max,
     };
+    pressure_init(&api->pressure);
     return api;
 }
 
@@ -175,6 +179,32 @@ static bool route_choose(struct call *call, const struct http_request *request)
     return head_keep(call, request, match.name);
 }
 
+/* Whether the thread has room for one more. Events and questions only: what an operator asks for
+ * in trouble is answered always. */
+static bool pressure_allows(struct call *call, const struct http_request *request)
+{
+    struct api *api = call->api;
+    bool reads = call->route->body == BODY_NONE && request->method == HTTP_GET;
+    bool counts = call->route->body == BODY_EVENTS || (reads && !call->route->while_starting);
+    if (!counts) {
+        return true;
+    }
+    /* A stream of unknown length is slowed down instead. */
+    uint64_t body_bytes = request->length_known ? request->content_length : 0;
+    bool endless = request->has_body && !request->length_known;
+    const struct http_exchange *exchange = call->exchange;
+    if (pressure_refuses(&api->pressure, exchange->seen_us, exchange->begun_us, body_bytes) &&
+        !endless) {
+        call_fail(call, ERR_OVERLOADED, "requests come faster than they can be served");
+        return false;
+    }
+    if (request->has_body && api->held_bytes >= api->held_bytes_max) {
+        call_fail(call, ERR_OVERLOADED, "the requests that are under way take all memory");
+        return false;
+    }
+    return true;
+}
+
 /* Everything that the head decides; true when the body may come. */
 static bool head_accept(struct call *call, const struct http_request *request)
 {
@@ -188,6 +218,9 @@ static bool head_accept(struct call *call, const struct http_request *request)
     }
     if (!call->route->while_starting && !gateway_ready(api->gateway)) {
         call_fail(call, ERR_UNAVAILABLE, NULL);
+        return false;
+    }
+    if (!pressure_allows(call, request)) {
         return false;
     }
     if (content_type_check(call, request) != OK) {
@@ -221,6 +254,24 @@ static void handle_head(void *ctx, struct http_exchange *exchange)
     call_settle(call);
 }
 
+/* A body that outgrows what all may hold together is refused, whatever came of it so far. */
+static void count_body(struct call *call)
+{
+    const struct api *api = call->api;
+    call_count_body(call);
+    if (api->held_bytes <= api->held_bytes_max || !call_open(call)) {
+        return;
+    }
+    if (ingest_streams(call)) {
+        ingest_part_refuse(call);
+        return;
+    }
+    const struct problem problem = {.err = ERR_OVERLOADED,
+                                    .detail = "the requests that are under way take all memory",
+                                    .close = true};
+    call_refuse(call, &problem);
+}
+
 static void handle_body(void *ctx, struct http_exchange *exchange, struct bytes part)
 {
     struct api *api = ctx;
@@ -240,6 +291,7 @@ static void handle_body(void *ctx, struct http_exchange *exchange, struct bytes 
             call_refuse(call, &problem);
         }
     }
+    count_body(call);
     call_settle(call);
 }
 

@@ -47,12 +47,22 @@ static void letters_free(struct call *call)
     free(call->scan);
 }
 
+void call_count_body(struct call *call)
+{
+    struct api *api = call->api;
+    size_t held = call->body.whole.cap + ingest_held_bytes(call->ingest);
+    CHECK(api->held_bytes >= call->held_bytes);
+    api->held_bytes = api->held_bytes - call->held_bytes + held;
+    call->held_bytes = held;
+}
+
 void call_settle(struct call *call)
 {
     if (call_open(call) || call->letters > 0) {
         return;
     }
     struct api *api = call->api;
+    call_count_body(call);
     if (call->previous != NULL) {
         call->previous->next = call->next;
     } else {
@@ -62,6 +72,8 @@ void call_settle(struct call *call)
     if (call->next != NULL) {
         call->next->previous = call->previous;
     }
+    CHECK(api->held_bytes >= call->held_bytes);
+    api->held_bytes -= call->held_bytes;
     letters_free(call);
     ingest_destroy(call->ingest);
     script_destroy(call->script);
@@ -150,6 +162,7 @@ void call_answer(struct call *call, struct answer *answer)
     struct gateway_counters *counters = gateway_counters(api->gateway);
     counters->requests++;
     counters->requests_refused += answer->status >= 400 ? 1 : 0;
+    counters->requests_shed += answer->status == 429 ? 1 : 0;
     const struct http_response response = {
         .status = answer->status,
         .fields = answer->fields,

@@ -19,6 +19,7 @@
 #include "api/memory.h"
 #include "api/out.h"
 #include "api/params.h"
+#include "api/pressure.h"
 #include "host/gateway.h"
 #include "model/batch.h"
 #include "ports/codec.h"
@@ -40,6 +41,9 @@ struct api {
     struct out out;              /* the answer that is being written */
     struct batch_writer *writer; /* for the request that is being parsed */
     struct buf extensions;       /* of the event that is being parsed */
+    struct pressure pressure;
+    size_t held_bytes;           /* of all calls: their bodies and chunks */
+    size_t held_bytes_max;
     struct chunk *spares;        /* memory of former chunks, kept against page faults */
     uint32_t spare_count;
 };
@@ -59,6 +63,7 @@ struct call {
     struct memory memory;
     struct body body;
     struct clock_time started;
+    size_t held_bytes;               /* of the body, as counted in the API's sum */
     bool reading;                    /* the body has not ended yet */
     uint32_t letters;                /* under way */
     void (*then)(struct call *call); /* when the letter that was asked last comes back */
@@ -75,6 +80,9 @@ struct call *call_create(struct api *api, struct http_exchange *exchange);
 
 /* Frees the call if nothing can happen to it any more. The last act of every entry from outside. */
 void call_settle(struct call *call);
+
+/* Counts in api->held_bytes what the call's body holds by now. */
+void call_count_body(struct call *call);
 
 /* True until it was answered or its peer went away. */
 static inline bool call_open(const struct call *call)

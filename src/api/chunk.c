@@ -34,6 +34,12 @@ static struct chunk *spare_take(struct api *api, size_t cap)
     return NULL;
 }
 
+bool chunk_fits(const struct api *api, size_t text_bytes)
+{
+    return api->held_bytes + sizeof(struct chunk) + text_bytes + CHUNK_MARGIN <=
+           api->held_bytes_max;
+}
+
 struct chunk *chunk_create(struct call *call, size_t text_bytes)
 {
     size_t cap = text_bytes + CHUNK_MARGIN;
@@ -49,6 +55,7 @@ struct chunk *chunk_create(struct call *call, size_t text_bytes)
     memset(chunk, 0, sizeof(*chunk));
     chunk->call = call;
     chunk->cap = cap;
+    call->api->held_bytes += sizeof(*chunk) + cap;
     chunk->proposal.kind = PROPOSE_EVENTS;
     batch_writer_reset(call->api->writer, chunk->memory, cap);
     return chunk;
@@ -91,6 +98,8 @@ void chunk_destroy(struct chunk *chunk)
     }
     struct api *api = chunk->call->api;
     CHECK(!chunk->batch_open);
+    CHECK(api->held_bytes >= sizeof(*chunk) + chunk->cap);
+    api->held_bytes -= sizeof(*chunk) + chunk->cap;
     bool worth = chunk->cap >= SPARE_BYTES_MIN && chunk->cap <= SPARE_BYTES_MAX;
     if (!worth || api->spare_count == SPARES_MAX) {
         free(chunk);

@@ -13,6 +13,9 @@ struct chunk {
     uint8_t memory[];
 };
 
+/* Whether all requests together may hold so much more. */
+bool chunk_fits(const struct api *api, size_t text_bytes);
+
 /* For events that came as `text_bytes` of text; NULL when there is no memory. Only one chunk at a
  * time may be written per thread (they share the batch writer). */
 struct chunk *chunk_create(struct call *call, size_t text_bytes);

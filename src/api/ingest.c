@@ -106,9 +106,19 @@ bool ingest_streams(const struct call *call)
     return call->ingest != NULL && call->ingest->form == INGEST_LINES;
 }
 
+size_t ingest_held_bytes(const struct ingest *ingest)
+{
+    return ingest == NULL ? 0 : ingest->input.cap + ingest->stash.cap;
+}
+
 void ingest_part(struct call *call, struct bytes part)
 {
     lines_feed(call, part);
+}
+
+void ingest_part_refuse(struct call *call)
+{
+    lines_refuse(call);
 }
 
 void ingest_destroy(struct ingest *ingest)
@@ -271,6 +281,10 @@ void ingest_run(struct call *call)
         lines_end(call);
         return;
     }
+    if (!chunk_fits(call->api, text_bytes(ingest, text.len))) {
+        call_fail(call, ERR_OVERLOADED, "the requests that are under way take all memory");
+        return;
+    }
     struct chunk *chunk = chunk_create(call, text_bytes(ingest, text.len));
     if (chunk == NULL) {
         call_fail(call, ERR_UNAVAILABLE, "there is no memory for these events");
@@ -290,6 +304,8 @@ void ingest_run(struct call *call)
         return;
     }
     ingest_send(call, chunk);
+    body_deinit(&call->body); /* all of it is in the chunk: it need not wait for the disk too */
+    call_count_body(call);
     ingest_maybe_answer(call);
 }
 

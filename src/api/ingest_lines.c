@@ -27,9 +27,14 @@ static void lines_fail(struct ingest *ingest, enum err err, const char *detail)
     }
 }
 
-static bool can_take(const struct ingest *ingest)
+/* Where memory is short, a stream has one chunk under way at a time. */
+static bool can_take(const struct call *call)
 {
-    return ingest->failed == OK && ingest->chunks < INGEST_CHUNKS_MAX && ingest->blocked == NULL;
+    const struct ingest *ingest = call->ingest;
+    const struct api *api = call->api;
+    bool tight = api->held_bytes > api->held_bytes_max / 2;
+    return ingest->failed == OK && ingest->chunks < (tight ? 1 : INGEST_CHUNKS_MAX) &&
+           ingest->blocked == NULL;
 }
 
 static bool stash_empty(const struct ingest *ingest)
@@ -108,7 +113,7 @@ static void lines_take(struct call *call, struct bytes *part, bool always)
 {
     struct ingest *ingest = call->ingest;
     ingest->more = part->len > 0 || ingest->more;
-    while (ingest->more && (can_take(ingest) || (always && ingest->failed == OK))) {
+    while (ingest->more && (can_take(call) || (always && ingest->failed == OK))) {
         if (!input_room(ingest)) {
             return;
         }
@@ -157,10 +162,16 @@ static void pause_if_needed(struct call *call)
 {
     struct ingest *ingest = call->ingest;
     const struct http_server_port *server = &call->api->server;
-    if (call_open(call) && call->reading && !ingest->paused && !can_take(ingest)) {
+    if (call_open(call) && call->reading && !ingest->paused && !can_take(call)) {
         ingest->paused = true;
         server->ops->pause(server->server, call->exchange);
     }
+}
+
+void lines_refuse(struct call *call)
+{
+    lines_fail(call->ingest, ERR_OVERLOADED, "the requests that are under way take all memory");
+    ingest_maybe_answer(call);
 }
 
 void lines_feed(struct call *call, struct bytes part)
@@ -196,7 +207,7 @@ static void lines_finish(struct call *call)
 
 void lines_end(struct call *call)
 {
-    if (can_take(call->ingest)) {
+    if (can_take(call)) {
         stash_drain(call, false);
     }
     lines_finish(call);
@@ -219,7 +230,7 @@ void lines_gone(struct call *call)
 void lines_tick(struct call *call)
 {
     struct ingest *ingest = call->ingest;
-    if (call->reading && can_take(ingest) && ingest->input.len > 0) {
+    if (call->reading && can_take(call) && ingest->input.len > 0) {
         input_flush(call, false);
         pause_if_needed(call);
         ingest_maybe_answer(call);
@@ -233,12 +244,12 @@ void lines_chunk_back(struct call *call)
     if (!call_open(call)) {
         return;
     }
-    if (can_take(ingest)) {
+    if (can_take(call)) {
         stash_drain(call, false);
     }
     if (!call->reading) {
         lines_finish(call);
-    } else if (ingest->paused && can_take(ingest) && stash_empty(ingest)) {
+    } else if (ingest->paused && can_take(call) && stash_empty(ingest)) {
         ingest->paused = false;
         server->ops->resume(server->server, call->exchange);
     }

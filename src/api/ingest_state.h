@@ -75,6 +75,7 @@ void ingest_maybe_answer(struct call *call);
 
 /* Lines: takes what can be taken now. */
 void lines_feed(struct call *call, struct bytes part);
+void lines_refuse(struct call *call);
 void lines_end(struct call *call);
 void lines_gone(struct call *call);
 void lines_tick(struct call *call);

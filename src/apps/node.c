@@ -509,6 +509,11 @@ bool node_waiting(struct node *node, uint32_t n)
     return post_waiting(&node->post, post_network(&node->post, n));
 }
 
+uint64_t node_memory_bytes(const struct node *node)
+{
+    return node->options.memory_bytes;
+}
+
 uint64_t node_digest(struct node *node)
 {
     return sequencer_digest(&node->sequencer);

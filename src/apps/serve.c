@@ -36,6 +36,11 @@
 #define CONNECTIONS_PER_ADDRESS_MAX 1024        /* loopback is exempt */
 #define RESPONSE_BYTES_MAX          (20u << 20) /* a page of 1,000 events may be large */
 #define KEEP_FREED_BYTES            (64 << 20)
+/* Of all threads together: request bodies and events on their way, and what sockets wait for. */
+#define HELD_BYTES_MIN              ((size_t)64 << 20)
+#define HELD_BYTES_MAX              ((size_t)1 << 30)
+#define BUFFER_BYTES_MIN            ((size_t)64 << 20)
+#define BUFFER_BYTES_MAX            ((size_t)512 << 20)
 
 /* The signal that asks to end; read by all loops. */
 static atomic_int stop_signal;
@@ -59,6 +64,14 @@ struct network_thread {
     bool drained;
 };
 
+/* A thread's share of a quarter of --memory, held within the two ends. */
+static size_t share_of(const struct network_thread *network, size_t min, size_t max)
+{
+    uint64_t part = node_memory_bytes(network->node) / 4;
+    part = part < min ? min : part > max ? max : part;
+    return (size_t)part / network->threads;
+}
+
 static bool network_create(struct network_thread *network, int listen_fd)
 {
     struct api_options api_options = {
@@ -67,6 +80,7 @@ static bool network_create(struct network_thread *network, int listen_fd)
         .version = TIDEMARK_VERSION,
         .allowed_hosts = network->options->allowed_hosts,
         .allowed_host_count = network->options->allowed_host_count,
+        .held_bytes_max = share_of(network, HELD_BYTES_MIN, HELD_BYTES_MAX),
     };
     network->api = api_create(&api_options);
     if (network->api == NULL) {
@@ -81,6 +95,7 @@ static bool network_create(struct network_thread *network, int listen_fd)
         .connections_max = CONNECTIONS_MAX / network->threads,
         .connections_per_address_max = CONNECTIONS_PER_ADDRESS_MAX,
         .out_bytes_max = RESPONSE_BYTES_MAX,
+        .buffer_bytes_max = share_of(network, BUFFER_BYTES_MIN, BUFFER_BYTES_MAX),
     };
     network->server = http_server_create(&server_options);
     if (network->server == NULL) {
