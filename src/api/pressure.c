@@ -12,11 +12,12 @@ void pressure_init(struct pressure *pressure)
 
 static void turn_begin(struct pressure *pressure, int64_t seen_us)
 {
-    if (pressure->turn_wait_us <= PRESSURE_TARGET_US) {
+    if (!pressure->turn_too_long) {
         pressure->long_since_us = INT64_MIN;
     }
     pressure->turn_us = seen_us;
-    pressure->turn_wait_us = 0;
+    pressure->turn_too_long = false;
+    pressure->turn_taken = 0;
 }
 
 bool pressure_refuses(struct pressure *pressure,
@@ -29,10 +30,9 @@ bool pressure_refuses(struct pressure *pressure,
     if (seen_us > pressure->turn_us) { /* else one of an earlier turn, whose wait belongs to now */
         turn_begin(pressure, seen_us);
     }
-    if (waited_us > pressure->turn_wait_us) {
-        pressure->turn_wait_us = waited_us;
-    }
-    if (waited_us > PRESSURE_TARGET_US) {
+    bool too_long = waited_us > PRESSURE_TARGET_US && pressure->turn_taken >= PRESSURE_TAKEN_MIN;
+    if (too_long) {
+        pressure->turn_too_long = true;
         if (pressure->long_since_us == INT64_MIN) {
             pressure->long_since_us = now_us;
         }
@@ -43,6 +43,8 @@ bool pressure_refuses(struct pressure *pressure,
     }
     uint64_t body_kb = body_bytes / 1024;
     uint64_t more_us = body_kb > INT32_MAX ? INT64_MAX / 2 : body_kb * PRESSURE_US_PER_BODY_KB;
-    return now_us < pressure->pressed_until_us &&
-           waited_us > PRESSURE_TARGET_US + (int64_t)more_us;
+    bool refuses = too_long && now_us < pressure->pressed_until_us &&
+                   waited_us - PRESSURE_TARGET_US > (int64_t)more_us;
+    pressure->turn_taken += refuses ? 0 : 1;
+    return refuses;
 }

@@ -52,9 +52,11 @@ struct tide {
     int64_t deaf_for_us;       /* after the start */
     struct tide_lane *lanes;   /* LANES_MAX of them, touched as used */
     uint32_t *slots;           /* name hash -> lane + 1 */
+    uint64_t seed;             /* of that hash */
 };
 
-bool tide_init(struct tide *tide);
+/* `seed` is the directory's: nobody outside can choose names that meet in one slot. */
+bool tide_init(struct tide *tide, uint64_t seed);
 void tide_deinit(struct tide *tide);
 
 /* A new start at `now`, after being away since the log's last clock: all lanes are deaf. */
