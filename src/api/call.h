@@ -42,9 +42,9 @@ struct api {
     struct batch_writer *writer; /* for the request that is being parsed */
     struct buf extensions;       /* of the event that is being parsed */
     struct pressure pressure;
-    size_t held_bytes;           /* of all calls: their bodies and chunks */
+    size_t held_bytes; /* of all calls: their bodies and chunks */
     size_t held_bytes_max;
-    struct chunk *spares;        /* memory of former chunks, kept against page faults */
+    struct chunk *spares; /* memory of former chunks, kept against page faults */
     uint32_t spare_count;
 };
 

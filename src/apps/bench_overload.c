@@ -16,24 +16,25 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CONNECTIONS_DEFAULT  512
-#define CONNECTIONS_MAX      1024
-#define CONNECTIONS_CLOSED   32 /* of the closed loop */
-#define ANSWER_BYTES         4096
-#define READY_MAX            256
-#define EVENT_TEXT_MAX       200
-#define HEAD_TEXT_MAX        300
-#define ID_DIGITS            12
-#define NORMAL_PART          0.3
-#define BURST_FACTOR         10
-#define SLOT_US              250000 /* what "good again" is judged by */
-#define SLOTS_MAX            256
-#define SLOTS_GOOD           4     /* in a row */
-#define GOOD_P99_US_MIN      20000 /* a hiccup of the disk is no overload */
+#define CONNECTIONS_DEFAULT 512
+#define CONNECTIONS_MAX     1024
+#define CONNECTIONS_CLOSED  32 /* of the closed loop */
+#define ANSWER_BYTES        4096
+#define READY_MAX           256
+#define EVENT_TEXT_MAX      200
+#define HEAD_TEXT_MAX       300
+#define ID_DIGITS           12
+#define NORMAL_PART         0.3
+#define BURST_FACTOR        10
+#define SLOT_US             250000 /* what "good again" is judged by */
+#define SLOTS_MAX           256
+#define SLOTS_GOOD          4     /* in a row */
+#define GOOD_P99_US_MIN     20000 /* a hiccup of the disk is no overload */
 #define METRIC_SQL                                                                                 \
     "DROP METRIC IF EXISTS bench_overload; "                                                       \
     "CREATE METRIC bench_overload AS SELECT source, count(*) AS n "                                \
@@ -204,9 +205,8 @@ static struct slot *slot_of(struct overload *overload, const struct sender *send
     return after ? &overload->slots[slot] : NULL;
 }
 
-static bool answer_take(struct overload *overload,
-                        struct sender *sender,
-                        const struct http_reply_head *head)
+static bool
+answer_take(struct overload *overload, struct sender *sender, const struct http_reply_head *head)
 {
     struct part_result *result = &overload->parts[sender->part];
     struct slot *slot = slot_of(overload, sender);
@@ -379,6 +379,20 @@ static double recovery_seconds(const struct overload *overload)
     return -1;
 }
 
+/* The last second: how it is when all is over. */
+static void settled_say(const struct overload *overload)
+{
+    static struct slot sum; /* too large for the stack */
+    memset(&sum, 0, sizeof(sum));
+    int last = (int)(overload->parts[PART_AFTER].us / SLOT_US) - 1;
+    for (int n = last; n >= 0 && n > last - SLOTS_GOOD; n--) {
+        histogram_merge(&sum.acks, &overload->slots[n < SLOTS_MAX ? n : SLOTS_MAX - 1].acks);
+        sum.refused += overload->slots[n < SLOTS_MAX ? n : SLOTS_MAX - 1].refused;
+    }
+    bench_latencies(overload->settings, "overload_settled_ack", &sum.acks);
+    bench_result(overload->settings, "overload_settled_refused", (double)sum.refused, "requests");
+}
+
 static bool all_parts(struct overload *overload)
 {
     int64_t seconds_us = setting_number(overload->settings, OPTION_SECONDS) * 1000000;
@@ -427,6 +441,7 @@ static void results_say(struct overload *overload)
         offered += overload->parts[part].offered;
         no_retry_after += overload->parts[part].no_retry_after;
     }
+    settled_say(overload);
     bench_result(overload->settings, "overload_recovery", recovery_seconds(overload), "s");
     bench_result(overload->settings, "overload_requests", (double)offered, "requests");
     bench_result(overload->settings, "overload_no_retry_after", (double)no_retry_after, "requests");
@@ -445,7 +460,8 @@ static bool senders_open(struct overload *overload)
     for (uint32_t n = 0; n < overload->count && good; n++) {
         struct sender *sender = &overload->all[n];
         sender->request = malloc(text.len);
-        sender->fd = http_connect(&overload->url, setting_number(overload->settings, OPTION_TIMEOUT));
+        sender->fd =
+            http_connect(&overload->url, setting_number(overload->settings, OPTION_TIMEOUT));
         struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET,
                                     .data = {.ptr = sender}};
         good = sender->request != NULL && sender->fd >= 0 &&

@@ -351,8 +351,8 @@ static bool make_sequencer(struct node *node)
         .replay_until = node->options.replay_until,
         .abandon = &node->drain,
     };
-    node->librarian = librarian_create(
-        &node->post, log_file_reader_port(node->log), clock_system_port());
+    node->librarian =
+        librarian_create(&node->post, log_file_reader_port(node->log), clock_system_port());
     return node->librarian != NULL && sequencer_init(&node->sequencer, &options);
 }
 

@@ -37,10 +37,10 @@
 #define RESPONSE_BYTES_MAX          (20u << 20) /* a page of 1,000 events may be large */
 #define KEEP_FREED_BYTES            (64 << 20)
 /* Of all threads together: request bodies and events on their way, and what sockets wait for. */
-#define HELD_BYTES_MIN              ((size_t)64 << 20)
-#define HELD_BYTES_MAX              ((size_t)1 << 30)
-#define BUFFER_BYTES_MIN            ((size_t)64 << 20)
-#define BUFFER_BYTES_MAX            ((size_t)512 << 20)
+#define HELD_BYTES_MIN   ((size_t)64 << 20)
+#define HELD_BYTES_MAX   ((size_t)1 << 30)
+#define BUFFER_BYTES_MIN ((size_t)64 << 20)
+#define BUFFER_BYTES_MAX ((size_t)512 << 20)
 
 /* The signal that asks to end; read by all loops. */
 static atomic_int stop_signal;

@@ -8,7 +8,7 @@
  * answers may take up to READ_BYTES_MAX of each runner. */
 #define GATEWAY_QUERIES_MAX      256
 #define GATEWAY_DEEP_QUERIES_MAX 4
-#define GATEWAY_DEEP_ROWS        10000 /* to select, skipped ones included */
+#define GATEWAY_DEEP_ROWS        100000 /* to select, skipped ones included */
 #define GATEWAY_SCANS_MAX        32
 
 struct gateway_options {

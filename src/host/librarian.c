@@ -23,8 +23,8 @@
 #define ITEM_BYTES_FIRST 16384
 #define ITEM_BYTES_MAX   ((size_t)16 * 1024 * 1024)
 
-#define SEARCHES_MAX   8
-#define SLICE_US       5000
+#define SEARCHES_MAX 8
+#define SLICE_US     5000
 
 /* One scan at work. */
 struct search {
@@ -62,7 +62,6 @@ librarian_create(struct post *post, struct log_reader_port log, struct clock_por
     }
     return librarian;
 }
-
 
 static struct buf *items_room(struct scan *scan, size_t need)
 {
@@ -254,9 +253,10 @@ static void give_up(struct search *search)
     struct scan *scan = search->scan;
     if (scan->kind == SCAN_FATE) {
         scan->err = ERR_UNAVAILABLE;
-        (void)snprintf(scan->detail,
-                       sizeof(scan->detail),
-                       "the log is too long to be searched in time; read it back by GET /v1/events");
+        (void)snprintf(
+            scan->detail,
+            sizeof(scan->detail),
+            "the log is too long to be searched in time; read it back by GET /v1/events");
         return;
     }
     stop_at(search, search->next_position, 0, 0);

@@ -53,9 +53,9 @@ struct runner {
     struct ready_letter ready[2];
     struct letter park;
 
-    uint64_t visible;                /* log position that reads reflect */
-    struct applied_note *notes;      /* told at the next pulse */
-    struct query_part *query_first;  /* queue: not looked at yet */
+    uint64_t visible;               /* log position that reads reflect */
+    struct applied_note *notes;     /* told at the next pulse */
+    struct query_part *query_first; /* queue: not looked at yet */
     struct query_part *query_last;
     int64_t queries_again_us;        /* since boot: until then, records have their turn */
     struct query_part *deferred[64]; /* queries waiting for min_as_of */
