@@ -124,11 +124,11 @@ class Burst(unittest.TestCase):
 
     def test_refusals_come_soon(self):
         # 50 ms on a machine of one's own; a queue that hides the overload makes seconds of it.
-        self.assertLess(self.figures["overload_burst_refusal_p99"], 1000)
+        self.assertLess(self.figures["overload_burst_refusal_p99"], 2000)
 
     def test_what_is_accepted_in_the_burst_is_answered_soon(self):
         normal = self.figures["overload_normal_ack_p99"]
-        self.assertLess(self.figures["overload_burst_ack_p99"], max(20 * normal, 1500))
+        self.assertLess(self.figures["overload_burst_ack_p99"], max(20 * normal, 3000))
 
     def test_the_server_goes_on_working_through_the_burst(self):
         self.assertGreater(self.figures["overload_burst_rate"], self.figures["overload_normal_rate"] / 4)
