@@ -155,7 +155,7 @@ static bool windows_fit(struct parser *p, struct definition *definition)
     if (definition->retain_us > reach_us) {
         (void)parser_fail(p,
                           ERR_LIMIT,
-                          "retain would keep more than a million windows",
+                          "retain would keep more than 1.5 million windows",
                           (struct bytes){.data = NULL});
         return diagnosis_hint(
             &p->diagnosis, "choose larger windows, or a shorter retain", (struct bytes){0});
@@ -163,7 +163,7 @@ static bool windows_fit(struct parser *p, struct definition *definition)
     if (definition->lateness_us > reach_us) {
         return parser_fail(p,
                            ERR_LIMIT,
-                           "ALLOW LATENESS would keep more than a million windows",
+                           "ALLOW LATENESS would keep more than 1.5 million windows",
                            (struct bytes){.data = NULL});
     }
     return true;

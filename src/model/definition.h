@@ -23,7 +23,7 @@
 #define DEFINITION_RETAIN_MIN_US     US_PER_SECOND
 #define DEFINITION_RETAIN_MAX_US     (3660 * US_PER_DAY)
 #define DEFINITION_RETAIN_DEFAULT_US (30 * US_PER_DAY)
-#define DEFINITION_WINDOWS_MAX       1000000 /* that `retain` or the lateness may keep */
+#define DEFINITION_WINDOWS_MAX       1500000 /* that `retain` or the lateness may keep */
 #define DEFINITION_EMIT_EVERY_MIN_US 1000LL
 #define DEFINITION_EMIT_EVERY_MAX_US (366 * US_PER_DAY)
 #define DEFINITION_GROUPS_DEFAULT    1000000u
