@@ -58,4 +58,4 @@ ci: ## what the CI machine runs
 	@.ci/run
 
 clean: ## remove all build directories
-	rm -rf build build-gcc build-clang build-asan build-tsan build-fuzz
+	rm -rf build build-gcc build-clang build-asan build-tsan build-hostile build-fuzz

@@ -4,6 +4,7 @@
  * past it; the first block is read as a segment header, too. */
 #include "fuzz.h"
 
+#include "adapters/disk_system/disk_system.h"
 #include "adapters/log_file/log_walk.h"
 #include "base/check.h"
 #include "base/hash.h"
@@ -33,8 +34,9 @@ static void sign(uint8_t *block)
 static void walk_file(int fd, size_t size, uint64_t limit)
 {
     const struct log_segment_header header = {.salt = SALT, .first_seq = 1};
+    const struct disk_port disk = disk_system_port();
     struct log_walk walk;
-    log_walk_init(&walk);
+    log_walk_init(&walk, &disk);
     log_walk_enter(&walk, fd, &header);
     enum log_walk_result result = LOG_WALK_BAD;
     while ((result = log_walk_next(&walk, limit)) == LOG_WALK_FRAME) {
@@ -45,7 +47,7 @@ static void walk_file(int fd, size_t size, uint64_t limit)
     }
     CHECK(result != LOG_WALK_FAILED);
     CHECK(result != LOG_WALK_BAD || walk.problem != NULL);
-    struct log_frontier rest = log_scan_frontier(fd, &header, walk.position);
+    struct log_frontier rest = log_scan_frontier(&disk, fd, &header, walk.position);
     CHECK(rest.data_end <= size || rest.data_end == walk.position);
     log_walk_deinit(&walk);
 }

@@ -2,6 +2,7 @@
  */
 #include "fuzz.h"
 
+#include "adapters/disk_system/disk_system.h"
 #include "adapters/snapshot_dir/snapshot_file.h"
 #include "base/check.h"
 #include "base/hash.h"
@@ -34,9 +35,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (fd < 0) {
         return 0;
     }
+    const struct disk_port disk = disk_system_port();
+    const struct snapshot_file opened = {.disk = &disk, .handle = fd, .bytes = size};
     struct snapshot_reader reader;
     if (write(fd, file, size) == (ssize_t)size &&
-        snapshot_reader_open(&reader, fd, buffer, POSITION)) {
+        snapshot_reader_open(&reader, &opened, buffer, POSITION)) {
         uint64_t left = reader.footer.content_bytes;
         uint8_t byte = 0;
         CHECK(left <= size);

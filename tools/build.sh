@@ -1,16 +1,17 @@
 #!/bin/sh
 # Configures, only when needed, and builds one of the build directories.
 #
-# Usage: tools/build.sh product|gcc|clang|plain|asan|tsan|fuzz [ninja target ...]
+# Usage: tools/build.sh product|gcc|clang|plain|asan|tsan|hostile|fuzz [ninja target ...]
 #   product: build/, what users run; leaves build/tidemark and build/libtidemark.{a,so}
 #   gcc, clang: with tests, warnings are errors
 #   plain: by gcc without optimisation, to compare digests
 #   asan, tsan: with tests, under AddressSanitizer + UBSan, or ThreadSanitizer
+#   hostile: with faults on demand, under AddressSanitizer + UBSan, for tests/e2e
 #   fuzz: the fuzz targets, by clang with libFuzzer
 set -eu
 cd "$(dirname "$0")/.."
 
-flavour=${1:?usage: tools/build.sh product|gcc|clang|plain|asan|tsan|fuzz [ninja target ...]}
+flavour=${1:?usage: tools/build.sh product|gcc|clang|plain|asan|tsan|hostile|fuzz [ninja target ...]}
 shift
 compiler=gcc
 directory=build-$flavour
@@ -27,6 +28,7 @@ clang)
     ;;
 plain) options='-Dtests=disabled -Doptimization=0' ;;
 asan) options='-Dtests=enabled -Db_sanitize=address,undefined' ;;
+hostile) options='-Dtests=disabled -Dhostile=true -Db_sanitize=address,undefined' ;;
 tsan) options='-Dtests=enabled -Db_sanitize=thread' ;;
 fuzz)
     compiler=clang

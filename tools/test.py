@@ -201,6 +201,9 @@ class Runner:
         environment = {"TIDEMARK": str(directory / "tidemark"), "TIDEMARK_BUILD": str(directory)}
         for folder in ("golden", "scenario", "e2e"):
             for path in sorted((ROOT / "tests" / folder).glob("*_test.py")):
+                wanted = not self.word or self.word in f"{folder}: {path.name}"
+                if wanted and "support.hostile" in path.read_text(encoding="utf-8"):
+                    self.build("hostile")
                 self.program(f"{folder}: {path.name}", [sys.executable, str(path)], environment)
 
     def step(self, name):

@@ -38,11 +38,11 @@ struct api *api_create(const struct api_options *options)
         .gateway = options->gateway,
         .codec = options->codec,
         .hosts = {options->allowed_hosts, options->allowed_host_count},
+        .held = {.bytes_max = options->held_bytes_max == 0 ? HELD_BYTES_MAX_DEFAULT
+                                                           : options->held_bytes_max},
         .version = options->version,
         .writer = writer,
         .extensions = buf_of(extensions, EVENT_BYTES_MAX),
-        .held_bytes_max =
-            options->held_bytes_max == 0 ? HELD_BYTES_MAX_DEFAULT : options->held_bytes_max,
     };
     pressure_init(&api->pressure);
     return api;
@@ -59,6 +59,7 @@ void api_destroy(struct api *api)
         call->exchange = NULL;
         call_settle(call);
     }
+    CHECK(api->held.used_bytes == 0);
     chunk_free_spares(api);
     out_free(&api->out);
     free(api->writer);
@@ -145,6 +146,10 @@ static bool head_keep(struct call *call, const struct http_request *request, str
     if (none_match.data != NULL) {
         call->if_none_match = memory_copy(&call->memory, none_match);
     }
+    if (call->memory.exhausted) { /* without its condition a request must not run */
+        call_fail(call, ERR_UNAVAILABLE, "there is no memory for this request");
+        return false;
+    }
     return true;
 }
 
@@ -198,8 +203,8 @@ static bool pressure_allows(struct call *call, const struct http_request *reques
         call_fail(call, ERR_OVERLOADED, "requests come faster than they can be served");
         return false;
     }
-    if (request->has_body && api->held_bytes >= api->held_bytes_max) {
-        call_fail(call, ERR_OVERLOADED, "the requests that are under way take all memory");
+    if (request->has_body && api->held.used_bytes >= api->held.bytes_max) {
+        call_fail(call, ERR_OVERLOADED, BUDGET_REFUSAL);
         return false;
     }
     return true;
@@ -233,7 +238,7 @@ static bool head_accept(struct call *call, const struct http_request *request)
     if (call->route->body == BODY_EVENTS) {
         return ingest_head(call, request);
     }
-    enum err err = body_init(&call->body, api->codec, request, call->route->body_max);
+    enum err err = body_init(&call->body, &api->held, api->codec, request, call->route->body_max);
     if (err != OK) {
         call_fail(call, err, NULL);
         return false;
@@ -254,24 +259,6 @@ static void handle_head(void *ctx, struct http_exchange *exchange)
     call_settle(call);
 }
 
-/* A body that outgrows what all may hold together is refused, whatever came of it so far. */
-static void count_body(struct call *call)
-{
-    const struct api *api = call->api;
-    call_count_body(call);
-    if (api->held_bytes <= api->held_bytes_max || !call_open(call)) {
-        return;
-    }
-    if (ingest_streams(call)) {
-        ingest_part_refuse(call);
-        return;
-    }
-    const struct problem problem = {.err = ERR_OVERLOADED,
-                                    .detail = "the requests that are under way take all memory",
-                                    .close = true};
-    call_refuse(call, &problem);
-}
-
 static void handle_body(void *ctx, struct http_exchange *exchange, struct bytes part)
 {
     struct api *api = ctx;
@@ -287,11 +274,14 @@ static void handle_body(void *ctx, struct http_exchange *exchange, struct bytes 
         uint64_t expected = exchange->request->content_length;
         enum err err = body_gather(&call->body, part, expected);
         if (err != OK) {
-            const struct problem problem = {.err = err, .close = true};
+            const struct problem problem = {
+                .err = err,
+                .detail = err == ERR_OVERLOADED ? BUDGET_REFUSAL : NULL,
+                .close = true,
+            };
             call_refuse(call, &problem);
         }
     }
-    count_body(call);
     call_settle(call);
 }
 

@@ -3,6 +3,7 @@
  * Invariants:
  *  1. whole.len <= bytes_max.
  *  2. Memory follows what really arrived: a Content-Length alone reserves at most FIRST_BYTES_MAX.
+ *  3. A body holds whole.cap + decoder_bytes of its budget.
  */
 #include "api/body.h"
 
@@ -12,6 +13,18 @@
 
 #define FIRST_BYTES     4096
 #define FIRST_BYTES_MAX (256 * 1024)
+
+/* Counts what the decoder holds by now. */
+static enum err decoder_count(struct body *body)
+{
+    size_t held = body->codec->held_bytes(body->decoder);
+    if (held <= body->decoder_bytes) {
+        return OK;
+    }
+    bool fits = budget_charge(body->budget, held - body->decoder_bytes);
+    body->decoder_bytes = held;
+    return fits ? OK : ERR_OVERLOADED;
+}
 
 static enum err decoder_open(struct body *body, struct codec_port codec, struct bytes encoding)
 {
@@ -30,16 +43,32 @@ static enum err decoder_open(struct body *body, struct codec_port codec, struct 
     }
     body->codec = codec.ops;
     body->decoder = codec.ops->open(codec.ctx, kind, body->bytes_max);
-    return body->decoder == NULL ? ERR_UNAVAILABLE : OK;
+    return body->decoder == NULL ? ERR_UNAVAILABLE : decoder_count(body);
+}
+
+/* A coding on top of another, whether in one field or in several, is none that we know. */
+static struct bytes content_encoding(const struct http_request *request)
+{
+    struct bytes found = {0};
+    for (size_t i = 0; i < request->field_count; i++) {
+        if (http_name_equal(request->fields[i].name, BYTES("Content-Encoding"))) {
+            if (found.len > 0) {
+                return BYTES("several");
+            }
+            found = request->fields[i].value;
+        }
+    }
+    return found;
 }
 
 enum err body_init(struct body *body,
+                   struct budget *budget,
                    struct codec_port codec,
                    const struct http_request *request,
                    uint64_t bytes_max)
 {
-    *body = (struct body){.bytes_max = bytes_max};
-    enum err err = decoder_open(body, codec, http_field_find(request, "Content-Encoding"));
+    *body = (struct body){.bytes_max = bytes_max, .budget = budget};
+    enum err err = decoder_open(body, codec, content_encoding(request));
     if (err != OK) {
         return err;
     }
@@ -53,6 +82,9 @@ void body_deinit(struct body *body)
 {
     if (body->decoder != NULL) {
         body->codec->close(body->decoder);
+    }
+    if (body->budget != NULL) {
+        budget_give(body->budget, body->whole.cap + body->decoder_bytes);
     }
     free(body->whole.data);
     *body = (struct body){0};
@@ -73,6 +105,7 @@ enum err body_take(struct body *body, struct bytes *part, struct buf *target, bo
         size_t input_before = part->len;
         size_t output_before = target->len;
         enum err err = body->codec->decode(body->decoder, part, target);
+        err = err == OK ? decoder_count(body) : err;
         if (err != OK) {
             return err;
         }
@@ -84,7 +117,7 @@ enum err body_take(struct body *body, struct bytes *part, struct buf *target, bo
     return OK;
 }
 
-static bool whole_grow(struct body *body, uint64_t expected)
+static enum err whole_grow(struct body *body, uint64_t expected)
 {
     struct buf *whole = &body->whole;
     uint64_t cap = whole->cap == 0 ? FIRST_BYTES : 2 * (uint64_t)whole->cap;
@@ -94,13 +127,18 @@ static bool whole_grow(struct body *body, uint64_t expected)
     cap = expected > cap && expected < 4 * cap ? expected : cap;
     /* One byte more than may be, so that passing the limit shows. */
     cap = cap > body->bytes_max + 1 ? body->bytes_max + 1 : cap;
+    size_t more = (size_t)cap - whole->cap;
+    if (!budget_take(body->budget, more)) {
+        return ERR_OVERLOADED;
+    }
     uint8_t *data = realloc(whole->data, (size_t)cap);
     if (data == NULL) {
-        return false;
+        budget_give(body->budget, more);
+        return ERR_UNAVAILABLE;
     }
     whole->data = data;
     whole->cap = (size_t)cap;
-    return true;
+    return OK;
 }
 
 enum err body_gather(struct body *body, struct bytes part, uint64_t expected)
@@ -108,10 +146,10 @@ enum err body_gather(struct body *body, struct bytes part, uint64_t expected)
     struct buf *whole = &body->whole;
     bool more = part.len > 0;
     while (more) {
-        if (whole->len == whole->cap && !whole_grow(body, expected)) {
-            return ERR_UNAVAILABLE;
+        enum err err = whole->len == whole->cap ? whole_grow(body, expected) : OK;
+        if (err == OK) {
+            err = body_take(body, &part, whole, &more);
         }
-        enum err err = body_take(body, &part, whole, &more);
         if (err != OK) {
             return err;
         }

@@ -47,22 +47,12 @@ static void letters_free(struct call *call)
     free(call->scan);
 }
 
-void call_count_body(struct call *call)
-{
-    struct api *api = call->api;
-    size_t held = call->body.whole.cap + ingest_held_bytes(call->ingest);
-    CHECK(api->held_bytes >= call->held_bytes);
-    api->held_bytes = api->held_bytes - call->held_bytes + held;
-    call->held_bytes = held;
-}
-
 void call_settle(struct call *call)
 {
     if (call_open(call) || call->letters > 0) {
         return;
     }
     struct api *api = call->api;
-    call_count_body(call);
     if (call->previous != NULL) {
         call->previous->next = call->next;
     } else {
@@ -72,10 +62,8 @@ void call_settle(struct call *call)
     if (call->next != NULL) {
         call->next->previous = call->previous;
     }
-    CHECK(api->held_bytes >= call->held_bytes);
-    api->held_bytes -= call->held_bytes;
     letters_free(call);
-    ingest_destroy(call->ingest);
+    ingest_destroy(call->ingest, &api->held);
     script_destroy(call->script);
     body_deinit(&call->body);
     memory_free(&call->memory);

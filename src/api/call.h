@@ -34,6 +34,7 @@ struct api {
     struct gateway *gateway;
     struct codec_port codec;
     struct host_rules hosts;
+    struct budget held; /* by all calls: bodies and chunks */
     const char *version;
     struct http_server_port server;
     struct call *calls;          /* all that live, the newest first */
@@ -42,8 +43,6 @@ struct api {
     struct batch_writer *writer; /* for the request that is being parsed */
     struct buf extensions;       /* of the event that is being parsed */
     struct pressure pressure;
-    size_t held_bytes; /* of all calls: their bodies and chunks */
-    size_t held_bytes_max;
     struct chunk *spares; /* memory of former chunks, kept against page faults */
     uint32_t spare_count;
 };
@@ -63,7 +62,6 @@ struct call {
     struct memory memory;
     struct body body;
     struct clock_time started;
-    size_t held_bytes;               /* of the body, as counted in the API's sum */
     bool reading;                    /* the body has not ended yet */
     uint32_t letters;                /* under way */
     void (*then)(struct call *call); /* when the letter that was asked last comes back */
@@ -80,9 +78,6 @@ struct call *call_create(struct api *api, struct http_exchange *exchange);
 
 /* Frees the call if nothing can happen to it any more. The last act of every entry from outside. */
 void call_settle(struct call *call);
-
-/* Counts in api->held_bytes what the call's body holds by now. */
-void call_count_body(struct call *call);
 
 /* True until it was answered or its peer went away. */
 static inline bool call_open(const struct call *call)

@@ -33,6 +33,14 @@ static struct bytes plain_text(struct call *call, const struct json_value *value
     return buf_bytes(&plain);
 }
 
+static bool has_memory(struct call *call, struct bytes text)
+{
+    if (text.data == NULL) {
+        call_fail(call, memory_err(&call->memory), "there is no memory for these settings");
+    }
+    return text.data != NULL;
+}
+
 static bool take(struct call *call, struct config_member *member, const struct json_value *value)
 {
     struct bytes name = bytes_of_string(member->name);
@@ -53,6 +61,7 @@ static bool take(struct call *call, struct config_member *member, const struct j
     member->value = value->kind == JSON_TRUE;
     if (!member->is_bool) {
         member->text = plain_text(call, value);
+        return has_memory(call, member->text);
     }
     return true;
 }
@@ -94,6 +103,9 @@ bool config_read(struct call *call, struct config_member *members, size_t count)
             break;
         }
         struct bytes text = plain_text(call, &name);
+        if (!has_memory(call, text)) {
+            return false;
+        }
         struct config_member *member = member_find(members, count, text);
         if (member == NULL) {
             fail_unknown(call, members, count, text);

@@ -123,6 +123,8 @@ bool base64_valid(struct bytes text)
     return true;
 }
 
+static const char too_much_text[] = "there is too much escaped text in this request";
+
 /* The string without its escapes. Raw control characters are no JSON; escaped ones are no
  * CloudEvents String (section 3.1). */
 static enum err text_of(struct reading *reading, const struct json_value *value, struct bytes *text)
@@ -136,7 +138,7 @@ static enum err text_of(struct reading *reading, const struct json_value *value,
     }
     uint8_t *memory = memory_take(reading->reader->memory, value->content.len);
     if (memory == NULL) {
-        return refuse(reading, ERR_LIMIT, "there is too much escaped text in this request");
+        return refuse(reading, memory_err(reading->reader->memory), too_much_text);
     }
     struct buf plain = buf_of(memory, value->content.len);
     json_unescape(value->content, &plain);
@@ -192,7 +194,7 @@ static enum err take_base64(struct reading *reading, const struct json_value *va
         /* Some writers escape every slash: kept without the escapes, as one form of one value. */
         uint8_t *quoted = memory_take(reading->reader->memory, text.len + 2);
         if (quoted == NULL) {
-            return refuse(reading, ERR_LIMIT, "there is too much escaped text in this request");
+            return refuse(reading, memory_err(reading->reader->memory), too_much_text);
         }
         quoted[0] = '"';
         memcpy(quoted + 1, text.data, text.len);

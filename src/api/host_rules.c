@@ -59,6 +59,12 @@ bool host_rules_allow(const struct host_rules *rules, const struct http_request 
     if (!host_allowed(rules, request->host)) {
         return false;
     }
-    struct bytes origin = http_field_find(request, "Origin");
-    return origin.data == NULL || host_allowed(rules, after_scheme(origin));
+    for (size_t i = 0; i < request->field_count; i++) {
+        const struct http_field *field = &request->fields[i];
+        if (http_name_equal(field->name, BYTES("Origin")) &&
+            !host_allowed(rules, after_scheme(field->value))) {
+            return false;
+        }
+    }
+    return true;
 }

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #define ONE_BYTES_MAX ((uint64_t)EVENT_BYTES_MAX + 64 * 1024)
+#define NO_MEMORY     "there is no memory for these events"
 
 static struct bytes media_type(struct bytes content_type)
 {
@@ -81,7 +82,8 @@ bool ingest_head(struct call *call, const struct http_request *request)
     if (!ack_read(call, &wants_applied)) {
         return false;
     }
-    enum err err = body_init(&call->body, call->api->codec, request, form_bytes_max(form));
+    enum err err =
+        body_init(&call->body, &call->api->held, call->api->codec, request, form_bytes_max(form));
     struct ingest *ingest = calloc(1, sizeof(*ingest));
     if (err != OK || ingest == NULL) {
         free(ingest);
@@ -106,26 +108,17 @@ bool ingest_streams(const struct call *call)
     return call->ingest != NULL && call->ingest->form == INGEST_LINES;
 }
 
-size_t ingest_held_bytes(const struct ingest *ingest)
-{
-    return ingest == NULL ? 0 : ingest->input.cap + ingest->stash.cap;
-}
-
 void ingest_part(struct call *call, struct bytes part)
 {
     lines_feed(call, part);
 }
 
-void ingest_part_refuse(struct call *call)
-{
-    lines_refuse(call);
-}
-
-void ingest_destroy(struct ingest *ingest)
+void ingest_destroy(struct ingest *ingest, struct budget *held)
 {
     if (ingest == NULL) {
         return;
     }
+    budget_give(held, ingest->input.cap + ingest->stash.cap);
     CHECK(ingest->chunks == 0 || (ingest->chunks == 1 && ingest->blocked != NULL));
     chunk_destroy(ingest->blocked);
     tally_free(&ingest->tally);
@@ -281,13 +274,10 @@ void ingest_run(struct call *call)
         lines_end(call);
         return;
     }
-    if (!chunk_fits(call->api, text_bytes(ingest, text.len))) {
-        call_fail(call, ERR_OVERLOADED, "the requests that are under way take all memory");
-        return;
-    }
-    struct chunk *chunk = chunk_create(call, text_bytes(ingest, text.len));
-    if (chunk == NULL) {
-        call_fail(call, ERR_UNAVAILABLE, "there is no memory for these events");
+    struct chunk *chunk = NULL;
+    err = chunk_create(call, text_bytes(ingest, text.len), &chunk);
+    if (err != OK) {
+        call_fail(call, err, err == ERR_OVERLOADED ? BUDGET_REFUSAL : NO_MEMORY);
         return;
     }
     if (ingest->form == INGEST_ONE) {
@@ -297,6 +287,10 @@ void ingest_run(struct call *call)
     } else {
         binary_parse(call, text, chunk);
     }
+    if (err == OK && ingest->exhausted) {
+        err = ERR_UNAVAILABLE;
+        (void)snprintf(ingest->failed_detail, DETAIL_BYTES, NO_MEMORY);
+    }
     if (err != OK) {
         chunk_close(chunk);
         chunk_destroy(chunk);
@@ -305,7 +299,6 @@ void ingest_run(struct call *call)
     }
     ingest_send(call, chunk);
     body_deinit(&call->body); /* all of it is in the chunk: it need not wait for the disk too */
-    call_count_body(call);
     ingest_maybe_answer(call);
 }
 

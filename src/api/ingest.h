@@ -13,12 +13,6 @@ bool ingest_head(struct call *call, const struct http_request *request);
 bool ingest_streams(const struct call *call);
 void ingest_part(struct call *call, struct bytes part);
 
-/* Memory of the stream's text that is not parsed yet; NULL: 0. */
-size_t ingest_held_bytes(const struct ingest *ingest);
-
-/* The stream got no more room: what it sent so far counts, then it is refused. */
-void ingest_part_refuse(struct call *call);
-
 /* The body is complete: the route's handler. */
 void ingest_run(struct call *call);
 
@@ -28,5 +22,5 @@ void ingest_gone(struct call *call);
 /* Now and then: sends on what a slow stream has gathered, and what the engine refused to take. */
 void ingest_tick(struct call *call);
 
-/* NULL is ignored. */
-void ingest_destroy(struct ingest *ingest);
+/* Gives back what it took of the budget. NULL is ignored. */
+void ingest_destroy(struct ingest *ingest, struct budget *held);

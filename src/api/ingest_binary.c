@@ -53,7 +53,7 @@ static enum err value_decode(struct memory *memory, struct bytes raw, struct byt
     if (raw.len >= 2 && raw.data[0] == '"' && raw.data[raw.len - 1] == '"') {
         uint8_t *text = memory_take(memory, raw.len);
         if (text == NULL) {
-            return ERR_LIMIT;
+            return memory_err(memory);
         }
         size_t len = 0;
         for (size_t i = 1; i + 1 < raw.len; i++) {
@@ -64,7 +64,7 @@ static enum err value_decode(struct memory *memory, struct bytes raw, struct byt
     }
     enum err err = percent_decode(plain, false, memory, value);
     if (err != OK) {
-        return err == ERR_LIMIT ? err : ERR_ATTRIBUTE;
+        return err == ERR_LIMIT || err == ERR_UNAVAILABLE ? err : ERR_ATTRIBUTE;
     }
     for (size_t i = 0; i < value->len; i++) {
         if (value->data[i] < 0x20) {
@@ -92,7 +92,7 @@ static void take_extension(struct header_reading *reading, struct bytes name, st
     }
     uint8_t *quoted = memory_take(&reading->call->memory, 6 * value.len + 2);
     if (quoted == NULL) {
-        refuse(ingest, ERR_LIMIT, name, NULL);
+        refuse(ingest, memory_err(&reading->call->memory), name, NULL);
         return;
     }
     struct buf text = buf_of(quoted, 6 * value.len + 2);
@@ -172,7 +172,11 @@ static void take_content_type(struct call *call, const struct http_request *requ
         return;
     }
     type = memory_copy(&call->memory, type);
-    if (type.data == NULL || type.len > EVENT_TEXT_MAX || !utf8_valid(type)) {
+    if (type.data == NULL) {
+        refuse(ingest, memory_err(&call->memory), BYTES("datacontenttype"), NULL);
+        return;
+    }
+    if (type.len > EVENT_TEXT_MAX || !utf8_valid(type)) {
         refuse(ingest, ERR_ATTRIBUTE, BYTES("datacontenttype"), "the Content-Type is not valid");
         return;
     }
@@ -196,7 +200,7 @@ void binary_head(struct call *call, const struct http_request *request)
     size_t cap = 8 * HTTP_HEADER_BYTES_MAX;
     uint8_t *memory = memory_take(&call->memory, cap);
     if (memory == NULL) {
-        refuse(ingest, ERR_LIMIT, (struct bytes){0}, NULL);
+        refuse(ingest, memory_err(&call->memory), (struct bytes){0}, NULL);
         return;
     }
     ingest->attributes = buf_of(memory, cap);
@@ -210,8 +214,8 @@ void binary_head(struct call *call, const struct http_request *request)
         struct bytes name = attribute_name(call, field->name);
         struct bytes value = {0};
         has_specversion = has_specversion || bytes_equal(name, BYTES("specversion"));
-        enum err err =
-            name.data == NULL ? ERR_LIMIT : value_decode(&call->memory, field->value, &value);
+        enum err err = name.data == NULL ? memory_err(&call->memory)
+                                         : value_decode(&call->memory, field->value, &value);
         if (err != OK) {
             refuse(ingest, err, name, "the header's value can't be decoded");
         } else if (given_before(request, i)) {

@@ -19,8 +19,10 @@
 #define INPUT_BYTES_FIRST ((size_t)64 * 1024)
 #define INPUT_BYTES_MAX   (CHUNK_BYTES + LINE_BYTES_MAX)
 
+/* ERR_OVERLOADED has its own words. */
 static void lines_fail(struct ingest *ingest, enum err err, const char *detail)
 {
+    detail = err == ERR_OVERLOADED ? BUDGET_REFUSAL : detail;
     if (ingest->failed == OK) {
         ingest->failed = err;
         (void)snprintf(ingest->failed_detail, sizeof(ingest->failed_detail), "%s", detail);
@@ -31,8 +33,7 @@ static void lines_fail(struct ingest *ingest, enum err err, const char *detail)
 static bool can_take(const struct call *call)
 {
     const struct ingest *ingest = call->ingest;
-    const struct api *api = call->api;
-    bool tight = api->held_bytes > api->held_bytes_max / 2;
+    bool tight = budget_is_tight(&call->api->held);
     return ingest->failed == OK && ingest->chunks < (tight ? 1 : INGEST_CHUNKS_MAX) &&
            ingest->blocked == NULL;
 }
@@ -71,14 +72,19 @@ static void input_flush(struct call *call, bool last)
     size_t len = end == NULL ? 0 : (size_t)(end - input->data) + 1;
     len = last ? input->len : len;
     if (len > 0) {
-        struct chunk *chunk = chunk_create(call, len);
-        if (chunk == NULL) {
-            lines_fail(ingest, ERR_UNAVAILABLE, "there is no memory for these events");
+        struct chunk *chunk = NULL;
+        enum err err = chunk_create(call, len, &chunk);
+        if (err != OK) {
+            lines_fail(ingest, err, "there is no memory for these events");
             return;
         }
         ingest_parse_lines(call, bytes_of(input->data, len), chunk);
         ingest_send(call, chunk);
         memory_free(&ingest->texts);
+        if (ingest->exhausted) {
+            lines_fail(ingest, ERR_UNAVAILABLE, "there is no memory for these events");
+            return;
+        }
         input_drop(ingest, len);
     }
     if (input->len > LINE_BYTES_MAX) {
@@ -89,8 +95,26 @@ static void input_flush(struct call *call, bool last)
     }
 }
 
-static bool input_room(struct ingest *ingest)
+/* Gives the buffer that much capacity, out of the budget. */
+static enum err buf_resize(struct budget *budget, struct buf *buf, size_t cap)
 {
+    CHECK(cap > buf->cap);
+    if (!budget_take(budget, cap - buf->cap)) {
+        return ERR_OVERLOADED;
+    }
+    uint8_t *data = realloc(buf->data, cap);
+    if (data == NULL) {
+        budget_give(budget, cap - buf->cap);
+        return ERR_UNAVAILABLE;
+    }
+    buf->data = data;
+    buf->cap = cap;
+    return OK;
+}
+
+static bool input_room(struct call *call)
+{
+    struct ingest *ingest = call->ingest;
     struct buf *input = &ingest->input;
     if (input->len < input->cap) {
         return true;
@@ -98,14 +122,11 @@ static bool input_room(struct ingest *ingest)
     size_t cap = input->cap == 0 ? INPUT_BYTES_FIRST : input->cap * 2;
     cap = cap > INPUT_BYTES_MAX ? INPUT_BYTES_MAX : cap;
     CHECK(cap > input->len);
-    uint8_t *data = realloc(input->data, cap);
-    if (data == NULL) {
-        lines_fail(ingest, ERR_UNAVAILABLE, "there is no memory for this line");
-        return false;
+    enum err err = buf_resize(&call->api->held, input, cap);
+    if (err != OK) {
+        lines_fail(ingest, err, "there is no memory for this line");
     }
-    input->data = data;
-    input->cap = cap;
-    return true;
+    return err == OK;
 }
 
 /* Takes from *part until it is empty or no more chunks may be under way (always: until empty). */
@@ -114,7 +135,7 @@ static void lines_take(struct call *call, struct bytes *part, bool always)
     struct ingest *ingest = call->ingest;
     ingest->more = part->len > 0 || ingest->more;
     while (ingest->more && (can_take(call) || (always && ingest->failed == OK))) {
-        if (!input_room(ingest)) {
+        if (!input_room(call)) {
             return;
         }
         enum err err = body_take(&call->body, part, &ingest->input, &ingest->more);
@@ -130,19 +151,17 @@ static void lines_take(struct call *call, struct bytes *part, bool always)
     }
 }
 
-static bool stash_put(struct ingest *ingest, struct bytes part)
+static enum err stash_put(struct call *call, struct bytes part)
 {
-    struct buf *stash = &ingest->stash;
+    struct buf *stash = &call->ingest->stash;
     if (part.len > stash->cap - stash->len) {
-        uint8_t *data = realloc(stash->data, stash->len + part.len);
-        if (data == NULL) {
-            return false;
+        enum err err = buf_resize(&call->api->held, stash, stash->len + part.len);
+        if (err != OK) {
+            return err;
         }
-        stash->data = data;
-        stash->cap = stash->len + part.len;
     }
     buf_put_bytes(stash, part);
-    return true;
+    return OK;
 }
 
 static void stash_drain(struct call *call, bool always)
@@ -168,12 +187,6 @@ static void pause_if_needed(struct call *call)
     }
 }
 
-void lines_refuse(struct call *call)
-{
-    lines_fail(call->ingest, ERR_OVERLOADED, "the requests that are under way take all memory");
-    ingest_maybe_answer(call);
-}
-
 void lines_feed(struct call *call, struct bytes part)
 {
     struct ingest *ingest = call->ingest;
@@ -183,8 +196,9 @@ void lines_feed(struct call *call, struct bytes part)
     if (stash_empty(ingest)) {
         lines_take(call, &part, false);
     }
-    if (part.len > 0 && ingest->failed == OK && !stash_put(ingest, part)) {
-        lines_fail(ingest, ERR_UNAVAILABLE, "there is no memory for this stream");
+    enum err err = part.len > 0 && ingest->failed == OK ? stash_put(call, part) : OK;
+    if (err != OK) {
+        lines_fail(ingest, err, "there is no memory for this stream");
     }
     pause_if_needed(call);
     ingest_maybe_answer(call);

@@ -2,7 +2,8 @@
  *
  * Invariants:
  *  1. A batch is atomic as a frame: text that is not JSON anywhere gives an answer and no event.
- *  2. Of lines each stands for itself: a broken one is a refused index. */
+ *  2. An event for which there is no memory is not a refused one: the request as a whole fails.
+ *  3. Of lines each stands for itself: a broken one is a refused index. */
 #include "api/ingest_state.h"
 #include "base/check.h"
 
@@ -33,6 +34,10 @@ void ingest_admit(struct call *call,
                   const struct event *event,
                   struct refusal *refusal)
 {
+    if (refusal->err == ERR_UNAVAILABLE) {
+        call->ingest->exhausted = true; /* nothing is wrong with the event: the request fails */
+        return;
+    }
     /* A source may always speak up to now, so the look-up is for the few that are ahead. */
     if (refusal->err == OK && event->time.us > event->arrival.us &&
         event->time.us > gateway_time_limit(call->api->gateway, event->source).us) {
@@ -131,7 +136,7 @@ parse_line(struct call *call, struct event_reader *reader, struct bytes line, st
 void ingest_parse_lines(struct call *call, struct bytes text, struct chunk *chunk)
 {
     struct event_reader reader = reader_begin(call);
-    while (text.len > 0) {
+    while (text.len > 0 && !call->ingest->exhausted) {
         const uint8_t *end = memchr(text.data, '\n', text.len);
         size_t len = end == NULL ? text.len : (size_t)(end - text.data);
         struct bytes line = bytes_slice(text, 0, len);

@@ -24,6 +24,7 @@ struct ingest {
     struct tally tally;
     struct memory texts; /* of the events being parsed: unescaped, decoded */
     uint32_t chunks;     /* under way, `blocked` included */
+    bool exhausted;      /* there was no memory for an event: the request fails as a whole */
     enum err failed;     /* the first chunk that was not taken: why */
     char failed_detail[DETAIL_BYTES];
     uint64_t lost; /* events of chunks that failed */
@@ -75,7 +76,6 @@ void ingest_maybe_answer(struct call *call);
 
 /* Lines: takes what can be taken now. */
 void lines_feed(struct call *call, struct bytes part);
-void lines_refuse(struct call *call);
 void lines_end(struct call *call);
 void lines_gone(struct call *call);
 void lines_tick(struct call *call);

@@ -27,6 +27,7 @@ static struct memory_block *block_add(struct memory *memory, size_t size)
     }
     struct memory_block *block = malloc(sizeof(*block) + cap);
     if (block == NULL) {
+        memory->exhausted = true;
         return NULL;
     }
     *block = (struct memory_block){.next = memory->blocks, .cap = cap};
@@ -64,6 +65,11 @@ struct bytes memory_copy(struct memory *memory, struct bytes part)
         memcpy(copy, part.data, part.len);
     }
     return bytes_of(copy, part.len);
+}
+
+enum err memory_err(const struct memory *memory)
+{
+    return memory->exhausted ? ERR_UNAVAILABLE : ERR_LIMIT;
 }
 
 void memory_free(struct memory *memory)

@@ -26,7 +26,7 @@ percent_decode(struct bytes encoded, bool plus_is_space, struct memory *memory, 
 {
     uint8_t *text = memory_take(memory, encoded.len + 1);
     if (text == NULL) {
-        return ERR_LIMIT;
+        return memory_err(memory);
     }
     size_t len = 0;
     for (size_t i = 0; i < encoded.len; i++) {

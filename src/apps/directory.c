@@ -6,23 +6,22 @@
 #include "base/hash.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/random.h>
+#include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #define MAGIC         "TIDEMARK"
 #define FORMAT        1
 #define GENESIS_BYTES 52
-#define PATH_BYTES    4096
+#define NAME          "genesis"
+#define TEMPORARY     "genesis.tmp"
 
-static enum err
-fail(struct error *error, int *exit_code, int code, const char *what, const char *path)
+static enum err fail(
+    struct error *error, int *exit_code, int code, const char *what, const struct disk_folder *data)
 {
     *error = (struct error){.code = ERR_INTERNAL};
     *exit_code = code;
-    (void)snprintf(error->text, sizeof(error->text), "%s: %.120s", what, path);
+    (void)snprintf(error->text, sizeof(error->text), "%s: %.112s/" NAME, what, data->path);
     return ERR_INTERNAL;
 }
 
@@ -56,71 +55,59 @@ static bool decode(struct bytes raw, struct genesis *genesis)
            genesis->partitions >= 1 && genesis->partitions <= PARTITIONS_MAX;
 }
 
-static bool write_file(const char *path, const char *temporary, struct bytes content)
+/* Read and write whole: a genesis is so small that anything less is a failure. */
+static bool write_file(const struct disk_folder *data, struct bytes content)
 {
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0) {
+    const struct disk_port *disk = &data->disk;
+    int file = disk->files->open(disk->ctx, data->handle, TEMPORARY, DISK_WRITE | DISK_CREATE);
+    if (file < 0) {
         return false;
     }
-    bool written = write(fd, content.data, content.len) == (ssize_t)content.len && fsync(fd) == 0;
-    written = close(fd) == 0 && written;
-    return written && rename(temporary, path) == 0;
+    struct iovec part = {.iov_base = (void *)(uintptr_t)content.data, .iov_len = content.len};
+    bool written = disk->files->write(disk->ctx, file, &part, 1, 0) == (ssize_t)content.len &&
+                   disk->files->sync(disk->ctx, file);
+    disk->files->close(disk->ctx, file);
+    return written && disk->folders->rename(disk->ctx, data->handle, TEMPORARY, NAME) &&
+           disk->files->sync(disk->ctx, data->handle);
 }
 
-static bool sync_directory(const char *directory)
-{
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool synced = fd >= 0 && fsync(fd) == 0;
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    return synced;
-}
-
-static bool fresh(struct genesis *genesis, uint32_t partitions)
+static void fresh(const struct disk_port *disk, uint32_t partitions, struct genesis *genesis)
 {
     struct timespec now;
     *genesis = (struct genesis){.partitions = partitions};
-    bool drawn =
-        getrandom(&genesis->seed, sizeof(genesis->seed), 0) == sizeof(genesis->seed) &&
-        getrandom(genesis->instance, sizeof(genesis->instance), 0) == sizeof(genesis->instance);
+    disk->fate->random(disk->ctx, &genesis->seed, sizeof(genesis->seed));
+    disk->fate->random(disk->ctx, genesis->instance, sizeof(genesis->instance));
     genesis->instance[6] = (uint8_t)((genesis->instance[6] & 0x0f) | 0x40); /* RFC 9562, v4 */
     genesis->instance[8] = (uint8_t)((genesis->instance[8] & 0x3f) | 0x80);
     CHECK(clock_gettime(CLOCK_REALTIME, &now) == 0);
     genesis->created.us = (int64_t)now.tv_sec * US_PER_SECOND + now.tv_nsec / 1000;
-    return drawn;
 }
 
-enum err directory_genesis(const char *directory,
+enum err directory_genesis(const struct disk_folder *data,
                            uint32_t partitions,
                            struct genesis *genesis,
                            int *exit_code,
                            struct error *error)
 {
-    char path[PATH_BYTES];
-    char temporary[PATH_BYTES];
-    (void)snprintf(path, sizeof(path), "%s/genesis", directory);
-    (void)snprintf(temporary, sizeof(temporary), "%s/genesis.tmp", directory);
+    const struct disk_port *disk = &data->disk;
     uint8_t memory[GENESIS_BYTES + 1];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        ssize_t len = read(fd, memory, sizeof(memory));
-        (void)close(fd);
+    int file = disk->files->open(disk->ctx, data->handle, NAME, DISK_READ);
+    if (file >= 0) {
+        ssize_t len = disk->files->read(disk->ctx, file, memory, sizeof(memory), 0);
+        disk->files->close(disk->ctx, file);
         if (len < 0 || !decode(bytes_of(memory, (size_t)len), genesis)) {
-            return fail(error, exit_code, 75, "damaged, or of another version", path);
+            return fail(error, exit_code, 75, "damaged, or of another version", data);
         }
         return OK;
     }
     if (errno != ENOENT) {
-        return fail(error, exit_code, 78, "can't be read", path);
+        return fail(error, exit_code, 78, "can't be read", data);
     }
     struct buf out = buf_of(memory, sizeof(memory));
-    if (!fresh(genesis, partitions)) {
-        return fail(error, exit_code, 71, "no randomness to be had for", path);
-    }
+    fresh(disk, partitions, genesis);
     encode(genesis, &out);
-    if (!write_file(path, temporary, buf_bytes(&out)) || !sync_directory(directory)) {
-        return fail(error, exit_code, 78, "can't be written", path);
+    if (!write_file(data, buf_bytes(&out))) {
+        return fail(error, exit_code, 78, "can't be written", data);
     }
     return OK;
 }

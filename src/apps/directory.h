@@ -6,10 +6,11 @@
 
 #include "base/err.h"
 #include "model/record.h"
+#include "ports/disk.h"
 
 /* Reads DIR/genesis, or makes it (durably) with `partitions` and fresh randomness. On failure
  * *exit_code is 75 (damaged) or 78 (can't be used). The caller holds the directory's lock. */
-enum err directory_genesis(const char *directory,
+enum err directory_genesis(const struct disk_folder *data,
                            uint32_t partitions,
                            struct genesis *genesis,
                            int *exit_code,

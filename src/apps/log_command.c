@@ -1,4 +1,5 @@
 /* tidemark log verify|dump|salvage: a log on disk, looked at from outside, or given up in part. */
+#include "adapters/disk_system/disk_system.h"
 #include "adapters/log_file/log_file.h"
 #include "adapters/log_file/log_verify.h"
 #include "apps/commands.h"
@@ -121,7 +122,12 @@ static int verify_run(const struct command *command)
     for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
         table_head(&verify.table, bytes_of_string(heads[i]));
     }
-    enum err err = log_verify(command->arguments[1], segment_report, &verify, &result, &error);
+    struct disk_folder data;
+    enum err err = disk_system_open(command->arguments[1], false, &data, &error);
+    if (err == OK) {
+        err = log_verify(&data, segment_report, &verify, &result, &error);
+    }
+    disk_system_close(&data);
     if (err == OK || err == ERR_UNPROCESSABLE) {
         result_say(&verify, &result);
     }
@@ -143,22 +149,11 @@ static void ignore_durable(void *ctx, struct log_frame *frame)
     (void)frame;
 }
 
-/* Makes a damaged log usable again: what is good up to the damage is kept, the rest is set aside. */
-static int salvage_run(const struct command *command)
+/* Opens and closes the log, giving up what is damaged. The caller holds the lock. */
+static int salvage_locked(const struct disk_folder *data)
 {
-    if (!setting_flag(command->settings, OPTION_ACCEPT_LOSS)) {
-        complain(
-            "salvage gives up acknowledged events from the first damage on: look at `tidemark "
-            "log verify %.200s`, keep a copy, then say --accept-loss",
-            command->arguments[1]);
-        return EXIT_CODE_USAGE;
-    }
-    if (access(command->arguments[1], F_OK) != 0) {
-        complain("there is no %.300s", command->arguments[1]);
-        return EXIT_CODE_NO_INPUT;
-    }
-    struct log_file_options options = {
-        .directory = command->arguments[1],
+    const struct log_file_options options = {
+        .data = *data,
         .accept_loss = true,
         .durable = ignore_durable,
     };
@@ -174,6 +169,39 @@ static int salvage_run(const struct command *command)
         amount_bytes(start.torn_bytes).text,
         (unsigned long long)start.position);
     return EXIT_CODE_OK;
+}
+
+/* Makes a damaged log usable again: what is good up to the damage is kept, the rest is set aside. */
+static int salvage_run(const struct command *command)
+{
+    if (!setting_flag(command->settings, OPTION_ACCEPT_LOSS)) {
+        complain(
+            "salvage gives up acknowledged events from the first damage on: look at `tidemark "
+            "log verify %.200s`, keep a copy, then say --accept-loss",
+            command->arguments[1]);
+        return EXIT_CODE_USAGE;
+    }
+    if (access(command->arguments[1], F_OK) != 0) {
+        complain("there is no %.300s", command->arguments[1]);
+        return EXIT_CODE_NO_INPUT;
+    }
+    struct disk_folder data;
+    struct error error = {.code = OK};
+    int lock = -1;
+    int code = EXIT_CODE_OK;
+    enum err err = disk_system_open(command->arguments[1], false, &data, &error);
+    if (err == OK) {
+        err = disk_system_lock(&data, &lock, &error);
+    }
+    if (err == OK) {
+        code = salvage_locked(&data);
+        (void)close(lock);
+    } else {
+        complain("%s", error.text);
+        code = err == ERR_CONFLICT ? EXIT_CODE_IN_USE : EXIT_CODE_CONFIGURATION;
+    }
+    disk_system_close(&data);
+    return code;
 }
 
 int log_command(const struct command *command)

@@ -8,6 +8,7 @@
  * With --json each line is an object; events are lines of their own. */
 #include "apps/log_dump.h"
 
+#include "adapters/disk_system/disk_system.h"
 #include "adapters/log_file/log_verify.h"
 #include "apps/say.h"
 #include "base/check.h"
@@ -320,12 +321,11 @@ static void frame_say(struct dump *dump, const struct log_dump_frame *frame)
     dump->damaged += reader.bad ? 1 : 0;
 }
 
-static int frames_say(struct dump *dump, const struct command *command)
+static int frames_say(struct dump *dump, const struct disk_folder *data, uint64_t from)
 {
-    uint64_t from = (uint64_t)setting_number(command->settings, OPTION_FROM_OFFSET);
     struct error error = {.code = OK};
     struct log_dump *log = NULL;
-    enum err err = log_dump_open(command->arguments[1], from, &log, &error);
+    enum err err = log_dump_open(data, from, &log, &error);
     if (err != OK) {
         complain("%s", error.text[0] != '\0' ? error.text : "there is no log in this directory");
         return EXIT_CODE_NO_INPUT;
@@ -354,11 +354,18 @@ int log_dump_run(const struct command *command)
         .line = buf_of(malloc(LINE_BYTES), LINE_BYTES),
         .words = malloc(BATCH_WORDS_MAX * sizeof(*dump.words)),
     };
+    uint64_t from = (uint64_t)setting_number(command->settings, OPTION_FROM_OFFSET);
+    struct error error = {.code = OK};
+    struct disk_folder data;
     int code = EXIT_CODE_NO_MEMORY;
     if (dump.line.data == NULL || dump.words == NULL) {
         complain("there is no memory left");
+    } else if (disk_system_open(command->arguments[1], false, &data, &error) != OK) {
+        complain("%s", error.text);
+        code = EXIT_CODE_NO_INPUT;
     } else {
-        code = frames_say(&dump, command);
+        code = frames_say(&dump, &data, from);
+        disk_system_close(&data);
     }
     free(dump.line.data);
     free(dump.words);

@@ -7,19 +7,25 @@
 #include "apps/node.h"
 
 #include "adapters/clock_system/clock_system.h"
+#include "adapters/disk_system/disk_system.h"
 #include "adapters/log_file/log_file.h"
 #include "adapters/snapshot_dir/snapshot_dir.h"
+#include "apps/crash.h"
 #include "apps/directory.h"
+#include "apps/say.h"
 #include "base/check.h"
 #include "base/hash.h"
 #include "host/gateway_thread.h"
 #include "host/librarian.h"
+#include "host/need.h"
 #include "host/sequencer.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* Address space of a runner for deltas, touched as needed: more than all panes of its partitions can
@@ -28,7 +34,11 @@
 #define LETTERS_MAX                       4096
 #define BYTES_UNDER_WAY_MAX               (64u << 20)
 #define EXIT_DAMAGED                      75
+#define EXIT_POISON                       70
+#define EXIT_NO_MEMORY                    71
+#define DESCRIPTORS_MIN                   64
 #define CACHE_LINE                        64
+#define PAUSE_US                          (2 * US_PER_SECOND) /* between two turns: it stood still */
 
 struct region {
     void *memory;
@@ -39,6 +49,8 @@ struct node {
     struct node_options options;
     struct genesis genesis;
     struct post post;
+    struct steady steady;
+    struct disk_folder data;
     struct log_file *log;
     struct snapshot_dir *snapshots;
     struct sequencer sequencer;
@@ -56,9 +68,11 @@ struct node {
     uint64_t replayed_to;
     int64_t replay_us;
     _Atomic bool replay_done;
-    _Atomic bool drain; /* the sequencer shall come to its end */
-    _Atomic bool end;   /* all threads shall */
-    int lock_fd;
+    _Atomic bool draining; /* no request comes any more but those that are open */
+    _Atomic bool drain;    /* the sequencer shall come to its end */
+    _Atomic bool end;      /* all threads shall */
+    int lock;              /* a file descriptor; -1: not held */
+    size_t needed_bytes;   /* what could not be had */
     struct clock_time started;
 };
 
@@ -70,6 +84,7 @@ static void *reserve(struct node *node, size_t bytes)
     void *memory = mmap(
         NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) {
+        node->needed_bytes = bytes;
         return NULL;
     }
     CHECK(node->region_count < sizeof(node->regions) / sizeof(node->regions[0]));
@@ -110,11 +125,27 @@ static void fill_defaults(struct node_options *options)
     options->replay_until = options->replay_until == 0 ? UINT64_MAX : options->replay_until;
 }
 
-static enum err no_memory(struct node_start *start, struct error *error)
+static enum err no_memory(const struct node *node, struct node_start *start, struct error *error)
 {
+    bool no_descriptor = errno == EMFILE || errno == ENFILE;
+    struct rlimit limit = {0};
     *error = (struct error){.code = ERR_INTERNAL};
-    start->exit_code = 71;
-    (void)snprintf(error->text, sizeof(error->text), "not enough memory or descriptors to start");
+    start->exit_code = EXIT_NO_MEMORY;
+    if (no_descriptor && getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        (void)snprintf(error->text,
+                       sizeof(error->text),
+                       "not enough descriptors to start: %llu are allowed (ulimit -n), %d or more "
+                       "are needed",
+                       (unsigned long long)limit.rlim_cur,
+                       DESCRIPTORS_MIN);
+        return ERR_INTERNAL;
+    }
+    bool state = node != NULL && node->needed_bytes > 0;
+    memory_needed_say(error->text,
+                      sizeof(error->text),
+                      state ? node->needed_bytes : sizeof(*node),
+                      state ? "the address space of the state" : "the engine's buffers");
+    text_put(error->hint, sizeof(error->hint), "%s", state ? "give it a smaller --memory" : "");
     return ERR_INTERNAL;
 }
 
@@ -141,6 +172,7 @@ static void *runner_main(void *ctx)
     struct runner_start start = *(struct runner_start *)ctx;
     free(ctx);
     struct runner *runner = &start.node->runners[start.number];
+    crash_watch_thread(&runner->applying);
     while (!atomic_load(&start.node->end)) {
         if (!runner_step(runner)) {
             rest(start.node, runner->address, runner_patience_us(runner));
@@ -193,10 +225,34 @@ static void restore(struct node *node)
     }
 }
 
+/* The sequencer's turns, until everything was handed over. */
+static void live(struct node *node, struct clock_port clock)
+{
+    struct sequencer *sequencer = &node->sequencer;
+    int64_t turned_us = clock.ops->boot_us(clock.ctx);
+    while (!atomic_load(&node->end) && !sequencer->abandoned) {
+        bool last_turns = atomic_load(&node->drain);
+        sequencer->final_pulse = last_turns || atomic_load(&node->draining);
+        bool busy = sequencer_step(sequencer);
+        if (last_turns && !busy && sequencer_is_idle(sequencer)) {
+            break;
+        }
+        if (!busy) {
+            rest(node, POST_SEQUENCER, sequencer_patience_us(sequencer));
+        }
+        int64_t now_us = clock.ops->boot_us(clock.ctx);
+        if (now_us - turned_us > PAUSE_US) {
+            sequencer_paused(sequencer);
+        }
+        turned_us = now_us;
+    }
+}
+
 static void *sequencer_main(void *ctx)
 {
     struct node *node = ctx;
     struct sequencer *sequencer = &node->sequencer;
+    crash_watch_thread(&sequencer->applying);
     restore(node);
     struct clock_port clock = clock_system_port();
     int64_t began_us = clock.ops->boot_us(clock.ctx);
@@ -208,18 +264,10 @@ static void *sequencer_main(void *ctx)
     if (node->options.replay_until != UINT64_MAX) {
         return NULL; /* only looking: nothing may be written */
     }
-    while (!atomic_load(&node->end) && !sequencer->abandoned) {
-        bool busy = sequencer_step(sequencer);
-        if (atomic_load(&node->drain)) {
-            sequencer->final_pulse = true;
-            if (!busy && sequencer_is_idle(sequencer)) {
-                break;
-            }
-        }
-        if (!busy) {
-            rest(node, POST_SEQUENCER, sequencer_patience_us(sequencer));
-        }
+    if (!sequencer->abandoned) {
+        crash_forget(); /* every record of the log can be applied */
     }
+    live(node, clock);
     return NULL;
 }
 
@@ -252,7 +300,8 @@ static bool make_engines(struct node *node)
             engine_own(engine, p, region, per_partition);
             node->owners[p] = engine;
         }
-        runner_init(&node->runners[n], n, &node->post, clock_system_port(), engine, node->owners);
+        struct clock_port clock = steady_port(&node->steady);
+        runner_init(&node->runners[n], n, &node->post, clock, engine, node->owners);
     }
     return true;
 }
@@ -272,18 +321,25 @@ static uint64_t snapshot_frontier(struct node *node)
 static enum err open_files(struct node *node, struct node_start *start, struct error *error)
 {
     const struct node_options *options = &node->options;
-    enum err err = log_file_lock(options->directory, &node->lock_fd, error);
+    enum err err = disk_system_open(options->directory, true, &node->data, error);
+    if (err == OK) {
+        err = disk_system_lock(&node->data, &node->lock, error);
+    }
     if (err != OK) {
         start->exit_code = err == ERR_CONFLICT ? 73 : 78;
         return err;
     }
+    if (options->replay_until == UINT64_MAX && !crash_review(options->directory, error)) {
+        start->exit_code = EXIT_POISON;
+        return error->code;
+    }
     err = directory_genesis(
-        options->directory, options->partitions, &node->genesis, &start->exit_code, error);
+        &node->data, options->partitions, &node->genesis, &start->exit_code, error);
     if (err != OK) {
         return err;
     }
     struct snapshot_dir_options snapshot_options = {
-        .directory = options->directory,
+        .data = node->data,
         .in_process = options->snapshot_in_process,
     };
     err = snapshot_dir_open(&snapshot_options, &node->snapshots, error);
@@ -292,11 +348,10 @@ static enum err open_files(struct node *node, struct node_start *start, struct e
         return err;
     }
     struct log_file_options log_options = {
-        .directory = options->directory,
+        .data = node->data,
         .retain_us = options->retain_events_us,
         .retain_bytes = options->retain_events_bytes,
         .verify_from = snapshot_frontier(node),
-        .locked = true,
         .durable = sequencer_durable,
         .durable_ctx = &node->sequencer,
     };
@@ -314,7 +369,7 @@ static bool make_gateways(struct node *node)
         struct gateway_options options = {
             .post = &node->post,
             .thread = n,
-            .clock = clock_system_port(),
+            .clock = steady_port(&node->steady),
             .facts = {.seed = node->genesis.seed,
                       .partitions = node->genesis.partitions,
                       .runner_count = node->options.runners,
@@ -338,7 +393,8 @@ static bool make_sequencer(struct node *node)
 {
     struct sequencer_options options = {
         .post = &node->post,
-        .clock = clock_system_port(),
+        .clock = steady_port(&node->steady),
+        .steady = &node->steady,
         .log = log_file_port(node->log),
         .log_reader = log_file_reader_port(node->log),
         .snapshot = snapshot_dir_port(node->snapshots),
@@ -350,9 +406,10 @@ static bool make_sequencer(struct node *node)
                                     : node->options.snapshot_every_bytes,
         .replay_until = node->options.replay_until,
         .abandon = &node->drain,
+        .frame_bytes_max = log_file_frame_bytes_max(node->log),
     };
     node->librarian =
-        librarian_create(&node->post, log_file_reader_port(node->log), clock_system_port());
+        librarian_create(&node->post, log_file_reader_port(node->log), steady_port(&node->steady));
     return node->librarian != NULL && sequencer_init(&node->sequencer, &options);
 }
 
@@ -394,23 +451,31 @@ enum err node_open(const struct node_options *options,
 {
     *start = (struct node_start){.snapshot_position = UINT64_MAX};
     crc32c_init(__builtin_cpu_supports("sse4.2"));
+    crash_watch();
     struct node *node = aligned_alloc(CACHE_LINE, (sizeof(*node) + 63) & ~(size_t)63);
     if (node == NULL) {
-        return no_memory(start, error);
+        return no_memory(node, start, error);
     }
     memset(node, 0, sizeof(*node));
     node->options = *options;
-    node->lock_fd = -1;
+    node->lock = -1;
+    node->data.handle = -1;
     node->started = clock_system_port().ops->wall(NULL);
+    steady_init(&node->steady, clock_system_port());
     fill_defaults(&node->options);
+    errno = 0;
     enum err err = open_files(node, start, error);
     if (err != OK) {
+        if (errno == ENOMEM || errno == EMFILE || errno == ENFILE) {
+            err = no_memory(node, start, error);
+        }
         if (node->snapshots != NULL) {
             snapshot_dir_close(node->snapshots);
         }
-        if (node->lock_fd >= 0) {
-            (void)close(node->lock_fd);
+        if (node->lock >= 0) {
+            (void)close(node->lock);
         }
+        disk_system_close(&node->data);
         free(node);
         return err;
     }
@@ -421,10 +486,10 @@ enum err node_open(const struct node_options *options,
     if (node->runners == NULL ||
         !post_init(&node->post, node->options.runners, node->options.gateways) ||
         !make_engines(node) || !make_sequencer(node) || !make_gateways(node)) {
-        return no_memory(start, error);
+        return no_memory(node, start, error);
     }
     if (!start_threads(node)) {
-        return no_memory(start, error);
+        return no_memory(node, start, error);
     }
     *result = node;
     if (!options->in_background) {
@@ -449,6 +514,12 @@ bool node_ready(const struct node *node, struct node_start *start)
 }
 
 /* --- closing --- */
+
+void node_drain(struct node *node)
+{
+    atomic_store(&node->draining, true);
+    waker_wake(&node->post.wakers[POST_SEQUENCER]);
+}
 
 void node_close(struct node *node)
 {
@@ -478,7 +549,8 @@ void node_close(struct node *node)
         (void)munmap(node->regions[n].memory, node->regions[n].bytes);
     }
     free(node->runners);
-    (void)close(node->lock_fd);
+    disk_system_close(&node->data);
+    (void)close(node->lock);
     free(node);
 }
 

@@ -40,7 +40,7 @@ struct node_start {
     uint64_t snapshot_position; /* UINT64_MAX: none was used */
     uint64_t log_position;
     uint64_t torn_bytes;
-    int exit_code; /* on failure: 71, 73, 75, 78 */
+    int exit_code; /* on failure: 70, 71, 73, 75, 78 */
 };
 
 /* Opens the directory, starts the threads, restores and replays; ready when it returns, or, with
@@ -52,6 +52,10 @@ enum err node_open(const struct node_options *options,
 
 /* True once everything was replayed; fills *start then. Any thread. */
 bool node_ready(const struct node *node, struct node_start *start);
+
+/* No request comes any more but those that are open: from now on nobody waits for space on a full
+ * disk (ERR_NO_SPACE instead). Any thread, any number of times. */
+void node_drain(struct node *node);
 
 /* Hands over everything that was proposed, closes the log in order, ends the threads. All letters
  * must be back (gateway_under_way() == 0). */

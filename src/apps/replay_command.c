@@ -1,4 +1,5 @@
 /* tidemark replay and tidemark snapshot: an engine opened for one look. */
+#include "adapters/disk_system/disk_system.h"
 #include "adapters/snapshot_dir/snapshot_dir.h"
 #include "adapters/snapshot_dir/snapshot_format.h"
 #include "apps/direct.h"
@@ -106,13 +107,14 @@ int replay_command(const struct command *command)
 
 static int snapshots_list(const struct settings *settings)
 {
-    const struct snapshot_dir_options options = {.directory = setting_text(settings, OPTION_DATA),
-                                                 .kept = SNAPSHOTS_LISTED_MAX};
+    struct snapshot_dir_options options = {.kept = SNAPSHOTS_LISTED_MAX};
     struct snapshot_dir_entry entries[SNAPSHOTS_LISTED_MAX];
     struct snapshot_dir *dir = NULL;
     struct error error = {.code = OK};
-    if (snapshot_dir_open(&options, &dir, &error) != OK) {
+    if (disk_system_open(setting_text(settings, OPTION_DATA), false, &options.data, &error) != OK ||
+        snapshot_dir_open(&options, &dir, &error) != OK) {
         complain("%s", error.text);
+        disk_system_close(&options.data);
         return EXIT_CODE_NO_INPUT;
     }
     /* Opening proves the newest, and those before it as long as one is found damaged. */
@@ -134,6 +136,7 @@ static int snapshots_list(const struct settings *settings)
         }
     }
     snapshot_dir_close(dir);
+    disk_system_close(&options.data);
     return EXIT_CODE_OK;
 }
 

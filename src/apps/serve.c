@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define EXIT_PORT_TAKEN             69
@@ -33,6 +34,7 @@
 #define TICK_MS                     100
 #define DRAIN_DEFAULT_US            (10 * US_PER_SECOND)
 #define CONNECTIONS_MAX             16384
+#define DESCRIPTORS_WANTED          (CONNECTIONS_MAX + 1024)
 #define CONNECTIONS_PER_ADDRESS_MAX 1024        /* loopback is exempt */
 #define RESPONSE_BYTES_MAX          (20u << 20) /* a page of 1,000 events may be large */
 #define KEEP_FREED_BYTES            (64 << 20)
@@ -125,6 +127,7 @@ static void network_drain(struct network_thread *network)
     struct clock_port clock = clock_system_port();
     int64_t until = clock.ops->boot_us(clock.ctx) + limit;
     http_server_stop_accepting(network->server);
+    node_drain(network->node);
     bool open = true;
     while (open && clock.ops->boot_us(clock.ctx) < until) {
         network_turn(network);
@@ -160,6 +163,17 @@ static void catch_signals(void)
     CHECK(sigaction(SIGINT, &action, NULL) == 0);
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     CHECK(sigaction(SIGPIPE, &ignore, NULL) == 0);
+}
+
+/* Shells give 1,024 descriptors and allow more; a connection takes one. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= DESCRIPTORS_WANTED) {
+        return;
+    }
+    limit.rlim_cur = limit.rlim_max < DESCRIPTORS_WANTED ? limit.rlim_max : DESCRIPTORS_WANTED;
+    (void)setrlimit(RLIMIT_NOFILE, &limit); /* what there is must do otherwise */
 }
 
 static int refuse(const struct error *error, int exit_code)
@@ -204,7 +218,8 @@ static int serve_node(const struct serve_options *options,
     uint32_t threads = options->node.gateways;
     struct network_thread *networks = calloc(threads, sizeof(*networks));
     if (networks == NULL) {
-        return EXIT_NO_MEMORY;
+        (void)fprintf(stderr, "tidemark: not enough memory to serve\n");
+        _exit(EXIT_NO_MEMORY); /* the engine's threads run already */
     }
     for (uint32_t n = 0; n < threads; n++) {
         networks[n] = (struct network_thread){
@@ -257,6 +272,7 @@ int serve_run(const struct serve_options *given)
     /* Request bodies come and go: keep their memory instead of asking the kernel each time. */
     (void)mallopt(M_MMAP_THRESHOLD, KEEP_FREED_BYTES);
     (void)mallopt(M_TRIM_THRESHOLD, KEEP_FREED_BYTES);
+    raise_descriptor_limit();
     catch_signals();
     int fds[HTTP_LISTEN_SOCKETS_MAX];
     struct error error = {0};

@@ -6,6 +6,7 @@
 #include "host/catalog.h"
 
 #include "base/check.h"
+#include "host/need.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,8 @@ void catalog_deinit(struct catalog *catalog)
         free(catalog->entries[n].definition);
     }
     catalog->count = 0;
+    free(catalog->reserved);
+    catalog->reserved = NULL;
 }
 
 struct catalog_entry *catalog_find(struct catalog *catalog, struct bytes name)
@@ -75,7 +78,6 @@ define(struct catalog *catalog, struct proposal *proposal, struct clock_time now
                    "or PUT the new one under its name");
             return;
         }
-        drop_put(out, entry->info.metric);
     } else if (catalog->count == CATALOG_METRICS_MAX) {
         refuse(proposal, ERR_LIMIT, "more than the 256 metrics that one server runs");
         return;
@@ -86,6 +88,15 @@ define(struct catalog *catalog, struct proposal *proposal, struct clock_time now
         .created = now,
         .definition = proposal->definition,
     };
+    free(catalog->reserved);
+    catalog->reserved = malloc(proposal->definition.len + 1);
+    if (catalog->reserved == NULL) {
+        refuse(proposal, ERR_UNAVAILABLE, "there is no memory for another metric");
+        return;
+    }
+    if (entry != NULL) {
+        drop_put(out, entry->info.metric);
+    }
     define_put(out, &record);
     proposal->version = record.version;
     proposal->created = entry == NULL;
@@ -123,8 +134,11 @@ static void add(struct catalog *catalog, const struct define *define, uint64_t p
     CHECK(catalog->count < CATALOG_METRICS_MAX);
     CHECK(define->metric >= catalog->next_id);
     struct catalog_entry *entry = &catalog->entries[catalog->count];
-    *entry = (struct catalog_entry){.definition = malloc(define->definition.len)};
-    CHECK(entry->definition != NULL);
+    *entry = (struct catalog_entry){.definition = catalog->reserved};
+    catalog->reserved = NULL;
+    if (entry->definition == NULL) {
+        entry->definition = memory_needed(define->definition.len + 1, "a metric's definition");
+    }
     memcpy(entry->definition, define->definition.data, define->definition.len);
     entry->info = (struct metric_info){
         .metric = define->metric,
@@ -192,10 +206,10 @@ bool catalog_load(struct catalog *catalog, struct loader *in)
         define.created.us = load_i64(in);
         uint64_t position = load_u64(in);
         uint32_t len = load_u32(in);
-        uint8_t *memory = in->bad || len > DEFINITION_BYTES_MAX ? NULL : malloc(len + 1);
-        if (memory == NULL) {
+        if (in->bad || len > DEFINITION_BYTES_MAX) {
             return false;
         }
+        uint8_t *memory = memory_needed(len + 1, "a metric's definition");
         load_bytes(in, memory, len);
         define.definition = bytes_of(memory, len);
         if (!in->bad) {

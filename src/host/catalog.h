@@ -18,6 +18,7 @@ struct catalog_entry {
 struct catalog {
     uint32_t next_id;
     uint32_t count;
+    uint8_t *reserved; /* for the definition of a DEFINE that was taken and is applied next */
     struct catalog_entry entries[CATALOG_METRICS_MAX]; /* in order of creation */
 };
 

@@ -23,9 +23,7 @@ struct gateway {
     uint32_t scans;
     size_t bytes;
     bool closed;
-    struct skews *skews;  /* NULL: the sequencer is not ready yet */
-    uint32_t *skew_slots; /* source hash -> entry + 1 */
-    uint32_t skew_mask;
+    struct skews *skews;    /* NULL: the sequencer is not ready yet */
     struct clock_time *now; /* as of the last gateway_now: cheap to ask again for each event */
     struct gateway_counters counters;  /* this thread's, plain */
     struct gateway_counters published; /* a copy for the others, written and read atomically */
@@ -49,7 +47,6 @@ struct gateway *gateway_create(const struct gateway_options *options)
 void gateway_destroy(struct gateway *gateway)
 {
     free(gateway->skews);
-    free(gateway->skew_slots);
     free(gateway->now);
     free(gateway);
 }
@@ -199,26 +196,19 @@ static void take_note(struct gateway *gateway, const struct applied_note *note)
 /* The slot of a source in the table of skews: its own, or the free one where it would go. */
 static uint32_t *skew_slot(const struct gateway *gateway, struct bytes source)
 {
-    uint32_t at = (uint32_t)hash64(source, gateway->options.facts.seed) & gateway->skew_mask;
-    while (gateway->skew_slots[at] != 0 &&
-           !bytes_equal(gateway->skews->entries[gateway->skew_slots[at] - 1].source, source)) {
-        at = (at + 1) & gateway->skew_mask;
+    const struct skews *skews = gateway->skews;
+    uint32_t at = (uint32_t)hash64(source, gateway->options.facts.seed) & skews->slot_mask;
+    while (skews->slots[at] != 0 &&
+           !bytes_equal(skews->entries[skews->slots[at] - 1].source, source)) {
+        at = (at + 1) & skews->slot_mask;
     }
-    return &gateway->skew_slots[at];
+    return &skews->slots[at];
 }
 
 static void take_skews(struct gateway *gateway, struct skews *skews)
 {
-    uint32_t slots = 4;
-    while (slots < 2 * skews->count) {
-        slots *= 2;
-    }
     free(gateway->skews);
-    free(gateway->skew_slots);
     gateway->skews = skews;
-    gateway->skew_slots = calloc(slots, sizeof(uint32_t));
-    gateway->skew_mask = slots - 1;
-    CHECK(gateway->skew_slots != NULL);
     for (uint32_t n = 0; n < skews->count; n++) {
         *skew_slot(gateway, skews->entries[n].source) = n + 1;
     }

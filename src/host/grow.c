@@ -3,20 +3,23 @@
 
 #include <stdlib.h>
 
-bool buf_grow(struct buf *buf, size_t need, size_t first, size_t bytes_max)
+enum err buf_grow(struct buf *buf, size_t need, size_t first, size_t bytes_max)
 {
     if (need <= buf->cap - buf->len) {
-        return true;
+        return OK;
     }
     size_t cap = buf->cap == 0 ? first : buf->cap;
     while (cap - buf->len < need) {
         cap *= 2;
     }
-    uint8_t *data = cap > bytes_max ? NULL : realloc(buf->data, cap);
+    if (cap > bytes_max) {
+        return ERR_LIMIT;
+    }
+    uint8_t *data = realloc(buf->data, cap);
     if (data == NULL) {
-        return false;
+        return ERR_UNAVAILABLE;
     }
     buf->data = data;
     buf->cap = cap;
-    return true;
+    return OK;
 }

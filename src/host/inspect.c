@@ -14,7 +14,7 @@ static void inspect_metrics(struct sequencer *sequencer, struct inspection *insp
     size_t table = catalog->count * sizeof(struct metric_info);
     uint8_t *memory = malloc(table + text + 1);
     if (memory == NULL) {
-        inspection->err = ERR_OVERLOADED;
+        inspection->err = ERR_UNAVAILABLE;
         return;
     }
     inspection->memory = memory;
@@ -46,7 +46,7 @@ static void inspect_lanes(struct sequencer *sequencer, struct inspection *inspec
     size_t table = tide->lane_count * sizeof(struct lane_info);
     uint8_t *memory = malloc(table + text + 1);
     if (memory == NULL) {
-        inspection->err = ERR_OVERLOADED;
+        inspection->err = ERR_UNAVAILABLE;
         return;
     }
     inspection->memory = memory;

@@ -65,8 +65,9 @@ librarian_create(struct post *post, struct log_reader_port log, struct clock_por
 
 static struct buf *items_room(struct scan *scan, size_t need)
 {
-    if (!buf_grow(&scan->items, need, ITEM_BYTES_FIRST, SIZE_MAX)) {
-        scan->err = ERR_OVERLOADED;
+    enum err err = buf_grow(&scan->items, need, ITEM_BYTES_FIRST, SIZE_MAX);
+    if (err != OK) {
+        scan->err = err;
         return NULL;
     }
     return &scan->items;
@@ -200,8 +201,8 @@ static void search_begin(struct librarian *librarian, struct search *search, str
         .record = scan->at_record,
         .row = scan->at_row,
     };
-    if (search->reader == NULL) {
-        scan->err = ERR_OVERLOADED;
+    if (search->reader == NULL) { /* memory or descriptors are short just now */
+        scan->err = ERR_UNAVAILABLE;
     }
 }
 
@@ -229,14 +230,14 @@ static bool search_next(struct search *search)
     enum err err = log->ops->next(search->reader, &view);
     if (err == OK && !search->begun && scan->kind == SCAN_FATE) {
         search->fate = fate_begin(scan->metrics, scan->metric_count, view.position);
-        scan->err = search->fate == NULL ? ERR_OVERLOADED : OK;
+        scan->err = search->fate == NULL ? ERR_UNAVAILABLE : OK;
     }
     if (err == OK && scan->err == OK) {
         search->begun = true;
         search_frame(search, &view);
         search->next_position = view.end;
     } else if (err == ERR_OVERLOADED) {
-        scan->err = err;
+        scan->err = ERR_UNAVAILABLE; /* as above */
     }
     return err != ERR_NOT_FOUND && !search->full && scan->err == OK;
 }
@@ -325,10 +326,10 @@ static struct search *next_search(struct librarian *librarian)
 void librarian_destroy(struct librarian *librarian)
 {
     for (uint32_t n = 0; librarian != NULL && n < SEARCHES_MAX; n++) {
-        if (librarian->searches[n].scan != NULL) { /* nobody waits for it any more */
+        if (librarian->searches[n].reader != NULL) { /* nobody waits for it any more */
             librarian->log.ops->close(librarian->searches[n].reader);
-            fate_end(librarian->searches[n].fate);
         }
+        fate_end(librarian->searches[n].fate);
     }
     free(librarian);
 }

@@ -289,7 +289,7 @@ read_values(struct engine *engine, const struct query *query, struct query_answe
     }
     struct plan plan;
     if (!put_definition(metric, answer) || !plan_init(&plan, query, metric, answer)) {
-        answer->err = answer->err == OK ? ERR_OVERLOADED : answer->err;
+        answer->err = answer->err == OK ? ERR_UNAVAILABLE : answer->err;
         return;
     }
     uint32_t place = (uint32_t)(metric - engine->metrics);
@@ -303,7 +303,9 @@ read_values(struct engine *engine, const struct query *query, struct query_answe
     if (plan.selection.err != OK) {
         fail(answer,
              plan.selection.err,
-             "the answer is too large; narrow it by from, to or a column",
+             plan.selection.err == ERR_LIMIT
+                 ? "the answer is too large; narrow it by from, to or a column"
+                 : "there was no memory for the answer",
              query->metric);
     }
     selection_deinit(&plan.selection);
@@ -313,8 +315,9 @@ read_values(struct engine *engine, const struct query *query, struct query_answe
 
 static struct buf *answer_room(struct query_answer *answer, size_t need)
 {
-    if (!buf_grow(&answer->rows, need, ANSWER_BYTES_FIRST, READ_BYTES_MAX)) {
-        answer->err = ERR_LIMIT;
+    enum err err = buf_grow(&answer->rows, need, ANSWER_BYTES_FIRST, READ_BYTES_MAX);
+    if (err != OK) {
+        answer->err = err;
         return NULL;
     }
     return &answer->rows;

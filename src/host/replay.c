@@ -3,12 +3,14 @@
  * catalogue. */
 #include "base/check.h"
 #include "base/hash.h"
+#include "host/need.h"
 #include "host/sequencer.h"
 
 #include <stdlib.h>
 
 #define SNAPSHOT_MAGIC 0x544d534e41503031u /* "TMSNAP01" */
 #define WRITER_BYTES   (256 * 1024)
+#define RESTS_MAX      3000 /* of a millisecond, while memory or descriptors are short */
 
 /* The child of a fork must not allocate: the buffer is here from the start. */
 static uint8_t writer_memory[WRITER_BYTES];
@@ -154,7 +156,11 @@ bool sequencer_restore(struct sequencer *sequencer, uint64_t *from)
     sequencer->position = status.durable_end;
     *from = 0;
     uint64_t position;
-    if (port->ops->open(port->ctx, sequencer->options.replay_until, &position) != OK) {
+    enum err err = port->ops->open(port->ctx, sequencer->options.replay_until, &position);
+    if (err == ERR_OVERLOADED) {
+        memory_missing(WRITER_BYTES, "reading the newest snapshot");
+    }
+    if (err != OK) {
         return true; /* none: from the beginning */
     }
     struct loader loader = {.read = port_read, .ctx = port};
@@ -214,8 +220,10 @@ static uint64_t take_records(struct sequencer *sequencer, const struct log_view 
     while (record_next(&reader, view->body.data, &record)) {
         struct batch batch;
         struct pulse pulse;
+        applying_begin(&sequencer->applying, view->position, &record);
         tide_replay(&sequencer->tide, &record);
         catalog_apply(&sequencer->catalog, &record, sequencer->position); /* as live */
+        applying_end(&sequencer->applying);
         sequencer->handover = record.kind != RECORD_PULSE;
         if (record.kind == RECORD_EVENTS && batch_open(record.body, &batch)) {
             events += batch.count;
@@ -273,7 +281,7 @@ static void end_with_pulse(struct sequencer *sequencer)
 static void write_genesis(struct sequencer *sequencer)
 {
     struct frame *frame = sequencer->frames[0];
-    struct buf out = buf_of(frame->log.data + LOG_FRAME_HEADER, LOG_FRAME_BYTES_MAX / 2);
+    struct buf out = buf_of(frame->log.data + LOG_FRAME_HEADER, frame->log.capacity / 2);
     genesis_put(&out, &sequencer->options.genesis);
     frame->log.body_len = out.len;
     frame->log.record_count = 1;
@@ -308,15 +316,22 @@ static uint64_t replay_frames(struct sequencer *sequencer, uint64_t from)
 {
     const struct log_reader_port *port = &sequencer->options.log_reader;
     void *reader = port->ops->open(port->ctx, from);
-    CHECK(reader != NULL);
+    if (reader == NULL) {
+        memory_missing(LOG_FRAME_BYTES_MAX, "reading the log");
+    }
     uint64_t events = 0;
+    uint32_t rests = 0;
     struct log_view view;
     enum err err;
     while (!abandoned(sequencer) && (err = port->ops->next(reader, &view)) != ERR_NOT_FOUND) {
         if (err == ERR_OVERLOADED) {
+            if (++rests > RESTS_MAX) {
+                memory_missing(LOG_FRAME_BYTES_MAX, "reading the log");
+            }
             rest_a_moment(sequencer);
             continue;
         }
+        rests = 0;
         CHECK(err == OK); /* who opened the node saw to it that the log reaches back to `from` */
         if (view.end > sequencer->options.replay_until) {
             break;
@@ -344,6 +359,9 @@ uint64_t sequencer_replay(struct sequencer *sequencer, uint64_t from)
     (void)wait_for_frame(sequencer, SEQUENCER_FRAMES);
     sequencer->event_count += events;
     struct clock_time last_alive = sequencer->clock;
+    if (sequencer->options.steady != NULL) {
+        steady_not_before(sequencer->options.steady, last_alive);
+    }
     struct clock_time now = sequencer->options.clock.ops->wall(sequencer->options.clock.ctx);
     sequencer->clock = now.us > sequencer->clock.us ? now : sequencer->clock;
     tide_start(&sequencer->tide, sequencer->clock, last_alive);

@@ -8,6 +8,7 @@
 #include "host/runner.h"
 
 #include "base/check.h"
+#include "host/hostile.h"
 #include "host/read.h"
 
 void runner_init(struct runner *runner,
@@ -195,8 +196,10 @@ static void reach_barrier(struct runner *runner)
 
 static void pass_barrier(struct runner *runner)
 {
-    engine_pulse(runner->engine, &runner->pulse, runner->owners);
     const struct frame *frame = runner->frames[0];
+    applying_mark(&runner->applying, true); /* the same record as at the barrier */
+    engine_pulse(runner->engine, &runner->pulse, runner->owners);
+    applying_end(&runner->applying);
     CHECK(reader_left(&runner->reader) == 0); /* a pulse ends its frame */
     runner->visible = frame->log.end;
     send_notes(runner);
@@ -218,13 +221,17 @@ static void apply_next(struct runner *runner)
         frame_finish(runner);
         return;
     }
+    applying_begin(&runner->applying, frame->log.position, &record);
     if (record.kind == RECORD_PULSE) {
         CHECK(pulse_read(record.body, &runner->pulse));
         reach_barrier(runner);
+        applying_end(&runner->applying);
         return;
     }
+    hostile_apply(record.body);
     struct applied applied = {0};
     engine_apply(runner->engine, &record, frame->log.position, &applied);
+    applying_end(&runner->applying);
     if (record.kind == RECORD_EVENTS) {
         note(runner, frame, record.offset, &applied);
     }

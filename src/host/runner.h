@@ -15,6 +15,7 @@
 #pragma once
 
 #include "core/engine.h"
+#include "host/applying.h"
 #include "host/frame.h"
 #include "host/post.h"
 #include "host/query.h"
@@ -52,6 +53,8 @@ struct runner {
     uint64_t peers_ready[RUNNERS_MAX]; /* highest ordinal each has reached */
     struct ready_letter ready[2];
     struct letter park;
+
+    struct applying applying; /* the record that is being applied now */
 
     uint64_t visible;               /* log position that reads reflect */
     struct applied_note *notes;     /* told at the next pulse */

@@ -25,8 +25,9 @@ void selection_deinit(struct selection *selection)
 
 struct buf *selection_room(struct selection *selection, size_t need)
 {
-    if (!buf_grow(&selection->rows, need, ROWS_BYTES_FIRST, selection->bytes_max)) {
-        selection->err = ERR_LIMIT;
+    enum err err = buf_grow(&selection->rows, need, ROWS_BYTES_FIRST, selection->bytes_max);
+    if (err != OK) {
+        selection->err = err;
         return NULL;
     }
     return &selection->rows;
@@ -94,7 +95,7 @@ static bool sort(struct selection *selection)
     struct selected *from = selection->entries;
     struct selected *spare = malloc((count + 1) * sizeof(struct selected));
     if (spare == NULL) {
-        selection->err = ERR_LIMIT;
+        selection->err = ERR_UNAVAILABLE;
         return false;
     }
     struct selected *to = spare;
@@ -133,7 +134,7 @@ static void cut(struct selection *selection)
     selection->cut_once = selection->count == selection->keep && selection->keep > 0;
     uint8_t *data = malloc(selection->rows.len + 1);
     if (data == NULL) {
-        selection->err = ERR_LIMIT;
+        selection->err = ERR_UNAVAILABLE;
         return;
     }
     size_t len = 0;
@@ -157,7 +158,7 @@ void selection_add(struct selection *selection,
         size_t cap = selection->cap == 0 ? 256 : selection->cap * 2;
         struct selected *entries = realloc(selection->entries, cap * sizeof(struct selected));
         if (entries == NULL) {
-            selection->err = ERR_LIMIT;
+            selection->err = ERR_UNAVAILABLE;
             return;
         }
         selection->entries = entries;

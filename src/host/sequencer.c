@@ -11,7 +11,7 @@
 #define FRAME_RESERVE       ((size_t)128 * 1024) /* room that a pulse may need: lanes that changed */
 #define REFUSED_RECENTLY_US US_PER_SECOND
 
-static struct frame *frame_create(void)
+static struct frame *frame_create(size_t bytes)
 {
     struct frame *frame = calloc(1, sizeof(*frame));
     if (frame == NULL) {
@@ -20,7 +20,7 @@ static struct frame *frame_create(void)
     frame->letter.kind = LETTER_FRAME;
     frame->letter.from = POST_SEQUENCER;
     frame->free = true;
-    frame->log.capacity = LOG_FRAME_BYTES_MAX;
+    frame->log.capacity = bytes;
     frame->log.data = aligned_alloc(FRAME_ALIGN, frame->log.capacity);
     if (frame->log.data == NULL) {
         free(frame);
@@ -33,13 +33,16 @@ bool sequencer_init(struct sequencer *sequencer, const struct sequencer_options 
 {
     memset(sequencer, 0, sizeof(*sequencer)); /* too large for a literal on the stack */
     sequencer->options = *options;
+    if (options->frame_bytes_max == 0) {
+        sequencer->options.frame_bytes_max = LOG_FRAME_BYTES_MAX;
+    }
     sequencer->next_due = INT64_MAX;
     sequencer->next_due_by_clock = INT64_MAX;
     sequencer->attempt.last_position = UINT64_MAX;
     sequencer->places.next = 1;
     catalog_init(&sequencer->catalog);
     for (uint32_t n = 0; n < SEQUENCER_FRAMES; n++) {
-        sequencer->frames[n] = frame_create();
+        sequencer->frames[n] = frame_create(sequencer->options.frame_bytes_max);
         if (sequencer->frames[n] == NULL) {
             return false;
         }
@@ -62,7 +65,10 @@ void sequencer_deinit(struct sequencer *sequencer)
 
 static void move_clock(struct sequencer *sequencer)
 {
-    struct clock_time now = sequencer->options.clock.ops->wall(sequencer->options.clock.ctx);
+    struct steady *steady = sequencer->options.steady;
+    struct clock_time now = steady != NULL
+                                ? steady_look(steady)
+                                : sequencer->options.clock.ops->wall(sequencer->options.clock.ctx);
     if (now.us > sequencer->clock.us) {
         sequencer->clock = now;
     }
@@ -84,8 +90,8 @@ static size_t room_needed(const struct proposal *proposal)
 
 static void enqueue(struct sequencer *sequencer, struct proposal *proposal)
 {
-    bool too_large = room_needed(proposal) > LOG_FRAME_BYTES_MAX - LOG_FRAME_HEADER;
-    if (sequencer->full || too_large) {
+    bool too_large = room_needed(proposal) > sequencer->options.frame_bytes_max - LOG_FRAME_HEADER;
+    if (sequencer->full || sequencer->given_up || too_large) {
         proposal->err = too_large ? ERR_TOO_LARGE : ERR_NO_SPACE;
         sequencer->last_refused = sequencer->clock;
         answer(sequencer, proposal);
@@ -319,6 +325,10 @@ static void put_source(struct sequencer *sequencer, struct proposal *proposal, s
     if (same) {
         return;
     }
+    if (!exists && !tide_reserve_name(&sequencer->tide)) {
+        refuse(proposal, ERR_UNAVAILABLE, "there is no memory for another source");
+        return;
+    }
     source.lane = lane;
     source.name = proposal->name;
     source.declared = sequencer->clock;
@@ -456,8 +466,10 @@ static void put_pulse(struct sequencer *sequencer, struct frame *frame)
     sequencer->handover = false;
     sequencer->moved = false;
     if (snapshot) {
-        attempt->wanted = false;
         attempt->under_way = true;
+    }
+    if (!attempt->under_way || snapshot) {
+        attempt->wanted = false; /* or there was no memory for it: who asked for it is told */
     }
 }
 
@@ -542,7 +554,8 @@ static void finish_write(struct sequencer *sequencer)
 static bool write_frame(struct sequencer *sequencer)
 {
     struct frame *frame = free_frame(sequencer);
-    if (frame == NULL || (sequencer->first == NULL && !pulse_is_due(sequencer))) {
+    if (frame == NULL || sequencer->given_up ||
+        (sequencer->first == NULL && !pulse_is_due(sequencer))) {
         return false;
     }
     fill(sequencer, frame);
@@ -553,6 +566,38 @@ static bool write_frame(struct sequencer *sequencer)
     sequencer->filling = frame;
     frame->free = false;
     return true;
+}
+
+static void refuse_all(struct sequencer *sequencer, struct proposal *proposal)
+{
+    while (proposal != NULL) {
+        struct proposal *next = proposal->next;
+        proposal->err = ERR_NO_SPACE;
+        answer(sequencer, proposal);
+        proposal = next;
+    }
+}
+
+/* Draining, and there is no space for the frame that waits (invariant 5). */
+static void give_up(struct sequencer *sequencer)
+{
+    sequencer->given_up = true;
+    sequencer->filling->free = true;
+    sequencer->filling = NULL;
+    refuse_all(sequencer, sequencer->in_frame_first);
+    refuse_all(sequencer, sequencer->first);
+    sequencer->in_frame_first = NULL;
+    sequencer->in_frame_last = NULL;
+    sequencer->first = NULL;
+    sequencer->last = NULL;
+    sequencer->handover = false;
+    sequencer->attempt.wanted = false;
+    if (sequencer->attempt.under_way && sequencer->attempt.position == 0) {
+        sequencer->attempt.under_way = false; /* its pulse was in that frame */
+    }
+    if (!sequencer->attempt.under_way) {
+        finish_snapshot_request(sequencer, ERR_NO_SPACE);
+    }
 }
 
 /* Submits the frame once and drives the log until it is durable (the file log: at once). */
@@ -570,6 +615,9 @@ static void drive_write(struct sequencer *sequencer)
     } else {
         CHECK(err == ERR_NO_SPACE);
         sequencer->full = true; /* the frame waits; what comes now is refused */
+        if (sequencer->final_pulse) {
+            give_up(sequencer);
+        }
     }
 }
 
@@ -620,6 +668,9 @@ static void watch_snapshot(struct sequencer *sequencer)
         }
         return;
     }
+    if (!attempt->wanted) {
+        finish_snapshot_request(sequencer, ERR_UNAVAILABLE); /* its pulse came without it */
+    }
     uint64_t every = sequencer->options.snapshot_every_bytes;
     if (every > 0 && sequencer->position - attempt->log_end_at_last >= every) {
         attempt->log_end_at_last = sequencer->position;
@@ -627,31 +678,16 @@ static void watch_snapshot(struct sequencer *sequencer)
     }
 }
 
+/* When there is no memory, it is tried again at the next turn. */
 static void send_skews(struct sequencer *sequencer)
 {
-    sequencer->skews_changed = false;
-    const struct tide *tide = &sequencer->tide;
-    size_t text = 0;
-    for (uint32_t n = 1; n < tide->lane_count; n++) {
-        text += tide->lanes[n].used ? tide->lanes[n].source.name.len : 0;
-    }
     struct post *post = sequencer->options.post;
+    sequencer->skews_changed = false;
     for (uint32_t thread = 0; thread < post->network_count; thread++) {
-        size_t entries = tide->lane_count * sizeof(struct skew);
-        struct skews *skews = calloc(1, sizeof(*skews) + entries + text);
-        CHECK(skews != NULL);
-        skews->letter.kind = LETTER_SKEWS;
-        skews->default_us = tide->lanes[LANE_DEFAULT].source.max_future_skew_us;
-        skews->entries = (struct skew *)(void *)(skews + 1);
-        uint8_t *names = (uint8_t *)(skews + 1) + entries;
-        for (uint32_t n = 1; n < tide->lane_count; n++) {
-            const struct source *source = &tide->lanes[n].source;
-            if (tide->lanes[n].used) {
-                memcpy(names, source->name.data, source->name.len);
-                skews->entries[skews->count++] =
-                    (struct skew){bytes_of(names, source->name.len), source->max_future_skew_us};
-                names += source->name.len;
-            }
+        struct skews *skews = skews_copy(&sequencer->tide);
+        if (skews == NULL) {
+            sequencer->skews_changed = true;
+            return;
         }
         post_send(post, POST_SEQUENCER, post_network(post, thread), &skews->letter);
     }
@@ -669,6 +705,9 @@ bool sequencer_step(struct sequencer *sequencer)
     if (!sequencer->ready) {
         sequencer->ready = true;
         sequencer->moved = true;
+        sequencer->skews_changed = true;
+    }
+    if (sequencer->skews_changed) {
         send_skews(sequencer);
     }
     watch_snapshot(sequencer);
@@ -686,10 +725,20 @@ bool sequencer_step(struct sequencer *sequencer)
     return busy;
 }
 
+void sequencer_paused(struct sequencer *sequencer)
+{
+    move_clock(sequencer);
+    sequencer->last_refused = sequencer->clock;
+    tide_refused(&sequencer->tide, sequencer->clock);
+}
+
 int64_t sequencer_patience_us(const struct sequencer *sequencer)
 {
     if (sequencer->attempt.under_way) {
         return 5000;
+    }
+    if (sequencer->given_up) {
+        return SEQUENCER_TICK_US;
     }
     if (sequencer->filling != NULL || free_frame(sequencer) == NULL) {
         return sequencer->submitted ? 1000 : SEQUENCER_TICK_US; /* nothing can be filled */

@@ -13,15 +13,19 @@
  *  2. A proposal's records lie in one frame.
  *  3. A pulse is the last record of its frame.
  *  4. At most FRAMES frames exist: runners that fall behind hold back the log, and so the senders.
+ *  5. A frame that waits for space while the process drains is given up: its proposals are refused
+ *     and, as tide and catalogue are ahead of the log by then, nothing is written after it.
  */
 #pragma once
 
 #include "core/engine.h"
+#include "host/applying.h"
 #include "host/catalog.h"
 #include "host/frame.h"
 #include "host/inspection.h"
 #include "host/post.h"
 #include "host/runner.h"
+#include "host/steady.h"
 #include "host/tide.h"
 #include "ports/clock.h"
 #include "ports/log.h"
@@ -34,6 +38,7 @@
 struct sequencer_options {
     struct post *post;
     struct clock_port clock;
+    struct steady *steady; /* the sequencer looks for all others; NULL: `clock` is trusted */
     struct log_port log;
     struct log_reader_port log_reader;
     struct snapshot_port snapshot;
@@ -42,6 +47,7 @@ struct sequencer_options {
     int64_t pulse_every_us;
     uint64_t snapshot_every_bytes; /* of log; 0 = never by itself */
     uint64_t replay_until;         /* UINT64_MAX: to the end */
+    size_t frame_bytes_max;        /* what the log takes; 0: LOG_FRAME_BYTES_MAX */
     const _Atomic bool *abandon;   /* true: stop replaying, nothing will be asked any more */
 };
 
@@ -83,6 +89,7 @@ struct sequencer {
     bool abandoned; /* the replay was */
     bool ready;     /* replayed */
     bool full;      /* the disk is */
+    bool given_up;  /* draining, and no space for the frame that waited: nothing more is written */
     uint64_t pulse_ordinal;
     struct clock_time clock; /* never goes back */
     struct clock_time last_pulse;
@@ -94,7 +101,8 @@ struct sequencer {
     bool final_pulse;   /* draining: hand everything over */
     int64_t next_due;   /* of struct frame_report, least of all runners */
     int64_t next_due_by_clock;
-    uint64_t position; /* end of the last frame */
+    struct applying applying; /* replaying: the record that tide and catalogue take */
+    uint64_t position;        /* end of the last frame */
     uint64_t frame_count;
     uint64_t event_count;
     struct snapshot_attempt attempt;
@@ -110,6 +118,10 @@ void sequencer_durable(void *ctx, struct log_frame *frame);
 
 /* One turn: takes letters, fills and submits a frame, drives the log. False when idle. */
 bool sequencer_step(struct sequencer *sequencer);
+
+/* The process stood still (stopped, suspended): what was sent meanwhile lies unread, so nobody may be
+ * called silent because of that time. */
+void sequencer_paused(struct sequencer *sequencer);
 
 /* How long the thread may sleep when nothing comes. */
 int64_t sequencer_patience_us(const struct sequencer *sequencer);

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "host/need.h"
 
 #include <stdlib.h>
 
@@ -42,6 +43,15 @@ void tide_deinit(struct tide *tide)
     }
     free(tide->lanes);
     free(tide->slots);
+    free(tide->reserved_name);
+}
+
+bool tide_reserve_name(struct tide *tide)
+{
+    if (tide->reserved_name == NULL) {
+        tide->reserved_name = malloc(SOURCE_NAME_MAX);
+    }
+    return tide->reserved_name != NULL;
 }
 
 /* --- names --- */
@@ -310,8 +320,12 @@ static void apply_source(struct tide *tide, const struct source *source)
     if (!lane->used) {
         free(bytes_owned(name)); /* of a lane that was free when it was loaded */
         lane_reset(lane);
-        uint8_t *memory = malloc(source->name.len);
-        CHECK(memory != NULL);
+        CHECK(source->name.len <= SOURCE_NAME_MAX);
+        uint8_t *memory = tide->reserved_name;
+        tide->reserved_name = NULL;
+        if (memory == NULL) {
+            memory = memory_needed(source->name.len + 1, "the name of a source");
+        }
         memcpy(memory, source->name.data, source->name.len);
         name = bytes_of(memory, source->name.len);
         lane->used = true;
@@ -617,10 +631,10 @@ static bool load_lane(struct tide_lane *lane, uint32_t number, struct loader *in
     lane->source.max_future_skew_us = load_i64(in);
     lane->source.declared.us = load_i64(in);
     uint32_t len = load_u32(in);
-    uint8_t *name = in->bad || len > SOURCE_NAME_MAX ? NULL : malloc(len + 1);
-    if (name == NULL) {
+    if (in->bad || len > SOURCE_NAME_MAX) {
         return false;
     }
+    uint8_t *name = memory_needed(len + 1, "the name of a source");
     load_bytes(in, name, len);
     if (number == LANE_DEFAULT) {
         free(name);

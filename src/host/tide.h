@@ -53,11 +53,16 @@ struct tide {
     struct tide_lane *lanes;   /* LANES_MAX of them, touched as used */
     uint32_t *slots;           /* name hash -> lane + 1 */
     uint64_t seed;             /* of that hash */
+    uint8_t *reserved_name;    /* for the next source that is declared; SOURCE_NAME_MAX bytes */
 };
 
 /* `seed` is the directory's: nobody outside can choose names that meet in one slot. */
 bool tide_init(struct tide *tide, uint64_t seed);
 void tide_deinit(struct tide *tide);
+
+/* Memory for the name of a source that is declared next: false when there is none. Live work asks
+ * before it writes the record; a replay takes what it needs (host/need.h). */
+bool tide_reserve_name(struct tide *tide);
 
 /* A new start at `now`, after being away since the log's last clock: all lanes are deaf. */
 void tide_start(struct tide *tide, struct clock_time now, struct clock_time last_alive);

@@ -15,7 +15,7 @@
 #include <sys/uio.h>
 
 enum disk_open {
-    DISK_READ = 0,
+    DISK_READ = 0,     /* for reading, mostly in order */
     DISK_WRITE = 1,    /* for reading and writing */
     DISK_CREATE = 2,   /* made (mode 0600), or emptied; with DISK_WRITE */
     DISK_DIRECT = 4,   /* each write is durable when it returns; memory, offset and length are
@@ -25,11 +25,12 @@ enum disk_open {
 };
 
 struct file_ops {
-    /* Opens `name` in the directory `at`; never follows a symbolic link. */
+    /* Opens `name` in the directory `at`; follows a symbolic link to a directory only. */
     int (*open)(void *ctx, int at, const char *name, unsigned int mode);
     void (*close)(void *ctx, int file);
 
-    /* As pread and pwritev: may do less than asked, may fail with EINTR or EAGAIN. */
+    /* As pread and pwritev: may do less than asked, may fail with EINTR, or with EAGAIN after a
+     * pause (who tries again at once does not spin). */
     ssize_t (*read)(void *ctx, int file, void *into, size_t len, uint64_t offset);
     ssize_t (*write)(
         void *ctx, int file, const struct iovec *parts, int part_count, uint64_t offset);
@@ -56,7 +57,7 @@ struct folder_ops {
     /* A directory (mode 0700) within another; EEXIST: it is there. */
     bool (*make)(void *ctx, int at, const char *name);
 
-    /* Calls tell for each name but . and .. until it returns false. */
+    /* Calls tell for each name but . and .. until it returns false; tell may remove that name. */
     bool (*list)(void *ctx, int at, bool (*tell)(void *user, const char *name), void *user);
 
     bool (*info)(void *ctx, int at, const char *name, struct disk_info *info);
@@ -69,8 +70,8 @@ struct disk_fate_ops {
     /* Salts and the like; ends the process when the system has none. */
     void (*random)(void *ctx, void *into, size_t len);
 
-    /* Ends the process at once, after one line for people. */
-    _Noreturn void (*die)(void *ctx, int exit_code, const char *text);
+    /* Ends the process at once, after one line for people: it never returns. */
+    void (*die)(void *ctx, int exit_code, const char *text);
 };
 
 struct disk_port {
@@ -78,4 +79,11 @@ struct disk_port {
     const struct folder_ops *folders;
     const struct disk_fate_ops *fate;
     void *ctx;
+};
+
+/* The data directory, as adapters are told where to work. Who opened it keeps it open. */
+struct disk_folder {
+    struct disk_port disk;
+    int handle;
+    const char *path; /* for messages */
 };

@@ -33,18 +33,20 @@ struct choice {
     bool playing; /* from the tapes; else from the seed */
 };
 
+/* Whatever was in *choice is overwritten, not freed. */
 void choice_from_seed(struct choice *choice, uint64_t seed);
 
-/* Takes over the tapes of another run (copies them) and plays them. */
+/* Copies the tapes of another run and plays them; nothing is noted then. */
 void choice_from_tapes(struct choice *choice, const struct choice_tape tapes[CHOICE_STREAMS]);
 void choice_free(struct choice *choice);
 
-/* 0 <= result < end; end >= 1. What is simplest should be 0. */
+/* 0 <= result < end; end >= 1 (1: nothing is drawn). What is simplest should be 0. */
 uint32_t choose(struct choice *choice, enum choice_stream stream, uint32_t end);
 
-/* True about once in `times` (>= 1); false is the simple answer. */
+/* True about once in `times` (>= 1: 1 is always); false is the simple answer. The tape notes the
+ * answer, so it may be played with other `times`. */
 bool choose_once_in(struct choice *choice, enum choice_stream stream, uint32_t times);
 
-/* low <= result <= high, each order of magnitude as likely; low (>= 1) is the simple answer. */
+/* low <= result <= high, each power of two as likely; low (>= 1) is the simple answer. */
 uint32_t
 choose_magnitude(struct choice *choice, enum choice_stream stream, uint32_t low, uint32_t high);

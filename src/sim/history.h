@@ -75,6 +75,11 @@ struct recipe {
 struct history {
     uint64_t hash_seed; /* of the log's genesis */
     uint32_t partitions;
+    bool clock_uneven; /* the wall clock was set, or ran at another rate than the boot clock: how
+                                  long a lane was silent can't be told from the log, then */
+    int64_t
+        dedup_horizon_us; /* how far behind W a repetition was recognised at all times, also when
+                                 memory was short; 0: 24 hours, the default */
     const struct planned_event *universe;
     size_t universe_count;
     const struct submission *submissions;

@@ -131,6 +131,46 @@ static void a_write_that_the_log_refuses_waits_and_is_kept_whole(void **state)
                  "arrivals: [0 ATL 2]\n");
 }
 
+static void a_drain_does_not_wait_for_space(void **state)
+{
+    (void)state;
+    story_begin(&story, &(struct world_options){0});
+    story_define(&story, ARRIVALS, DEFINE_CREATE);
+    story_tell(&story, "ATL@1");
+    story_pass(&story, 1);
+    story.machine.log.refuses = true; /* between two ticks: nobody knew */
+    story.machine.log.full = true;
+    struct ticket *first = story_send(&story, "ATL@2", false);
+    (void)world_step(&story.world, POST_SEQUENCER);
+    struct ticket *second = story_send(&story, "ATL@3", true);
+    story_pass(&story, 5);
+    story_line(&story, "first %s, second %s", story_outcome(first), story_outcome(second));
+    story.world.sequencer.final_pulse = true;
+    story_pass(&story, 0.2);
+    story_line(&story, "first %s, second %s", story_outcome(first), story_outcome(second));
+    assert_true(sequencer_is_idle(&story.world.sequencer));
+    assert_true(sequencer_patience_us(&story.world.sequencer) >= 1000);
+    story.machine.log.refuses = false; /* too late: nothing may follow what was given up */
+    story.machine.log.full = false;
+    story_tell(&story, "ATL@4");
+    story_pass(&story, 5);
+    story_restart(&story, &(struct world_options){0});
+    story_pass(&story, 0.1);
+    story_values(&story, "arrivals");
+    story_tell(&story, "ATL@5");
+    story_pass(&story, 0.1);
+    story_values(&story, "arrivals");
+    ASSERT_STORY(&story,
+                 "define arrivals: OK created v1\n"
+                 "events ATL@1: OK\n"
+                 "first waiting, second no-space\n"
+                 "first no-space, second no-space\n"
+                 "events ATL@4: no-space\n"
+                 "arrivals: [0 ATL 1]\n"
+                 "events ATL@5: OK\n"
+                 "arrivals: [0 ATL 2]\n");
+}
+
 static void while_nothing_can_be_written_the_sequencer_sleeps(void **state)
 {
     (void)state;
@@ -232,6 +272,7 @@ int main(void)
         TEST(nothing_is_answered_or_visible_before_it_is_durable),
         TEST(a_crash_before_durability_loses_only_what_was_not_acknowledged),
         TEST(a_full_disk_refuses_writes_answers_reads_and_heals),
+        TEST(a_drain_does_not_wait_for_space),
         TEST(a_write_that_the_log_refuses_waits_and_is_kept_whole),
         TEST(while_nothing_can_be_written_the_sequencer_sleeps),
         TEST(while_the_runners_are_behind_the_sequencer_sleeps),

@@ -283,6 +283,30 @@ static void nobody_falls_idle_while_the_disk_is_full(void **state)
                  "W 5\n");
 }
 
+static void nobody_falls_idle_because_the_process_stood_still(void **state)
+{
+    (void)state;
+    story_begin(&story, &(struct world_options){0});
+    story_source(&story, "ua", LANE_BOUNDED);
+    story_tell(&story, "ua/ATL@10 ATL@30");
+    story_pass(&story, 1);
+    story.machine.now_us += 100 * US_PER_SECOND; /* no part had a turn meanwhile */
+    sequencer_paused(&story.world.sequencer);
+    story_pass(&story, 5);
+    story_watermark(&story);
+    story_tell(&story, "ua/ATL@20");
+    story_watermark(&story);
+    story_pass(&story, 100); /* silence counts again */
+    story_line(&story, "idle: %s", story.world.sequencer.tide.lanes[1].idle ? "yes" : "no");
+    ASSERT_STORY(&story,
+                 "source ua: OK created v1\n"
+                 "events ua/ATL@10 ATL@30: OK\n"
+                 "W 5\n"
+                 "events ua/ATL@20: OK\n"
+                 "W 15\n"
+                 "idle: yes\n");
+}
+
 /* --- pulses --- */
 
 static void an_idle_engine_writes_nothing(void **state)
@@ -347,6 +371,7 @@ int main(void)
         TEST(a_replay_of_old_data_waits_for_its_producer),
         TEST(a_metric_of_chosen_sources_waits_for_those_alone),
         TEST(nobody_falls_idle_while_the_disk_is_full),
+        TEST(nobody_falls_idle_because_the_process_stood_still),
         TEST(an_idle_engine_writes_nothing),
         TEST(under_load_pulses_come_at_most_every_so_often),
         TEST(a_first_event_after_silence_is_visible_at_once),

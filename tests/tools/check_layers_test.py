@@ -67,6 +67,7 @@ class Canaries(unittest.TestCase):
         self.assertEqual([], complaints({**GOOD, "src/host/good.c":
                                          '/* not qsort(x) */\nconst char *s = "rand()";\n'
                                          "int my_rand(void);\n"}))
+        self.assertEqual([], complaints({**GOOD, "src/host/good.c": "int x = port->random(s.rand());\n"}))
 
     def test_unfinished_work_is_found(self):
         self.assert_bad({"src/host/bad.c": "/* FIX" + "ME later */\n"}, "finish it")

@@ -5,7 +5,8 @@
  * request waits for its response, or its body is paused, nothing is read: the kernel's window is
  * the back-pressure.
  *
- * Writing. Responses gather in `out` and are sent once per turn of the loop.
+ * Writing. Responses gather in `out` and are sent once per turn of the loop. While something waits
+ * there, the peer must take 1 kB/s, looked at every 30 s.
  *
  * The socket is registered edge-triggered, once, for both directions. `readable` and `writable`
  * remember the edges: they fall when a call takes less than it was offered and rise with the next
@@ -25,12 +26,16 @@
 #include "model/clock.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define STEPS_PER_RUN         8     /* reads before others get their turn */
 #define BODY_WINDOW_BYTES_MIN 10000 /* 1 kB/s over the deadline's 10 s */
+/* The same for what we send, over the 30 s of that deadline. */
+#define STALL_WINDOW_BYTES_MIN 30000
 #define READ_BEHIND_BODY                                                                           \
     ((size_t)16 * 1024) /* of the next requests, when the end of a body is read */
 
@@ -365,10 +370,20 @@ static void all_sent(struct http_connection *connection)
     }
 }
 
+/* What the peer's side has acknowledged: the kernel's own queue may hold megabytes, so that what it
+ * takes from us says little about what arrives. */
+static int64_t taken_by_peer(const struct http_connection *connection)
+{
+    int queued_bytes = 0;
+    if (ioctl(connection->fd, SIOCOUTQ, &queued_bytes) != 0) {
+        queued_bytes = 0;
+    }
+    return (int64_t)connection->sent_bytes - queued_bytes;
+}
+
 void http_connection_flush(struct http_connection *connection)
 {
     struct http_loop *loop = connection->loop;
-    bool progress = false;
     if (connection->broken) {
         http_connection_schedule(connection);
         return;
@@ -378,7 +393,7 @@ void http_connection_flush(struct http_connection *connection)
         ssize_t sent = send(connection->fd, out.data, out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent >= 0) {
             connection->writable = (size_t)sent == out.len;
-            progress = true;
+            connection->sent_bytes += (size_t)sent;
             http_buffer_consume(&loop->pool, &connection->out, (size_t)sent);
         } else if (errno == EAGAIN) {
             connection->writable = false;
@@ -389,9 +404,23 @@ void http_connection_flush(struct http_connection *connection)
     }
     if (connection->out.len == 0) {
         all_sent(connection);
-    } else if (progress || connection->stall.kind == HTTP_DEADLINE_NONE) {
+    } else if (connection->stall.kind == HTTP_DEADLINE_NONE) {
+        connection->taken_bytes = taken_by_peer(connection);
         http_deadline_arm(&loop->deadlines, &connection->stall, HTTP_DEADLINE_STALL, loop->now_us);
     }
+}
+
+/* A peer that takes a byte now and then holds what waits for it as surely as one that takes none. */
+static void expire_stall(struct http_connection *connection)
+{
+    struct http_loop *loop = connection->loop;
+    int64_t taken = taken_by_peer(connection);
+    if (taken - connection->taken_bytes < STALL_WINDOW_BYTES_MIN) {
+        reset(connection);
+        return;
+    }
+    connection->taken_bytes = taken;
+    http_deadline_arm(&loop->deadlines, &connection->stall, HTTP_DEADLINE_STALL, loop->now_us);
 }
 
 static void expire_body(struct http_connection *connection)
@@ -425,7 +454,7 @@ void http_connection_expire(struct http_connection *connection, enum http_deadli
         expire_body(connection);
         break;
     case HTTP_DEADLINE_STALL:
-        reset(connection);
+        expire_stall(connection);
         break;
     case HTTP_DEADLINE_LINGER:
         http_connection_close(connection);

@@ -71,6 +71,8 @@ struct http_connection {
     struct http_buffer in;         /* read and not dealt with */
     struct http_buffer out;        /* given and not sent */
     struct http_work *work;
+    uint64_t sent_bytes;  /* given to the kernel, in all */
+    int64_t taken_bytes;  /* of them the peer had taken when `stall` was armed */
     uint64_t body_left;   /* of a body of known length */
     uint64_t body_window; /* bytes of the body since its deadline was armed */
     uint32_t discarded;   /* while draining or lingering */

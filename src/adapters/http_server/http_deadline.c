@@ -42,6 +42,18 @@ void http_deadline_disarm(struct http_deadline *deadline)
     deadline->kind = HTTP_DEADLINE_NONE;
 }
 
+struct http_deadline *http_deadlines_first(const struct http_deadlines *deadlines,
+                                           enum http_deadline_kind kind)
+{
+    return deadline_first(&deadlines->lists[kind]);
+}
+
+int64_t http_deadline_age_us(const struct http_deadline *deadline, int64_t now_us)
+{
+    CHECK(deadline->kind != HTTP_DEADLINE_NONE);
+    return now_us - (deadline->due_us - delays_us[deadline->kind]);
+}
+
 int64_t http_deadlines_next_us(const struct http_deadlines *deadlines)
 {
     int64_t next_us = INT64_MAX;

@@ -15,7 +15,7 @@ enum http_deadline_kind {
     HTTP_DEADLINE_IDLE,   /* no request on an open connection */
     HTTP_DEADLINE_HEADER, /* the head began but did not end */
     HTTP_DEADLINE_BODY,   /* the next look at the body's rate */
-    HTTP_DEADLINE_STALL,  /* the peer takes none of what was written */
+    HTTP_DEADLINE_STALL,  /* the next look at how fast the peer takes what waits for it */
     HTTP_DEADLINE_LINGER, /* the peer does not close after us */
     HTTP_DEADLINE_KINDS,
 };
@@ -38,6 +38,11 @@ void http_deadline_arm(struct http_deadlines *deadlines,
                        enum http_deadline_kind kind,
                        int64_t now_us);
 void http_deadline_disarm(struct http_deadline *deadline);
+
+/* The one of that kind that was armed first, or NULL; and how long ago. */
+struct http_deadline *http_deadlines_first(const struct http_deadlines *deadlines,
+                                           enum http_deadline_kind kind);
+int64_t http_deadline_age_us(const struct http_deadline *deadline, int64_t now_us);
 
 /* INT64_MAX when none is armed. */
 int64_t http_deadlines_next_us(const struct http_deadlines *deadlines);

@@ -111,6 +111,7 @@ static size_t send_directly(struct http_connection *connection, struct bytes bod
         return 0;
     }
     size_t taken = (size_t)sent;
+    connection->sent_bytes += taken;
     connection->writable = taken == queued.len + body.len;
     size_t of_queue = taken < queued.len ? taken : queued.len;
     http_buffer_consume(&connection->loop->pool, &connection->out, of_queue);
@@ -161,7 +162,10 @@ static void put_response(struct http_connection *connection,
 void http_exchange_refuse(struct http_connection *connection, enum err err, const char *detail)
 {
     const struct http_handler *handler = connection->loop->handler;
-    bool answered = connection->work != NULL && connection->work->responded;
+    const struct http_work *work = connection->work;
+    bool answered = work != NULL && work->responded;
+    /* RFC 9110 section 9.3.2: no content for HEAD, whatever is said. */
+    bool with_body = work == NULL || !work->head.begun || work->head.method != HTTP_HEAD;
     CHECK(connection->phase == HTTP_PHASE_HEAD || connection->phase == HTTP_PHASE_BODY ||
           connection->phase == HTTP_PHASE_DRAIN);
     http_exchange_drop(connection);
@@ -180,7 +184,7 @@ void http_exchange_refuse(struct http_connection *connection, enum err err, cons
             .body = body.overflow ? (struct bytes){0} : buf_bytes(&body),
         };
         struct http_framing framing = {.date = http_loop_date(connection->loop), .close = true};
-        put_response(connection, &response, &framing, true);
+        put_response(connection, &response, &framing, with_body);
     }
     http_connection_linger(connection, true);
 }

@@ -11,9 +11,13 @@
  * A run or a send may make others ready or dirty: they are next turn's, which then does not wait.
  * So each connection gets a bounded share of a turn, and a turn always ends.
  *
- * Beyond connections_max the newest is shed with 503, and when descriptors or memory for sockets
- * run out accepting pauses for 100 ms: the listener, being level-triggered, would otherwise spin.
- */
+ * Full (connections_max, or no descriptor left below descriptor_limit): the connection that has been
+ * idle longest, for a second at least, makes room for the new one; when there is none, the new one
+ * is told 503. When descriptors or memory for sockets run out all the same, accepting pauses for
+ * 100 ms: the listener, being level-triggered, would otherwise spin.
+ *
+ * Invariant: every accepted connection's descriptor is below descriptor_limit. As the kernel gives
+ * the lowest that is free, those above it stay free for files, whatever clients do. */
 #include "adapters/http_server/http_server.h"
 
 #include "adapters/http_server/http_address.h"
@@ -23,11 +27,14 @@
 #include "model/clock.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -37,6 +44,9 @@
 #define EVENTS_PER_TURN          2048 /* so that nearly all that waits is known at once */
 #define ACCEPTS_PER_TURN         64
 #define ACCEPT_PAUSE_US          (100 * 1000LL)
+#define IDLE_KEPT_US             US_PER_SECOND /* so long an idle connection isn't given up */
+#define DESCRIPTORS_KEPT_MAX     64            /* for others than connections, */
+#define DESCRIPTORS_KEPT_SHARE   4             /* but of few descriptors a quarter */
 #define KEEPALIVE_IDLE_S         30
 #define KEEPALIVE_INTERVAL_S     5
 #define UNACKED_TIMEOUT_MS       20000
@@ -65,6 +75,7 @@ struct http_server {
     size_t watch_count;
     uint32_t connections_max;
     uint32_t connections_per_address_max;
+    int descriptor_limit;
     struct http_addresses addresses; /* used when there is a limit per address */
     bool polling;
     struct epoll_event events[EVENTS_PER_TURN];
@@ -122,6 +133,16 @@ static void loop_init(struct http_loop *loop, const struct http_server_options *
                                                   : options->buffer_bytes_max);
 }
 
+static int descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX) {
+        return INT_MAX;
+    }
+    rlim_t kept = limit.rlim_cur / DESCRIPTORS_KEPT_SHARE;
+    return (int)(limit.rlim_cur - (kept > DESCRIPTORS_KEPT_MAX ? DESCRIPTORS_KEPT_MAX : kept));
+}
+
 /* What can fail of creating; the sockets are taken only when all went well. */
 static bool open_resources(struct http_server *server, const struct http_server_options *options)
 {
@@ -172,6 +193,7 @@ struct http_server *http_server_create(const struct http_server_options *options
     server->connections_max =
         options->connections_max == 0 ? CONNECTIONS_MAX_DEFAULT : options->connections_max;
     server->connections_per_address_max = options->connections_per_address_max;
+    server->descriptor_limit = descriptor_limit();
     if (!open_resources(server, options)) {
         close_resources(server);
         return NULL;
@@ -295,11 +317,52 @@ static void shed(struct http_server *server, int fd)
     (void)close(fd);
 }
 
+/* Closes the connection that has been idle longest. False: none was idle long enough. */
+static bool close_oldest_idle(struct http_server *server)
+{
+    struct http_loop *loop = &server->loop;
+    struct http_deadline *oldest = http_deadlines_first(&loop->deadlines, HTTP_DEADLINE_IDLE);
+    while (oldest != NULL && http_deadline_age_us(oldest, loop->now_us) >= IDLE_KEPT_US) {
+        struct http_connection *connection =
+            HTTP_LIST_ENTRY(oldest, struct http_connection, deadline);
+        /* One whose last answer is still on its way, or whose next request is here already, is not
+         * idle; it waits for its turn among the youngest. */
+        if (connection->out.len == 0 && connection->in.len == 0 && !connection->readable) {
+            http_connection_close(connection);
+            return true;
+        }
+        http_deadline_arm(&loop->deadlines, oldest, HTTP_DEADLINE_IDLE, loop->now_us);
+        oldest = http_deadlines_first(&loop->deadlines, HTTP_DEADLINE_IDLE);
+    }
+    return false;
+}
+
+/* Sees to it that there is room for the connection just accepted; may give it another descriptor.
+ * False: there is none. */
+static bool make_room(struct http_server *server, int *fd)
+{
+    bool full = server->loop.connection_count >= server->connections_max;
+    if (!full && *fd < server->descriptor_limit) {
+        return true;
+    }
+    if (!close_oldest_idle(server)) {
+        return false;
+    }
+    if (*fd >= server->descriptor_limit) {
+        int lower = fcntl(*fd, F_DUPFD_CLOEXEC, 0);
+        if (lower >= 0) {
+            (void)close(*fd);
+            *fd = lower;
+        }
+    }
+    return *fd < server->descriptor_limit;
+}
+
 static void welcome(struct http_server *server, int fd, const struct sockaddr_storage *peer)
 {
     uint8_t address[16];
     bool counted = server->connections_per_address_max > 0 && http_address_of(peer, address);
-    if (server->loop.connection_count >= server->connections_max) {
+    if (!make_room(server, &fd)) {
         shed(server, fd);
         return;
     }
@@ -453,12 +516,16 @@ void http_server_poll(struct http_server *server, int timeout_ms)
     int count =
         epoll_wait(server->epoll_fd, server->events, EVENTS_PER_TURN, wait_ms(server, timeout_ms));
     CHECK(count >= 0 || errno == EINTR);
+    if (count < 0) {
+        /* A signal, perhaps the one that ends a long stop: what came meanwhile goes before timers. */
+        count = epoll_wait(server->epoll_fd, server->events, EVENTS_PER_TURN, 0);
+    }
     loop->now_us = boot_us(server);
     for (int i = 0; i < count; i++) {
         take_event(server, &server->events[i]);
     }
-    expire(server);
     run_ready(loop);
+    expire(server); /* only now: what has come may be what a deadline waits for */
     flush_dirty(loop);
     reap(server);
     server->polling = false;

@@ -4,25 +4,22 @@
 #include "base/check.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
-#include <sys/random.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <string.h>
 
 enum {
     EXIT_IO = 74,
     EXIT_DAMAGED = 75,
-    AGAIN_PAUSE_MS = 1,
+    LINE_BYTES = 400,
 };
 
-ssize_t disk_read(int fd, void *into, size_t len, uint64_t offset)
+ssize_t disk_read(const struct disk_port *disk, int file, void *into, size_t len, uint64_t offset)
 {
     size_t done = 0;
     while (done < len) {
-        ssize_t n = pread(fd, (uint8_t *)into + done, len - done, (off_t)(offset + done));
-        if (n < 0 && errno == EINTR) {
+        ssize_t n =
+            disk->files->read(disk->ctx, file, (uint8_t *)into + done, len - done, offset + done);
+        if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
             continue;
         }
         if (n < 0) {
@@ -50,16 +47,13 @@ static int parts_advance(struct iovec *parts, int part_count, size_t written)
     return first;
 }
 
-bool disk_write(int fd, struct iovec *parts, int part_count, uint64_t offset)
+bool disk_write(
+    const struct disk_port *disk, int file, struct iovec *parts, int part_count, uint64_t offset)
 {
     CHECK(part_count >= 1 && part_count <= 4);
     while (part_count > 0) {
-        ssize_t n = pwritev(fd, parts, part_count, (off_t)offset);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0 && errno == EAGAIN) {
-            (void)poll(NULL, 0, AGAIN_PAUSE_MS);
+        ssize_t n = disk->files->write(disk->ctx, file, parts, part_count, offset);
+        if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
             continue;
         }
         if (n <= 0) {
@@ -74,42 +68,41 @@ bool disk_write(int fd, struct iovec *parts, int part_count, uint64_t offset)
     return true;
 }
 
-bool disk_sync(int fd)
+bool disk_sync(const struct disk_port *disk, int file)
 {
-    return fdatasync(fd) == 0;
+    return disk->files->sync(disk->ctx, file);
 }
 
-void disk_failed(const char *what, const char *file)
+void disk_close(const struct disk_port *disk, int file)
 {
-    dprintf(STDERR_FILENO,
-            "tidemark: log: %s %s: %s; nothing unacknowledged was promised, exit\n",
-            what,
-            file,
-            strerrordesc_np(errno));
-    _exit(EXIT_IO);
+    disk->files->close(disk->ctx, file);
 }
 
-void disk_damaged(const char *what, const char *file, uint64_t position)
+void disk_failed(const struct disk_port *disk, const char *what, const char *file)
 {
-    dprintf(STDERR_FILENO,
-            "tidemark: log: %s at position %llu of %s, which was durable; exit\n",
-            what,
-            (unsigned long long)position,
-            file);
-    _exit(EXIT_DAMAGED);
+    char line[LINE_BYTES];
+    (void)snprintf(line,
+                   sizeof line,
+                   "log: %s %s: %s; nothing unacknowledged was promised, exit",
+                   what,
+                   file,
+                   strerrordesc_np(errno));
+    disk->fate->die(disk->ctx, EXIT_IO, line);
+    UNREACHABLE("the process ended");
 }
 
-bool disk_make_directory(int parent_fd, const char *name)
+void disk_damaged(const struct disk_port *disk,
+                  const char *what,
+                  const char *file,
+                  uint64_t position)
 {
-    if (mkdirat(parent_fd, name, 0700) != 0) {
-        return errno == EEXIST;
-    }
-    return fsync(parent_fd) == 0;
-}
-
-void disk_random(void *into, size_t len)
-{
-    if (getrandom(into, len, 0) != (ssize_t)len) {
-        disk_failed("no random numbers for", "a segment");
-    }
+    char line[LINE_BYTES];
+    (void)snprintf(line,
+                   sizeof line,
+                   "log: %s at position %llu of %s, which was durable; exit",
+                   what,
+                   (unsigned long long)position,
+                   file);
+    disk->fate->die(disk->ctx, EXIT_DAMAGED, line);
+    UNREACHABLE("the process ended");
 }

@@ -27,14 +27,9 @@
 #include "base/check.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
+#include <string.h>
 
 #define DAY_US                86400000000LL
 #define RETAIN_US_DEFAULT     (7 * DAY_US)
@@ -44,76 +39,11 @@
 #define ZERO_AHEAD_FRAME_MAX  (32u * 1024u)
 #define HOUSEKEEPING_US       1000000
 #define DROPS_PER_TURN_MAX    4
-#define EXIT_IN_USE           73
 #define EXIT_DAMAGED          75
 #define EXIT_DIRECTORY        78
 
-static int64_t monotonic_us(void)
-{
-    struct timespec now;
-    if (clock_gettime(CLOCK_MONOTONIC, &now) != 0) {
-        return 0;
-    }
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
-/* --- the LOCK file --- */
-
-static void read_owner(int fd, char owner[16])
-{
-    ssize_t n = disk_read(fd, owner, 15, 0);
-    owner[n > 0 ? n : 0] = '\0';
-    for (char *at = owner; *at != '\0'; at++) {
-        if (*at < '0' || *at > '9') {
-            *at = '\0';
-            break;
-        }
-    }
-}
-
-static bool write_owner(int fd)
-{
-    char owner[16];
-    int len = snprintf(owner, sizeof owner, "%d\n", (int)getpid());
-    struct iovec part = {.iov_base = owner, .iov_len = (size_t)len};
-    return ftruncate(fd, 0) == 0 && disk_write(fd, &part, 1, 0);
-}
-
-static enum err lock_at(int root_fd, const char *directory, int *lock_fd, struct error *error)
-{
-    *error = (struct error){.code = ERR_UNAVAILABLE};
-    int fd = openat(root_fd, "LOCK", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0) {
-        snprintf(error->text,
-                 sizeof error->text,
-                 "can't open %.100s/LOCK: %s",
-                 directory,
-                 strerrordesc_np(errno));
-        return error->code;
-    }
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        char owner[16];
-        read_owner(fd, owner);
-        error->code = ERR_CONFLICT;
-        snprintf(error->text, sizeof error->text, "%.100s is in use by pid %s", directory, owner);
-        close(fd);
-        return error->code;
-    }
-    (void)write_owner(fd); /* a courtesy: on a full disk the lock still holds */
-    *lock_fd = fd;
-    return OK;
-}
-
-enum err log_file_lock(const char *directory, int *lock_fd, struct error *error)
-{
-    struct log_segments segments;
-    enum err err = log_segments_open(&segments, directory, false, error);
-    if (err == OK) {
-        err = lock_at(segments.root_fd, directory, lock_fd, error);
-    }
-    log_segments_close(&segments);
-    return err;
-}
+/* Never written: the system maps one page of zeros for all of it. */
+static _Alignas(LOG_BLOCK) uint8_t zeros[ZERO_AHEAD_BYTES];
 
 /* --- writing --- */
 
@@ -128,18 +58,19 @@ static void write_durably(struct log_file *log, uint8_t *data, uint64_t size)
     if (end > log->written_end && size <= ZERO_AHEAD_FRAME_MAX && end < log->segment_end) {
         uint64_t ahead = log->segment_end - end;
         ahead = ahead < ZERO_AHEAD_BYTES ? ahead : ZERO_AHEAD_BYTES;
-        parts[1] = (struct iovec){.iov_base = log->zeros, .iov_len = (size_t)ahead};
+        parts[1] = (struct iovec){.iov_base = zeros, .iov_len = (size_t)ahead};
         part_count = 2;
         log->written_end = end + ahead;
     } else if (end > log->written_end) {
         log->written_end = end;
     }
     uint64_t offset = LOG_BLOCK + log->end - log->segment.base;
-    if (!disk_write(log->fd, parts, part_count, offset)) {
-        disk_failed("can't write to", log->name);
+    const struct disk_port *disk = &log->segments.disk;
+    if (!disk_write(disk, log->file, parts, part_count, offset)) {
+        disk_failed(disk, "can't write to", log->name);
     }
-    if (!log->direct && !disk_sync(log->fd)) {
-        disk_failed("can't sync", log->name);
+    if (!log->direct && !disk_sync(disk, log->file)) {
+        disk_failed(disk, "can't sync", log->name);
     }
 }
 
@@ -186,9 +117,9 @@ static void write_seal(struct log_file *log)
 
 /* --- segments --- */
 
-static void enter_segment(struct log_file *log, const struct log_segment_header *header, int fd)
+static void enter_segment(struct log_file *log, const struct log_segment_header *header, int file)
 {
-    log->fd = fd;
+    log->file = file;
     log->segment = *header;
     log->end = header->base;
     log->segment_end = header->base + header->segment_bytes - LOG_BLOCK;
@@ -208,23 +139,25 @@ static struct log_segment_header next_header(const struct log_file *log, uint64_
         .prev_end = base,
     };
     memcpy(header.instance, log->segment.instance, sizeof header.instance);
-    disk_random(&header.salt, sizeof header.salt);
+    const struct disk_port *disk = &log->segments.disk;
+    disk->fate->random(disk->ctx, &header.salt, sizeof header.salt);
     return header;
 }
 
-/* Makes a spare unless there is one; on a full disk it is tried once a second. */
+/* Makes a spare unless there is one; on a full disk it is tried once a second, by the
+ * clock that idle() is told. */
 static void prepare(struct log_file *log)
 {
     if (log->segments.spare_count > 0) {
         atomic_store_explicit(&log->full, false, memory_order_relaxed);
         return;
     }
-    int64_t now = monotonic_us();
-    if (atomic_load_explicit(&log->full, memory_order_relaxed) &&
-        now - log->prepare_tried_us < HOUSEKEEPING_US) {
+    int64_t since_us = log->clock_us - log->prepare_tried_us; /* < 0: the clock stepped back */
+    if (atomic_load_explicit(&log->full, memory_order_relaxed) && since_us >= 0 &&
+        since_us < HOUSEKEEPING_US) {
         return;
     }
-    log->prepare_tried_us = now;
+    log->prepare_tried_us = log->clock_us;
     bool full = !log_segments_prepare(&log->segments);
     atomic_store_explicit(&log->full, full, memory_order_relaxed);
 }
@@ -241,11 +174,11 @@ static bool roll(struct log_file *log)
     struct log_segment_header header = next_header(log, log->end + LOG_BLOCK);
     bool direct = false;
     bool written = false;
-    int fd = log_segments_activate(&log->segments, &header, &direct, &written);
+    int file = log_segments_activate(&log->segments, &header, &direct, &written);
     write_seal(log);
-    close(log->fd);
+    disk_close(&log->segments.disk, log->file);
     log->direct = direct;
-    enter_segment(log, &header, fd);
+    enter_segment(log, &header, file);
     if (written) {
         log->written_end = log->segment_end;
     }
@@ -388,19 +321,15 @@ static struct log_file *create(const struct log_file_options *options)
         return NULL;
     }
     memset(log, 0, sizeof *log);
-    log->fd = -1;
-    log->lock_fd = -1;
+    log->file = -1;
     log->retain_us = options->retain_us > 0 ? options->retain_us : RETAIN_US_DEFAULT;
     log->retain_bytes = options->retain_bytes > 0 ? options->retain_bytes : RETAIN_BYTES_DEFAULT;
     log->seal_after_us =
         options->seal_after_us > 0 ? options->seal_after_us : SEAL_AFTER_US_DEFAULT;
     log->durable = options->durable;
     log->durable_ctx = options->durable_ctx;
-    /* Pages of zeros that are never written: the system maps one zero page for all. */
-    log->zeros = mmap(NULL, ZERO_AHEAD_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     log->seal = aligned_alloc(LOG_BLOCK, LOG_BLOCK);
-    if (log->zeros == MAP_FAILED || log->seal == NULL) {
-        free(log->seal);
+    if (log->seal == NULL) {
         free(log);
         return NULL;
     }
@@ -409,14 +338,10 @@ static struct log_file *create(const struct log_file_options *options)
 
 static void destroy(struct log_file *log)
 {
-    if (log->fd >= 0) {
-        close(log->fd);
-    }
-    if (log->lock_fd >= 0) {
-        close(log->lock_fd);
+    if (log->file >= 0) {
+        disk_close(&log->segments.disk, log->file);
     }
     log_segments_close(&log->segments);
-    munmap(log->zeros, ZERO_AHEAD_BYTES);
     free(log->seal);
     free(log);
 }
@@ -425,12 +350,12 @@ static enum err append_to_last(struct log_file *log, const struct log_recovery *
 {
     const struct log_segment_header header = log->segments.list[log->segments.count - 1].header;
     bool direct = false;
-    int fd = log_segments_open_writable(&log->segments, header.base, &direct);
-    if (fd < 0) {
+    int file = log_segments_open_writable(&log->segments, header.base, &direct);
+    if (file < 0) {
         return ERR_UNAVAILABLE;
     }
     log->direct = direct;
-    enter_segment(log, &header, fd);
+    enter_segment(log, &header, file);
     log->end = recovery->end;
     log->written_end = recovery->end;
     return OK;
@@ -454,8 +379,8 @@ static enum err begin_segment(struct log_file *log,
     header.flags = recovery->empty ? 0 : LOG_SEGMENT_RECOVERED;
     uint64_t before_base = has_before ? before->header.base : 0;
     bool written = false;
-    int fd = log_segments_activate(&log->segments, &header, &log->direct, &written);
-    enter_segment(log, &header, fd);
+    int file = log_segments_activate(&log->segments, &header, &log->direct, &written);
+    enter_segment(log, &header, file);
     log->written_end = written ? log->segment_end : log->written_end;
     if (has_before) {
         log_segments_shorten(&log->segments, before_base, recovery->end);
@@ -496,12 +421,9 @@ static enum err open_log(struct log_file *log,
                          struct log_file_start *start,
                          struct error *error)
 {
-    enum err err = log_segments_open(&log->segments, options->directory, false, error);
-    if (err == OK && !options->locked) {
-        err = lock_at(log->segments.root_fd, options->directory, &log->lock_fd, error);
-    }
+    enum err err = log_segments_open(&log->segments, &options->data, false, error);
     if (err != OK) {
-        start->exit_code = err == ERR_CONFLICT ? EXIT_IN_USE : EXIT_DIRECTORY;
+        start->exit_code = EXIT_DIRECTORY;
         return err;
     }
     log->segments.segment_bytes =
@@ -534,7 +456,7 @@ enum err log_file_open(const struct log_file_options *options,
                        struct log_file_start *start,
                        struct error *error)
 {
-    CHECK(options->durable != NULL && options->directory != NULL);
+    CHECK(options->durable != NULL && options->data.path != NULL);
     *start = (struct log_file_start){0};
     struct log_file *opened = create(options);
     if (opened == NULL) {

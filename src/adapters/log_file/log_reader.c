@@ -1,4 +1,4 @@
-/* Readers of the open log: own file descriptors, own buffers, no word with the writer but its
+/* Readers of the open log: own file handles, own buffers, no word with the writer but its
  * durable end (an atomic) and the segment table (a lock, once per segment, and per step in the last
  * one).
  *
@@ -18,7 +18,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #define LOOKS_MAX 3
 
@@ -26,7 +25,7 @@ struct log_reader {
     struct log_file *log;
     struct log_walk walk;
     int looks;              /* at the same frame */
-    int fd;                 /* of the entered segment; -1: none */
+    int file;               /* of the entered segment; -1: none */
     bool searching;         /* frames that begin before `target` are skipped */
     uint64_t target;        /* where to stand */
     struct log_place place; /* of the entered segment */
@@ -34,10 +33,10 @@ struct log_reader {
 
 static void leave(struct log_reader *reader)
 {
-    if (reader->fd >= 0) {
-        close(reader->fd);
+    if (reader->file >= 0) {
+        disk_close(&reader->log->segments.disk, reader->file);
     }
-    reader->fd = -1;
+    reader->file = -1;
 }
 
 static void *reader_open(void *ctx, uint64_t position)
@@ -47,9 +46,9 @@ static void *reader_open(void *ctx, uint64_t position)
         return NULL;
     }
     reader->log = ctx;
-    reader->fd = -1;
+    reader->file = -1;
     reader->target = position;
-    log_walk_init(&reader->walk);
+    log_walk_init(&reader->walk, &reader->log->segments.disk);
     return reader;
 }
 
@@ -76,12 +75,12 @@ static enum err enter(struct log_reader *reader)
             return ERR_UNAVAILABLE;
         }
     }
-    reader->fd = log_segments_open_readable(segments, reader->place.header.base);
-    if (reader->fd < 0) {
+    reader->file = log_segments_open_readable(segments, reader->place.header.base, false);
+    if (reader->file < 0) {
         /* Trimmed since, or no file descriptor is left just now. */
         return errno == ENOENT ? ERR_UNAVAILABLE : ERR_OVERLOADED;
     }
-    log_walk_enter(&reader->walk, reader->fd, &reader->place.header);
+    log_walk_enter(&reader->walk, reader->file, &reader->place.header);
     reader->searching = reader->searching || reader->target % LOG_BLOCK != 0;
     if (!reader->searching) {
         log_walk_seek(&reader->walk, reader->target);
@@ -99,6 +98,18 @@ static enum err restart(struct log_reader *reader)
     return ERR_UNAVAILABLE;
 }
 
+/* From the medium, if it can still be opened; else as it was. */
+static void reread(struct log_reader *reader)
+{
+    struct log_walk *walk = &reader->walk;
+    int file = log_segments_open_readable(&reader->log->segments, walk->base, true);
+    if (file >= 0) {
+        leave(reader);
+        reader->file = file;
+    }
+    log_walk_reread(walk, reader->file);
+}
+
 /* A frame below the durable end could not be proved. OK: look again. */
 static enum err look_again(struct log_reader *reader)
 {
@@ -114,9 +125,9 @@ static enum err look_again(struct log_reader *reader)
     if (++reader->looks >= LOOKS_MAX) {
         char name[LOG_NAME_BYTES];
         log_segment_name(name, walk->base);
-        disk_damaged(walk->problem, name, walk->position);
+        disk_damaged(&reader->log->segments.disk, walk->problem, name, walk->position);
     }
-    log_walk_forget(walk);
+    reread(reader);
     return OK;
 }
 
@@ -148,7 +159,7 @@ static enum err reader_next(void *handle, struct log_view *view)
     struct log_reader *reader = handle;
     for (;;) {
         uint64_t durable = atomic_load_explicit(&reader->log->durable_end, memory_order_acquire);
-        if (reader->fd < 0) {
+        if (reader->file < 0) {
             if (reader->target >= durable) {
                 return ERR_NOT_FOUND;
             }

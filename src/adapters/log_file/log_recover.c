@@ -23,7 +23,7 @@
 #include "base/check.h"
 
 #include <stdio.h>
-#include <unistd.h>
+#include <string.h>
 
 struct scan {
     struct log_segments *segments;
@@ -82,10 +82,10 @@ static const char *check_header(struct log_segments *segments, size_t index)
     uint8_t block[LOG_BLOCK];
     uint32_t version = 0;
     struct log_segment_header header = {.base = base};
-    int fd = log_segments_open_readable(segments, base);
-    ssize_t n = fd < 0 ? -1 : disk_read(fd, block, sizeof block, 0);
-    if (fd >= 0) {
-        close(fd);
+    int file = log_segments_open_readable(segments, base, false);
+    ssize_t n = file < 0 ? -1 : disk_read(&segments->disk, file, block, sizeof block, 0);
+    if (file >= 0) {
+        disk_close(&segments->disk, file);
     }
     if (n < (ssize_t)sizeof block) {
         return n < 0 ? "the file can't be read" : "the file has no header block";
@@ -131,10 +131,12 @@ bool log_check_junction(const struct log_segments *segments, size_t index)
     }
     uint8_t block[LOG_FRAME_HEADER];
     struct log_frame_header seal;
-    int fd = log_segments_open_readable(segments, header->base);
-    ssize_t n = fd < 0 ? -1 : disk_read(fd, block, sizeof block, next->base - header->base);
-    if (fd >= 0) {
-        close(fd);
+    int file = log_segments_open_readable(segments, header->base, false);
+    ssize_t n =
+        file < 0 ? -1
+                 : disk_read(&segments->disk, file, block, sizeof block, next->base - header->base);
+    if (file >= 0) {
+        disk_close(&segments->disk, file);
     }
     return n == (ssize_t)sizeof block && log_frame_decode(block, header->salt, &seal) &&
            (seal.flags & LOG_FLAG_CONTINUES) != 0 && seal.position == next->base - LOG_BLOCK &&
@@ -149,12 +151,12 @@ static bool holds_nothing(const struct log_segments *segments, size_t index)
     if (header->segment_bytes == 0) {
         return false; /* its header is not known to be good */
     }
-    int fd = log_segments_open_readable(segments, header->base);
-    if (fd < 0) {
+    int file = log_segments_open_readable(segments, header->base, false);
+    if (file < 0) {
         return false;
     }
-    struct log_frontier found = log_scan_frontier(fd, header, header->base);
-    close(fd);
+    struct log_frontier found = log_scan_frontier(&segments->disk, file, header, header->base);
+    disk_close(&segments->disk, file);
     bool reused = (header->flags & LOG_SEGMENT_REUSED) != 0;
     return !found.read_failed && found.first_valid == UINT64_MAX &&
            (reused || found.data_end == header->base);
@@ -184,18 +186,18 @@ static bool never_used(const struct log_segments *segments, size_t index)
         return false;
     }
     struct log_segment_header header = {.base = segments->list[index].header.base};
-    int fd = log_segments_open_readable(segments, header.base);
-    if (fd < 0) {
+    int file = log_segments_open_readable(segments, header.base, false);
+    if (file < 0) {
         return false;
     }
     uint8_t block[LOG_BLOCK] = {1};
-    ssize_t n = disk_read(fd, block, sizeof block, 0);
+    ssize_t n = disk_read(&segments->disk, file, block, sizeof block, 0);
     struct log_segment_header ignored;
     uint32_t version = 0;
     bool zero = n == 0 || (n == (ssize_t)sizeof block &&
                            log_segment_decode(block, &ignored, &version) == LOG_HEADER_ZERO);
-    struct log_frontier rest = log_scan_frontier(fd, &header, header.base);
-    close(fd);
+    struct log_frontier rest = log_scan_frontier(&segments->disk, file, &header, header.base);
+    disk_close(&segments->disk, file);
     return zero && !rest.read_failed && rest.data_end == header.base;
 }
 
@@ -270,11 +272,11 @@ walk_frames(struct scan *scan, size_t start, struct log_walk *walk, struct error
         bool last = i + 1 == segments->count;
         uint64_t limit = last ? UINT64_MAX : segments->list[i + 1].header.prev_end;
         scan->index = i;
-        int fd = log_segments_open_readable(segments, header->base);
-        if (fd < 0) {
+        int file = log_segments_open_readable(segments, header->base, false);
+        if (file < 0) {
             return refuse(error, "it can't be opened", header->base, header->base, scan->frontier);
         }
-        log_walk_enter(walk, fd, header);
+        log_walk_enter(walk, file, header);
         recovery->clean = false;
         recovery->sealed = true;
         bool continued = false;
@@ -288,7 +290,7 @@ walk_frames(struct scan *scan, size_t start, struct log_walk *walk, struct error
         scan->problem = walk->problem;
         if ((result == LOG_WALK_FAILED || result == LOG_WALK_NO_MEMORY) &&
             !scan->options->accept_loss) {
-            close(fd);
+            disk_close(&segments->disk, file);
             return refuse(error, walk->problem, header->base, walk->position, walk->position);
         }
         if (last && continued) {
@@ -298,11 +300,11 @@ walk_frames(struct scan *scan, size_t start, struct log_walk *walk, struct error
         bool go_on = result == LOG_WALK_END && !last &&
                      continues(walk, &segments->list[i + 1].header, &scan->problem);
         if (!go_on) {
-            scan->rest = log_scan_frontier(fd, header, walk->position);
+            scan->rest = log_scan_frontier(&segments->disk, file, header, walk->position);
         }
         /* Frames above F may live in the page cache only; from now on they count as durable. */
-        bool synced = disk_sync(fd);
-        close(fd);
+        bool synced = disk_sync(&segments->disk, file);
+        disk_close(&segments->disk, file);
         if (!synced) {
             return refuse(
                 error, "it can't be synced", header->base, walk->position, walk->position);
@@ -326,11 +328,11 @@ static bool collect_frontier(struct scan *scan)
         if (i <= scan->index) {
             continue;
         }
-        int fd = log_segments_open_readable(segments, header->base);
+        int file = log_segments_open_readable(segments, header->base, false);
         struct log_frontier found = {.read_failed = true};
-        if (fd >= 0) {
-            found = log_scan_frontier(fd, header, header->base);
-            close(fd);
+        if (file >= 0) {
+            found = log_scan_frontier(&segments->disk, file, header, header->base);
+            disk_close(&segments->disk, file);
         }
         complete = complete && !found.read_failed;
         raise_to(&scan->frontier, found.durable_to);
@@ -357,12 +359,12 @@ static enum err keep_aside(struct scan *scan, struct error *error)
         if (!scan->options->accept_loss && data_end - end > LOG_FRAME_BYTES_MAX) {
             data_end = end + LOG_FRAME_BYTES_MAX;
         }
-        int fd = log_segments_open_readable(segments, header.base);
-        err = fd < 0 ? ERR_UNAVAILABLE
-                     : log_segments_keep_torn(segments, fd, header.base, end, data_end);
+        int file = log_segments_open_readable(segments, header.base, false);
+        err = file < 0 ? ERR_UNAVAILABLE
+                       : log_segments_keep_torn(segments, file, header.base, end, data_end);
         recovery->torn_bytes += data_end - end;
-        if (fd >= 0) {
-            close(fd);
+        if (file >= 0) {
+            disk_close(&segments->disk, file);
         }
     }
     recovery->append = !torn && !later && recovery->resume == end;
@@ -426,7 +428,7 @@ enum err log_recover(struct log_segments *segments,
         return recover_empty(&scan, error);
     }
     struct log_walk walk;
-    log_walk_init(&walk);
+    log_walk_init(&walk, &segments->disk);
     err = walk_frames(&scan, start, &walk, error);
     if (err == OK) {
         err = decide(&scan, &walk, error);

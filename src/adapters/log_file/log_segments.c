@@ -17,90 +17,86 @@
 #include "adapters/log_file/log_disk.h"
 #include "base/check.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <string.h>
 
-int64_t log_file_written_us(int fd)
+/* --- the port, shorter --- */
+
+static int open_in(const struct log_segments *segments, const char *name, unsigned int mode)
 {
-    struct stat info;
-    if (fstat(fd, &info) != 0) {
-        return 0;
-    }
-    return (int64_t)info.st_mtim.tv_sec * 1000000 + info.st_mtim.tv_nsec / 1000;
+    return segments->disk.files->open(segments->disk.ctx, segments->folder, name, mode);
 }
 
-static void sync_directory(const struct log_segments *segments)
+static bool rename_in(const struct log_segments *segments, const char *from, const char *to)
 {
-    if (fsync(segments->dir_fd) != 0) {
-        disk_failed("can't sync", "the log directory");
+    return segments->disk.folders->rename(segments->disk.ctx, segments->folder, from, to);
+}
+
+static bool remove_in(const struct log_segments *segments, const char *name)
+{
+    return segments->disk.folders->remove(segments->disk.ctx, segments->folder, name);
+}
+
+static bool info_in(const struct log_segments *segments, const char *name, struct disk_info *info)
+{
+    return segments->disk.folders->info(segments->disk.ctx, segments->folder, name, info);
+}
+
+static void sync_folder(const struct log_segments *segments)
+{
+    if (!disk_sync(&segments->disk, segments->folder)) {
+        disk_failed(&segments->disk, "can't sync", "the log directory");
     }
 }
+
+/* --- opening --- */
 
 static enum err open_failed(const char *directory, struct error *error)
 {
     *error = (struct error){.code = ERR_UNAVAILABLE};
     snprintf(error->text,
              sizeof error->text,
-             "can't open the data directory %.100s: %s",
+             "can't open the log in %.100s: %s",
              directory,
              strerrordesc_np(errno));
     return error->code;
 }
 
-/* Makes the last component of the path if only that is missing. */
-static bool make_root(const char *directory)
+/* Makes log/ unless it is there. It may be there because of a process that died before its name was
+ * durable, so the data directory is synced either way. */
+static bool make_folder(const struct disk_folder *data)
 {
-    if (mkdir(directory, 0700) != 0) {
-        return errno == EEXIST;
-    }
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int parent = fd < 0 ? -1 : openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool done = parent >= 0 && fsync(parent) == 0;
-    if (parent >= 0) {
-        close(parent);
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    return done;
+    const struct disk_port *disk = &data->disk;
+    bool there = disk->folders->make(disk->ctx, data->handle, "log") || errno == EEXIST;
+    return there && disk_sync(disk, data->handle);
 }
 
 enum err log_segments_open(struct log_segments *segments,
-                           const char *directory,
+                           const struct disk_folder *data,
                            bool read_only,
                            struct error *error)
 {
-    *segments = (struct log_segments){.root_fd = -1, .dir_fd = -1};
+    *segments = (struct log_segments){.disk = data->disk, .folder = -1};
     if (pthread_mutex_init(&segments->lock, NULL) != 0) {
-        return open_failed(directory, error);
+        return open_failed(data->path, error);
     }
-    if (!read_only && !make_root(directory)) {
-        return open_failed(directory, error);
+    if (!read_only && !make_folder(data)) {
+        return open_failed(data->path, error);
     }
-    segments->root_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (segments->root_fd < 0 || (!read_only && !disk_make_directory(segments->root_fd, "log"))) {
-        return open_failed(directory, error);
-    }
-    segments->dir_fd = openat(segments->root_fd, "log", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return segments->dir_fd < 0 ? open_failed(directory, error) : OK;
+    segments->folder = data->disk.files->open(data->disk.ctx, data->handle, "log", DISK_FOLDER);
+    return segments->folder < 0 ? open_failed(data->path, error) : OK;
 }
 
 void log_segments_close(struct log_segments *segments)
 {
-    if (segments->dir_fd >= 0) {
-        close(segments->dir_fd);
-    }
-    if (segments->root_fd >= 0) {
-        close(segments->root_fd);
+    if (segments->folder >= 0) {
+        disk_close(&segments->disk, segments->folder);
     }
     free(segments->list);
     pthread_mutex_destroy(&segments->lock);
-    *segments = (struct log_segments){.root_fd = -1, .dir_fd = -1};
+    *segments = (struct log_segments){.folder = -1};
 }
 
 /* Inserts by base; the lock is held or nobody else is there yet. False on no memory. */
@@ -126,42 +122,40 @@ static bool table_insert(struct log_segments *segments, const struct log_segment
     return true;
 }
 
-static bool list_one(struct log_segments *segments, const char *name)
+struct listing {
+    struct log_segments *segments;
+    bool failed;
+};
+
+static bool list_one(void *user, const char *name)
 {
+    struct listing *listing = user;
     uint64_t base = 0;
-    struct stat info;
+    struct disk_info info;
     if (!log_segment_parse_name(name, &base)) {
         return true;
     }
-    if (fstatat(segments->dir_fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
-        return errno == ENOENT; /* trimmed meanwhile, when a tool looks at a running log */
+    if (!info_in(listing->segments, name, &info)) {
+        /* trimmed meanwhile, when a tool looks at a running log */
+        listing->failed = errno != ENOENT;
+        return !listing->failed;
     }
     struct log_segment segment = {
         .header.base = base,
-        .written_us = (int64_t)info.st_mtim.tv_sec * 1000000 + info.st_mtim.tv_nsec / 1000,
-        .file_bytes = (uint64_t)info.st_size,
+        .written_us = info.written_us,
+        .file_bytes = info.bytes,
     };
-    return table_insert(segments, &segment);
+    listing->failed = !table_insert(listing->segments, &segment);
+    return !listing->failed;
 }
 
 enum err log_segments_list(struct log_segments *segments, struct error *error)
 {
+    const struct disk_port *disk = &segments->disk;
+    struct listing listing = {.segments = segments};
     segments->count = 0;
-    int fd = openat(segments->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (dir == NULL) {
-        if (fd >= 0) {
-            close(fd);
-        }
-        return open_failed("log", error);
-    }
-    bool complete = true;
-    errno = 0;
-    for (struct dirent *entry = readdir(dir); entry != NULL && complete; entry = readdir(dir)) {
-        complete = list_one(segments, entry->d_name);
-    }
-    closedir(dir);
-    return complete ? OK : open_failed("log", error);
+    bool listed = disk->folders->list(disk->ctx, segments->folder, list_one, &listing);
+    return listed && !listing.failed ? OK : open_failed("the data directory", error);
 }
 
 static void spare_name(char name[LOG_NAME_BYTES], int index)
@@ -173,32 +167,31 @@ static void spare_name(char name[LOG_NAME_BYTES], int index)
 void log_segments_adopt_spares(struct log_segments *segments)
 {
     char name[LOG_NAME_BYTES];
-    (void)unlinkat(segments->dir_fd, "spare.tmp", 0);
+    (void)remove_in(segments, "spare.tmp");
     segments->spare_count = 0;
     for (int i = 0; i < LOG_SPARES_MAX; i++) {
-        struct stat info;
+        struct disk_info info;
         spare_name(name, i);
-        bool there = fstatat(segments->dir_fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0;
-        if (there && (uint64_t)info.st_size == segments->segment_bytes &&
-            segments->spare_count == i) {
+        bool there = info_in(segments, name, &info);
+        if (there && info.bytes == segments->segment_bytes && segments->spare_count == i) {
             segments->spare_written[i] = false;
             segments->spare_reused[i] = true;
             segments->spare_count++;
         } else if (there) {
-            (void)unlinkat(segments->dir_fd, name, 0);
+            (void)remove_in(segments, name);
         }
     }
-    sync_directory(segments);
+    sync_folder(segments);
 }
 
 /* For file systems that can't reserve: zeros take the space as well. */
-static bool write_zeros(int fd, uint64_t size)
+static bool write_zeros(const struct disk_port *disk, int file, uint64_t size)
 {
     static const uint8_t zeros[64 * 1024];
     for (uint64_t offset = 0; offset < size;) {
         size_t len = size - offset < sizeof zeros ? (size_t)(size - offset) : sizeof zeros;
         struct iovec part = {.iov_base = (void *)(uintptr_t)zeros, .iov_len = len};
-        if (!disk_write(fd, &part, 1, offset)) {
+        if (!disk_write(disk, file, &part, 1, offset)) {
             return false;
         }
         offset += len;
@@ -206,18 +199,18 @@ static bool write_zeros(int fd, uint64_t size)
     return true;
 }
 
-static bool reserve(int fd, uint64_t size, bool *written)
+static bool reserve(const struct disk_port *disk, int file, uint64_t size, bool *written)
 {
     *written = false;
-    while (fallocate(fd, 0, 0, (off_t)size) != 0) {
+    while (!disk->files->resize(disk->ctx, file, size, true)) {
         if (errno == EINTR) {
             continue;
         }
-        if (errno != EOPNOTSUPP && errno != ENOSYS) {
+        if (errno != EOPNOTSUPP) {
             return false;
         }
         *written = true;
-        return write_zeros(fd, size);
+        return write_zeros(disk, file, size);
     }
     return true;
 }
@@ -227,21 +220,24 @@ bool log_segments_prepare(struct log_segments *segments)
     if (segments->spare_count == LOG_SPARES_MAX) {
         return true;
     }
-    int fd = openat(segments->dir_fd, "spare.tmp", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0) {
+    const struct disk_port *disk = &segments->disk;
+    int file = open_in(segments, "spare.tmp", DISK_WRITE | DISK_CREATE);
+    if (file < 0) {
         return false;
     }
     bool written = false;
     char name[LOG_NAME_BYTES];
     spare_name(name, segments->spare_count);
-    bool made = reserve(fd, segments->segment_bytes, &written) && fsync(fd) == 0 &&
-                renameat(segments->dir_fd, "spare.tmp", segments->dir_fd, name) == 0;
-    close(fd);
+    bool made = reserve(disk, file, segments->segment_bytes, &written) && disk_sync(disk, file) &&
+                rename_in(segments, "spare.tmp", name);
+    int reason = errno;
+    disk_close(disk, file);
     if (!made) {
-        (void)unlinkat(segments->dir_fd, "spare.tmp", 0);
+        (void)remove_in(segments, "spare.tmp");
+        errno = reason;
         return false;
     }
-    sync_directory(segments);
+    sync_folder(segments);
     segments->spare_reused[segments->spare_count] = false;
     segments->spare_written[segments->spare_count++] = written;
     return true;
@@ -249,16 +245,15 @@ bool log_segments_prepare(struct log_segments *segments)
 
 static int open_file(const struct log_segments *segments, const char *name, bool *direct)
 {
-    const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW;
-    int fd = openat(segments->dir_fd, name, flags | O_DIRECT | O_DSYNC);
-    *direct = fd >= 0;
-    return fd >= 0 || errno != EINVAL ? fd : openat(segments->dir_fd, name, flags);
+    int file = open_in(segments, name, DISK_WRITE | DISK_DIRECT);
+    *direct = file >= 0;
+    return file >= 0 || errno != EINVAL ? file : open_in(segments, name, DISK_WRITE);
 }
 
-static bool write_block(int fd, const uint8_t *block, bool direct)
+static bool write_block(const struct disk_port *disk, int file, const uint8_t *block, bool direct)
 {
     struct iovec part = {.iov_base = (void *)(uintptr_t)block, .iov_len = LOG_BLOCK};
-    return disk_write(fd, &part, 1, 0) && (direct || disk_sync(fd));
+    return disk_write(disk, file, &part, 1, 0) && (direct || disk_sync(disk, file));
 }
 
 int log_segments_activate(struct log_segments *segments,
@@ -277,37 +272,40 @@ int log_segments_activate(struct log_segments *segments,
     }
     _Alignas(4096) uint8_t block[LOG_BLOCK];
     log_segment_encode(block, header);
-    int fd = open_file(segments, spare, direct);
-    if (fd < 0) {
-        disk_failed("can't open", spare);
+    const struct disk_port *disk = &segments->disk;
+    int file = open_file(segments, spare, direct);
+    if (file < 0) {
+        disk_failed(disk, "can't open", spare);
     }
-    if (!write_block(fd, block, *direct)) {
+    if (!write_block(disk, file, block, *direct)) {
         /* Some file systems take the flag but not the write. */
-        bool refused = errno == EINVAL;
-        close(fd);
-        *direct = false;
-        fd = refused ? openat(segments->dir_fd, spare, O_RDWR | O_CLOEXEC) : -1;
-        if (fd < 0 || !write_block(fd, block, false)) {
-            disk_failed("can't write the header of", name);
+        bool refused = *direct && errno == EINVAL;
+        int again = refused ? open_in(segments, spare, DISK_WRITE) : -1;
+        if (again < 0 || !write_block(disk, again, block, false)) {
+            disk_failed(disk, "can't write the header of", name);
         }
+        disk_close(disk, file);
+        file = again;
+        *direct = false;
     }
-    if (renameat(segments->dir_fd, spare, segments->dir_fd, name) != 0) {
-        disk_failed("can't rename a spare to", name);
+    if (!rename_in(segments, spare, name)) {
+        disk_failed(disk, "can't rename a spare to", name);
     }
-    sync_directory(segments);
+    sync_folder(segments);
     *written = segments->spare_written[index];
     segments->spare_count--;
-    struct log_segment segment = {.header = *header,
-                                  .written_us = log_file_written_us(fd),
-                                  .file_bytes = header->segment_bytes};
+    struct disk_info info = {0};
+    (void)info_in(segments, name, &info);
+    struct log_segment segment = {
+        .header = *header, .written_us = info.written_us, .file_bytes = header->segment_bytes};
     pthread_mutex_lock(&segments->lock);
     CHECK(segments->count == 0 || segments->list[segments->count - 1].header.base <= header->base);
     bool kept = table_insert(segments, &segment);
     pthread_mutex_unlock(&segments->lock);
     if (!kept) {
-        disk_failed("no memory to keep track of", name);
+        disk_failed(disk, "no memory to keep track of", name);
     }
-    return fd;
+    return file;
 }
 
 int log_segments_open_writable(const struct log_segments *segments, uint64_t base, bool *direct)
@@ -317,11 +315,19 @@ int log_segments_open_writable(const struct log_segments *segments, uint64_t bas
     return open_file(segments, name, direct);
 }
 
-int log_segments_open_readable(const struct log_segments *segments, uint64_t base)
+int log_segments_open_readable(const struct log_segments *segments, uint64_t base, bool uncached)
 {
     char name[LOG_NAME_BYTES];
     log_segment_name(name, base);
-    return openat(segments->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    return open_in(segments, name, uncached ? DISK_UNCACHED : DISK_READ);
+}
+
+bool log_segments_exists(const struct log_segments *segments, uint64_t base)
+{
+    char name[LOG_NAME_BYTES];
+    struct disk_info ignored;
+    log_segment_name(name, base);
+    return info_in(segments, name, &ignored);
 }
 
 void log_segments_drop_oldest(struct log_segments *segments)
@@ -338,17 +344,17 @@ void log_segments_drop_oldest(struct log_segments *segments)
     bool recycle = segments->spare_count < LOG_SPARES_MAX &&
                    oldest.file_bytes == segments->segment_bytes &&
                    oldest.header.segment_bytes == segments->segment_bytes;
-    int done = -1;
+    bool done = false;
     if (recycle) {
         spare_name(spare, segments->spare_count);
-        done = renameat(segments->dir_fd, name, segments->dir_fd, spare);
+        done = rename_in(segments, name, spare);
     } else {
-        done = unlinkat(segments->dir_fd, name, 0);
+        done = remove_in(segments, name);
     }
-    if (done != 0) {
-        disk_failed("can't remove", name);
+    if (!done) {
+        disk_failed(&segments->disk, "can't remove", name);
     }
-    sync_directory(segments);
+    sync_folder(segments);
     if (recycle) {
         segments->spare_reused[segments->spare_count] = true;
         segments->spare_written[segments->spare_count++] = true;
@@ -394,9 +400,10 @@ static void
 torn_name(const struct log_segments *segments, uint64_t position, char name[2 * LOG_NAME_BYTES])
 {
     char base[LOG_NAME_BYTES];
+    struct disk_info ignored;
     log_segment_name(base, position);
     snprintf(name, 2 * LOG_NAME_BYTES, "%s.torn", base);
-    for (int i = 1; i < TORN_NAMES_MAX && faccessat(segments->dir_fd, name, F_OK, 0) == 0; i++) {
+    for (int i = 1; i < TORN_NAMES_MAX && info_in(segments, name, &ignored); i++) {
         snprintf(name, 2 * LOG_NAME_BYTES, "%s.torn%d", base, i);
     }
 }
@@ -414,7 +421,7 @@ enum err log_segments_discard(struct log_segments *segments, size_t index)
     CHECK(index < segments->count);
     char name[LOG_NAME_BYTES];
     log_segment_name(name, segments->list[index].header.base);
-    if (unlinkat(segments->dir_fd, name, 0) != 0 || fsync(segments->dir_fd) != 0) {
+    if (!remove_in(segments, name) || !disk_sync(&segments->disk, segments->folder)) {
         return ERR_UNAVAILABLE;
     }
     table_remove(segments, index);
@@ -428,25 +435,25 @@ enum err log_segments_set_aside(struct log_segments *segments, size_t index)
     char torn[2 * LOG_NAME_BYTES];
     log_segment_name(name, segments->list[index].header.base);
     torn_name(segments, segments->list[index].header.base, torn);
-    if (renameat(segments->dir_fd, name, segments->dir_fd, torn) != 0 ||
-        fsync(segments->dir_fd) != 0) {
+    if (!rename_in(segments, name, torn) || !disk_sync(&segments->disk, segments->folder)) {
         return ERR_UNAVAILABLE;
     }
     table_remove(segments, index);
     return OK;
 }
 
-static bool copy_range(int from, int to, uint64_t offset, uint64_t len)
+static bool
+copy_range(const struct disk_port *disk, int from, int to, uint64_t offset, uint64_t len)
 {
     static uint8_t piece[64 * 1024];
     for (uint64_t done = 0; done < len;) {
         size_t want = len - done < sizeof piece ? (size_t)(len - done) : sizeof piece;
-        ssize_t n = disk_read(from, piece, want, offset + done);
+        ssize_t n = disk_read(disk, from, piece, want, offset + done);
         if (n <= 0) {
             return n == 0;
         }
         struct iovec part = {.iov_base = piece, .iov_len = (size_t)n};
-        if (!disk_write(to, &part, 1, done)) {
+        if (!disk_write(disk, to, &part, 1, done)) {
             return false;
         }
         done += (uint64_t)n;
@@ -455,22 +462,24 @@ static bool copy_range(int from, int to, uint64_t offset, uint64_t len)
 }
 
 enum err log_segments_keep_torn(
-    struct log_segments *segments, int fd, uint64_t base, uint64_t position, uint64_t end)
+    struct log_segments *segments, int file, uint64_t base, uint64_t position, uint64_t end)
 {
     CHECK(base <= position && position <= end);
     char name[2 * LOG_NAME_BYTES];
     torn_name(segments, position, name);
-    int to = openat(segments->dir_fd, "torn.tmp", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    const struct disk_port *disk = &segments->disk;
+    int to = open_in(segments, "torn.tmp", DISK_WRITE | DISK_CREATE);
     if (to < 0) {
         return ERR_NO_SPACE;
     }
-    bool kept = copy_range(fd, to, LOG_BLOCK + position - base, end - position) && fsync(to) == 0;
-    close(to);
-    if (!kept || renameat(segments->dir_fd, "torn.tmp", segments->dir_fd, name) != 0) {
-        (void)unlinkat(segments->dir_fd, "torn.tmp", 0);
+    bool kept = copy_range(disk, file, to, LOG_BLOCK + position - base, end - position) &&
+                disk_sync(disk, to);
+    disk_close(disk, to);
+    if (!kept || !rename_in(segments, "torn.tmp", name)) {
+        (void)remove_in(segments, "torn.tmp");
         return ERR_NO_SPACE;
     }
-    return fsync(segments->dir_fd) == 0 ? OK : ERR_UNAVAILABLE;
+    return disk_sync(disk, segments->folder) ? OK : ERR_UNAVAILABLE;
 }
 
 void log_segments_shorten(struct log_segments *segments, uint64_t base, uint64_t end)
@@ -479,11 +488,12 @@ void log_segments_shorten(struct log_segments *segments, uint64_t base, uint64_t
     uint64_t size = LOG_BLOCK + end - base;
     char name[LOG_NAME_BYTES];
     log_segment_name(name, base);
-    int fd = openat(segments->dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    const struct disk_port *disk = &segments->disk;
+    int file = open_in(segments, name, DISK_WRITE);
     /* Only to save space: when it fails the file just stays as long as it is. */
-    bool shorter = fd >= 0 && ftruncate(fd, (off_t)size) == 0;
-    if (fd >= 0) {
-        close(fd);
+    bool shorter = file >= 0 && disk->files->resize(disk->ctx, file, size, false);
+    if (file >= 0) {
+        disk_close(disk, file);
     }
     for (size_t i = 0; i < segments->count && shorter; i++) {
         if (segments->list[i].header.base == base) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "adapters/log_file/log_format.h"
+#include "ports/disk.h"
 
 #include <pthread.h>
 
@@ -18,8 +19,8 @@ struct log_segment {
 };
 
 struct log_segments {
-    int root_fd; /* the data directory */
-    int dir_fd;  /* its log/ */
+    struct disk_port disk;
+    int folder; /* log/ in the data directory; -1: not open */
     uint64_t segment_bytes;
     pthread_mutex_t lock; /* guards list, count */
     struct log_segment *list;
@@ -30,9 +31,9 @@ struct log_segments {
     bool spare_reused[LOG_SPARES_MAX];  /* it may hold frames of a former life */
 };
 
-/* Opens (and creates, unless read_only) directory and directory/log. */
+/* Opens (and creates, unless read_only) log/ in the data directory. */
 enum err log_segments_open(struct log_segments *segments,
-                           const char *directory,
+                           const struct disk_folder *data,
                            bool read_only,
                            struct error *error) MUST_CHECK;
 void log_segments_close(struct log_segments *segments);
@@ -48,8 +49,9 @@ void log_segments_adopt_spares(struct log_segments *segments);
 bool log_segments_prepare(struct log_segments *segments);
 
 /* Turns a spare into the segment of this header (LOG_SEGMENT_REUSED is added as due): durable,
- * named, its directory synced, and in the table. Returns its fd for writing. *direct: it takes
- * O_DIRECT; *written: see spare_written. Needs a spare. Any failure ends the process. */
+ * named, its directory synced, and in the table. Returns its handle for writing. *direct: its
+ * writes are durable when they return; *written: see spare_written. Needs a spare. Any failure ends
+ * the process. */
 int log_segments_activate(struct log_segments *segments,
                           struct log_segment_header *header,
                           bool *direct,
@@ -58,8 +60,11 @@ int log_segments_activate(struct log_segments *segments,
 /* Opens an existing segment for appending. -1 on failure. */
 int log_segments_open_writable(const struct log_segments *segments, uint64_t base, bool *direct);
 
-/* Opens a segment for reading through the page cache. -1 when it is gone. */
-int log_segments_open_readable(const struct log_segments *segments, uint64_t base);
+/* Opens a segment for reading, from the medium if `uncached` (a second look). -1 when it is gone. */
+int log_segments_open_readable(const struct log_segments *segments, uint64_t base, bool uncached);
+
+/* False when there is no such file (any more). */
+bool log_segments_exists(const struct log_segments *segments, uint64_t base);
 
 /* Removes the oldest segment (never the only one): recycled as a spare or deleted. */
 void log_segments_drop_oldest(struct log_segments *segments);
@@ -92,10 +97,7 @@ enum err log_segments_discard(struct log_segments *segments, size_t index) MUST_
 /* Copies the bytes of a segment from `position` to `end` into <position>.log.torn. Only at start.
  */
 enum err log_segments_keep_torn(struct log_segments *segments,
-                                int fd,
+                                int file,
                                 uint64_t base,
                                 uint64_t position,
                                 uint64_t end) MUST_CHECK;
-
-/* The wall time of the file's last change in microseconds. */
-int64_t log_file_written_us(int fd);

@@ -4,15 +4,15 @@
  * gone is not an error, and a bad frame at the end is looked at again before it is called one. */
 #include "adapters/log_file/log_verify.h"
 
+#include "adapters/log_file/log_disk.h"
 #include "adapters/log_file/log_recover.h"
 #include "adapters/log_file/log_segments.h"
 #include "adapters/log_file/log_walk.h"
 #include "base/check.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <string.h>
 
 #define LOOKS_MAX 3
 
@@ -22,13 +22,6 @@ struct verify {
     struct log_verify_result *result;
     bool broken; /* damage was found: `end` stays where it is */
 };
-
-static bool exists(const struct log_segments *segments, uint64_t base)
-{
-    char name[LOG_NAME_BYTES];
-    log_segment_name(name, base);
-    return faccessat(segments->dir_fd, name, F_OK, 0) == 0;
-}
 
 static void count_frame(struct log_segment_report *report,
                         struct log_verify_result *result,
@@ -57,6 +50,16 @@ static void found_problem(struct log_segment_report *report,
     report->problem_offset = position < report->base ? 0 : LOG_BLOCK + position - report->base;
 }
 
+/* From the medium, if it can still be opened; else as it was. */
+static void reread(struct verify *verify)
+{
+    int file = log_segments_open_readable(&verify->segments, verify->walk.base, true);
+    if (file >= 0) {
+        disk_close(&verify->segments.disk, verify->walk.file);
+    }
+    log_walk_reread(&verify->walk, file >= 0 ? file : verify->walk.file);
+}
+
 /* Walks to the limit; true when it got there, or to the end of what was ever written. */
 static bool walk_all(struct verify *verify, struct log_segment_report *report, uint64_t limit)
 {
@@ -78,7 +81,7 @@ static bool walk_all(struct verify *verify, struct log_segment_report *report, u
         if (++looks >= LOOKS_MAX) {
             return false;
         }
-        log_walk_forget(walk);
+        reread(verify);
     }
 }
 
@@ -87,7 +90,7 @@ static void judge_tail(struct verify *verify,
                        struct log_segment_report *report)
 {
     const struct log_walk *walk = &verify->walk;
-    struct log_frontier rest = log_scan_frontier(walk->fd, header, walk->position);
+    struct log_frontier rest = log_scan_frontier(walk->disk, walk->file, header, walk->position);
     if (rest.durable_to > verify->result->frontier) {
         verify->result->frontier = rest.durable_to;
     }
@@ -105,7 +108,7 @@ static void verify_last(struct verify *verify,
     struct log_walk *walk = &verify->walk;
     if (!walk_all(verify, report, UINT64_MAX)) {
         judge_tail(verify, header, report);
-    } else if (!exists(&verify->segments, walk->position)) {
+    } else if (!log_segments_exists(&verify->segments, walk->position)) {
         found_problem(report, LOG_SEGMENT_DAMAGED, "the next segment is missing", walk->position);
     }
 }
@@ -139,12 +142,12 @@ static void verify_segment(struct verify *verify,
         report->problem_offset = 0;
         return;
     }
-    int fd = log_segments_open_readable(&verify->segments, report->base);
-    if (fd < 0) {
+    int file = log_segments_open_readable(&verify->segments, report->base, false);
+    if (file < 0) {
         found_problem(report, LOG_SEGMENT_DAMAGED, "the file can't be opened", report->base);
         return;
     }
-    log_walk_enter(&verify->walk, fd, &segment->header);
+    log_walk_enter(&verify->walk, file, &segment->header);
     bool last = index + 1 == verify->segments.count;
     if (last) {
         verify_last(verify, &segment->header, report);
@@ -152,7 +155,7 @@ static void verify_segment(struct verify *verify,
         verify_inner(verify, &verify->segments.list[index + 1].header, report);
     }
     report->end = verify->walk.position;
-    close(fd);
+    disk_close(&verify->segments.disk, verify->walk.file);
 }
 
 static void add_up(struct verify *verify, const struct log_segment_report *report)
@@ -174,13 +177,14 @@ static void add_up(struct verify *verify, const struct log_segment_report *repor
 static size_t count_trimmed(const struct log_segments *segments)
 {
     size_t gone = 0;
-    while (gone < segments->count && !exists(segments, segments->list[gone].header.base)) {
+    while (gone < segments->count &&
+           !log_segments_exists(segments, segments->list[gone].header.base)) {
         gone++;
     }
     return gone;
 }
 
-enum err log_verify(const char *directory,
+enum err log_verify(const struct disk_folder *data,
                     void (*report)(void *ctx, const struct log_segment_report *report),
                     void *ctx,
                     struct log_verify_result *result,
@@ -188,8 +192,8 @@ enum err log_verify(const char *directory,
 {
     *result = (struct log_verify_result){0};
     struct verify verify = {.result = result};
-    log_walk_init(&verify.walk);
-    enum err err = log_segments_open(&verify.segments, directory, true, error);
+    log_walk_init(&verify.walk, &verify.segments.disk);
+    enum err err = log_segments_open(&verify.segments, data, true, error);
     if (err == OK) {
         err = log_segments_list(&verify.segments, error);
     }
@@ -198,7 +202,7 @@ enum err log_verify(const char *directory,
     for (int looks = 0; err == OK && looks < LOOKS_MAX; looks++) {
         bad = log_check_headers(&verify.segments, &problem);
         if (bad == verify.segments.count ||
-            exists(&verify.segments, verify.segments.list[bad].header.base)) {
+            log_segments_exists(&verify.segments, verify.segments.list[bad].header.base)) {
             break;
         }
         err = log_segments_list(&verify.segments, error); /* it was trimmed meanwhile */
@@ -237,7 +241,7 @@ enum err log_verify(const char *directory,
 struct log_dump {
     struct log_segments segments;
     struct log_walk walk;
-    int fd;
+    int file;
     size_t index;      /* of the entered segment, or the one to enter */
     uint64_t position; /* frames before it are skipped */
     size_t bad;        /* index of the first segment with a bad header */
@@ -247,7 +251,7 @@ struct log_dump {
 static enum err
 dump_failed(const struct log_dump *dump, const char *problem, uint64_t base, struct error *error)
 {
-    uint64_t position = dump->fd >= 0 ? dump->walk.position : base;
+    uint64_t position = dump->file >= 0 ? dump->walk.position : base;
     char name[LOG_NAME_BYTES];
     log_segment_name(name, base);
     *error = (struct error){.code = ERR_UNPROCESSABLE};
@@ -261,18 +265,20 @@ dump_failed(const struct log_dump *dump, const char *problem, uint64_t base, str
     return error->code;
 }
 
-enum err
-log_dump_open(const char *directory, uint64_t position, struct log_dump **out, struct error *error)
+enum err log_dump_open(const struct disk_folder *data,
+                       uint64_t position,
+                       struct log_dump **out,
+                       struct error *error)
 {
     struct log_dump *dump = calloc(1, sizeof *dump);
     if (dump == NULL) {
         *error = (struct error){.code = ERR_UNAVAILABLE, .text = "no memory"};
         return error->code;
     }
-    dump->fd = -1;
+    dump->file = -1;
     dump->position = position;
-    log_walk_init(&dump->walk);
-    enum err err = log_segments_open(&dump->segments, directory, true, error);
+    log_walk_init(&dump->walk, &dump->segments.disk);
+    enum err err = log_segments_open(&dump->segments, data, true, error);
     if (err == OK) {
         err = log_segments_list(&dump->segments, error);
     }
@@ -300,11 +306,11 @@ static enum err dump_enter(struct log_dump *dump, struct error *error)
         uint64_t bad_base = dump->segments.list[dump->bad].header.base;
         return dump_failed(dump, dump->header_problem, bad_base, error);
     }
-    dump->fd = log_segments_open_readable(&dump->segments, base);
-    if (dump->fd < 0) {
+    dump->file = log_segments_open_readable(&dump->segments, base, false);
+    if (dump->file < 0) {
         return dump_failed(dump, "the file can't be opened", base, error);
     }
-    log_walk_enter(&dump->walk, dump->fd, &dump->segments.list[dump->index].header);
+    log_walk_enter(&dump->walk, dump->file, &dump->segments.list[dump->index].header);
     return OK;
 }
 
@@ -313,7 +319,8 @@ static enum err dump_end(struct log_dump *dump, bool bad, struct error *error)
 {
     const struct log_segment_header *header = &dump->segments.list[dump->index].header;
     if (dump->index + 1 == dump->segments.count) {
-        struct log_frontier rest = log_scan_frontier(dump->fd, header, dump->walk.position);
+        struct log_frontier rest =
+            log_scan_frontier(&dump->segments.disk, dump->file, header, dump->walk.position);
         return rest.durable_to > dump->walk.position
                    ? dump_failed(dump, dump->walk.problem, header->base, error)
                    : ERR_NOT_FOUND;
@@ -321,8 +328,8 @@ static enum err dump_end(struct log_dump *dump, bool bad, struct error *error)
     if (bad) {
         return dump_failed(dump, dump->walk.problem, header->base, error);
     }
-    close(dump->fd);
-    dump->fd = -1;
+    disk_close(&dump->segments.disk, dump->file);
+    dump->file = -1;
     dump->index++;
     return OK;
 }
@@ -330,7 +337,7 @@ static enum err dump_end(struct log_dump *dump, bool bad, struct error *error)
 enum err log_dump_next(struct log_dump *dump, struct log_dump_frame *frame, struct error *error)
 {
     for (;;) {
-        enum err err = dump->fd < 0 ? dump_enter(dump, error) : OK;
+        enum err err = dump->file < 0 ? dump_enter(dump, error) : OK;
         if (err != OK) {
             return err;
         }
@@ -360,8 +367,8 @@ enum err log_dump_next(struct log_dump *dump, struct log_dump_frame *frame, stru
 
 void log_dump_close(struct log_dump *dump)
 {
-    if (dump->fd >= 0) {
-        close(dump->fd);
+    if (dump->file >= 0) {
+        disk_close(&dump->segments.disk, dump->file);
     }
     log_walk_deinit(&dump->walk);
     log_segments_close(&dump->segments);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "adapters/log_file/log_format.h"
+#include "ports/disk.h"
 
 enum log_segment_state {
     LOG_SEGMENT_GOOD,
@@ -40,7 +41,7 @@ struct log_verify_result {
 /* Proves every frame of every segment; report is called once per segment, in order. OK when nothing
  * is damaged; ERR_UNPROCESSABLE when something is (all segments are looked at all the same);
  * another error when the directory can't be read. */
-enum err log_verify(const char *directory,
+enum err log_verify(const struct disk_folder *data,
                     void (*report)(void *ctx, const struct log_segment_report *report),
                     void *ctx,
                     struct log_verify_result *result,
@@ -58,7 +59,7 @@ struct log_dump_frame {
 };
 
 /* Stands at the first frame at or after `position`. ERR_NOT_FOUND: there is no segment. */
-enum err log_dump_open(const char *directory,
+enum err log_dump_open(const struct disk_folder *data,
                        uint64_t position,
                        struct log_dump **dump,
                        struct error *error) MUST_CHECK;

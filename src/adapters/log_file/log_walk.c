@@ -10,28 +10,28 @@
 #include "adapters/log_file/log_disk.h"
 #include "base/check.h"
 
-#include <fcntl.h>
+#include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <string.h>
 
 #define PIECE_BYTES (1024u * 1024u)
 
-void log_walk_init(struct log_walk *walk)
+void log_walk_init(struct log_walk *walk, const struct disk_port *disk)
 {
-    *walk = (struct log_walk){.fd = -1};
+    *walk = (struct log_walk){.disk = disk, .file = -1};
 }
 
 void log_walk_deinit(struct log_walk *walk)
 {
     free(walk->buffer);
-    *walk = (struct log_walk){.fd = -1};
+    *walk = (struct log_walk){.file = -1};
 }
 
-void log_walk_enter(struct log_walk *walk, int fd, const struct log_segment_header *header)
+void log_walk_enter(struct log_walk *walk, int file, const struct log_segment_header *header)
 {
-    CHECK(fd >= 0);
+    CHECK(file >= 0);
     CHECK(header->base % LOG_BLOCK == 0);
-    walk->fd = fd;
+    walk->file = file;
     walk->base = header->base;
     walk->salt = header->salt;
     walk->position = header->base;
@@ -40,7 +40,6 @@ void log_walk_enter(struct log_walk *walk, int fd, const struct log_segment_head
     walk->chained = true;
     walk->filled = 0;
     walk->problem = NULL;
-    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 }
 
 void log_walk_seek(struct log_walk *walk, uint64_t position)
@@ -48,13 +47,14 @@ void log_walk_seek(struct log_walk *walk, uint64_t position)
     CHECK(position >= walk->base && position % LOG_BLOCK == 0);
     walk->position = position;
     walk->chained = position == walk->base;
-    CHECK(!walk->chained || walk->fd >= 0);
+    CHECK(!walk->chained || walk->file >= 0);
 }
 
-void log_walk_forget(struct log_walk *walk)
+void log_walk_reread(struct log_walk *walk, int file)
 {
+    CHECK(file >= 0);
+    walk->file = file;
     walk->filled = 0;
-    (void)posix_fadvise(walk->fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
 static bool grow(struct log_walk *walk, size_t need)
@@ -98,7 +98,8 @@ static enum log_walk_result fill(struct log_walk *walk, size_t len, uint64_t lim
     }
     walk->filled = 0;
     walk->from = walk->position;
-    ssize_t n = disk_read(walk->fd, walk->buffer, want, LOG_BLOCK + walk->position - walk->base);
+    ssize_t n = disk_read(
+        walk->disk, walk->file, walk->buffer, want, LOG_BLOCK + walk->position - walk->base);
     if (n < 0) {
         walk->problem = "the file can't be read";
         return LOG_WALK_FAILED;
@@ -190,37 +191,33 @@ static void scan_blocks(struct log_frontier *found,
     }
 }
 
-/* The next offset that may hold data; holes and unwritten extents read as zeros and are skipped. */
-static uint64_t skip_hole(int fd, uint64_t offset, uint64_t end)
+/* The next block that may hold data; holes and unwritten extents read as zeros and are skipped.
+ * False: nothing but zeros is left. */
+static bool skip_hole(const struct disk_port *disk, int file, uint64_t *offset)
 {
-    off_t data = lseek(fd, (off_t)offset, SEEK_DATA);
+    int64_t data = disk->files->next_data(disk->ctx, file, *offset);
     if (data < 0) {
-        return offset; /* not known here, or only a hole is left: reading finds out */
+        return errno != ENXIO; /* else it is not known here: reading finds out */
     }
-    uint64_t next = (uint64_t)data / LOG_BLOCK * LOG_BLOCK;
-    return next < end ? next : end;
+    *offset = (uint64_t)data / LOG_BLOCK * LOG_BLOCK;
+    return true;
 }
 
-struct log_frontier
-log_scan_frontier(int fd, const struct log_segment_header *header, uint64_t position)
+struct log_frontier log_scan_frontier(const struct disk_port *disk,
+                                      int file,
+                                      const struct log_segment_header *header,
+                                      uint64_t position)
 {
     CHECK(position >= header->base && position % LOG_BLOCK == 0);
     struct log_frontier found = {.first_valid = UINT64_MAX, .data_end = position};
     uint8_t *piece = aligned_alloc(LOG_BLOCK, PIECE_BYTES);
-    off_t size = lseek(fd, 0, SEEK_END);
-    if (piece == NULL || size < 0) {
-        found.read_failed = true;
-        free(piece);
-        return found;
-    }
-    uint64_t end = (uint64_t)size / LOG_BLOCK * LOG_BLOCK;
     uint64_t offset = LOG_BLOCK + position - header->base;
-    while ((offset = skip_hole(fd, offset, end)) < end) {
-        size_t want = end - offset < PIECE_BYTES ? (size_t)(end - offset) : PIECE_BYTES;
-        ssize_t n = disk_read(fd, piece, want, offset);
+    found.read_failed = piece == NULL;
+    while (!found.read_failed && skip_hole(disk, file, &offset)) {
+        ssize_t n = disk_read(disk, file, piece, PIECE_BYTES, offset);
+        found.read_failed = n < 0;
         if (n < (ssize_t)LOG_BLOCK) {
-            found.read_failed = true;
-            break;
+            break; /* what is no whole block is no part of the log */
         }
         size_t blocks = (size_t)n / LOG_BLOCK;
         scan_blocks(&found, piece, blocks, header->base + offset - LOG_BLOCK, header->salt);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "adapters/log_file/log_format.h"
+#include "ports/disk.h"
 
 enum log_walk_result {
     LOG_WALK_FRAME,  /* walk->frame and walk->body are the next frame; the walk stands behind it */
@@ -16,7 +17,8 @@ enum log_walk_result {
 };
 
 struct log_walk {
-    int fd; /* borrowed */
+    const struct disk_port *disk;
+    int file; /* borrowed; -1: none */
     uint64_t base;
     uint64_t salt;
     uint64_t position;  /* where the next frame begins */
@@ -33,11 +35,11 @@ struct log_walk {
 };
 
 /* No memory is taken before the first frame is read. */
-void log_walk_init(struct log_walk *walk);
+void log_walk_init(struct log_walk *walk, const struct disk_port *disk);
 void log_walk_deinit(struct log_walk *walk);
 
 /* Goes to the first frame of a segment; the buffer is kept. */
-void log_walk_enter(struct log_walk *walk, int fd, const struct log_segment_header *header);
+void log_walk_enter(struct log_walk *walk, int file, const struct log_segment_header *header);
 
 /* Goes to `position` in the entered segment; the chain is taken from the first frame there. */
 void log_walk_seek(struct log_walk *walk, uint64_t position);
@@ -46,8 +48,8 @@ void log_walk_seek(struct log_walk *walk, uint64_t position);
  * the next segment, or UINT64_MAX for the end of the file. */
 enum log_walk_result log_walk_next(struct log_walk *walk, uint64_t limit);
 
-/* Forgets what was read ahead and drops it from the page cache, before a second look. */
-void log_walk_forget(struct log_walk *walk);
+/* Forgets what was read ahead and goes on with another handle of the same file, for a second look. */
+void log_walk_reread(struct log_walk *walk, int file);
 
 /* What is found at or after a position without trusting any order: every block is looked at. */
 struct log_frontier {
@@ -56,5 +58,7 @@ struct log_frontier {
     uint64_t data_end;    /* position after the last block that is not all zero */
     bool read_failed;
 };
-struct log_frontier
-log_scan_frontier(int fd, const struct log_segment_header *header, uint64_t position);
+struct log_frontier log_scan_frontier(const struct disk_port *disk,
+                                      int file,
+                                      const struct log_segment_header *header,
+                                      uint64_t position);

@@ -11,21 +11,19 @@
  *  2. At least `kept` good snapshots stay once there are that many; one found damaged is neither
  *     counted nor ever removed.
  *  3. The child makes only async-signal-safe calls (the process may have threads), holds no file
- *     descriptor but the directory's and stderr's, and does not outlive its parent. */
+ *     descriptor but the directory's and stderr's, and does not outlive its parent.
+ *  4. Without the child (in_process) nothing but the disk port is asked for anything. */
 #include "adapters/snapshot_dir/snapshot_dir.h"
 
 #include "adapters/snapshot_dir/snapshot_file.h"
 #include "base/check.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,7 +35,8 @@
 #define TEMPORARY_SUFFIX ".tmp"
 
 struct snapshot_dir {
-    int dir_fd;
+    struct disk_port disk;
+    int folder; /* snapshots/ in the data directory; -1: not open */
     bool in_process;
     size_t kept;
     uint8_t *buffer;                                /* the writer's: taken before the fork */
@@ -51,6 +50,43 @@ struct snapshot_dir {
     struct snapshot_reader reader;
     bool opened;
 };
+
+/* --- the port, shorter --- */
+
+static int open_in(const struct snapshot_dir *dir, const char *name, unsigned int mode)
+{
+    return dir->disk.files->open(dir->disk.ctx, dir->folder, name, mode);
+}
+
+static void close_file(const struct snapshot_dir *dir, int file)
+{
+    dir->disk.files->close(dir->disk.ctx, file);
+}
+
+static bool remove_in(const struct snapshot_dir *dir, const char *name)
+{
+    return dir->disk.folders->remove(dir->disk.ctx, dir->folder, name);
+}
+
+static bool sync_folder(const struct snapshot_dir *dir)
+{
+    return dir->disk.files->sync(dir->disk.ctx, dir->folder);
+}
+
+/* Opens for reading; false when the file can't be opened. */
+static bool open_to_read(const struct snapshot_dir *dir,
+                         const char *name,
+                         unsigned int mode,
+                         struct snapshot_file *file)
+{
+    struct disk_info info;
+    if (!dir->disk.folders->info(dir->disk.ctx, dir->folder, name, &info)) {
+        return false;
+    }
+    int handle = open_in(dir, name, mode);
+    *file = (struct snapshot_file){.disk = &dir->disk, .handle = handle, .bytes = info.bytes};
+    return handle >= 0;
+}
 
 /* --- the list --- */
 
@@ -106,11 +142,11 @@ static void prune(struct snapshot_dir *dir)
         }
         char name[SNAPSHOT_NAME_BYTES];
         snapshot_name(name, dir->entries[i - 1].position);
-        if (unlinkat(dir->dir_fd, name, 0) == 0) {
+        if (remove_in(dir, name)) {
             entry_remove(dir, i - 1);
         }
     }
-    (void)fsync(dir->dir_fd);
+    (void)sync_folder(dir);
 }
 
 /* --- writing --- */
@@ -126,29 +162,39 @@ static void put_part(void *ctx, struct bytes part)
     snapshot_writer_put(ctx, part);
 }
 
+/* From the disk, not from the page cache. */
+static bool proved(const struct snapshot_dir *dir, const char *name)
+{
+    struct snapshot_file file;
+    struct snapshot_reader reader;
+    if (!open_to_read(dir, name, DISK_UNCACHED, &file)) {
+        return false;
+    }
+    bool good = snapshot_reader_open(&reader, &file, dir->buffer, dir->position);
+    close_file(dir, file.handle);
+    return good;
+}
+
 /* Writes, syncs and reads back; async-signal-safe. */
 static bool write_file(const struct snapshot_dir *dir,
                        const char *name,
                        void (*write_state)(void *, struct snapshot_sink *),
                        void *write_ctx)
 {
-    int fd = openat(dir->dir_fd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0) {
+    const struct snapshot_file file = {
+        .disk = &dir->disk,
+        .handle = open_in(dir, name, DISK_WRITE | DISK_CREATE),
+    };
+    if (file.handle < 0) {
         return false;
     }
     struct snapshot_writer writer;
-    snapshot_writer_init(&writer, fd, dir->buffer, dir->position);
+    snapshot_writer_init(&writer, &file, dir->buffer, dir->position);
     struct snapshot_sink sink = {.put = put_part, .ctx = &writer};
     write_state(write_ctx, &sink);
     bool good = snapshot_writer_finish(&writer);
-    if (good) {
-        /* From the disk, not from the page cache. */
-        struct snapshot_reader reader;
-        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-        good = snapshot_reader_open(&reader, fd, dir->buffer, dir->position);
-        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-    }
-    return close(fd) == 0 && good;
+    close_file(dir, file.handle);
+    return good && proved(dir, name);
 }
 
 static bool write_snapshot(const struct snapshot_dir *dir,
@@ -160,10 +206,10 @@ static bool write_snapshot(const struct snapshot_dir *dir,
     temporary_name(temporary, dir->position);
     snapshot_name(name, dir->position);
     if (write_file(dir, temporary, write_state, write_ctx) &&
-        renameat(dir->dir_fd, temporary, dir->dir_fd, name) == 0) {
-        return fsync(dir->dir_fd) == 0;
+        dir->disk.folders->rename(dir->disk.ctx, dir->folder, temporary, name)) {
+        return sync_folder(dir);
     }
-    (void)unlinkat(dir->dir_fd, temporary, 0);
+    (void)remove_in(dir, temporary);
     return false;
 }
 
@@ -177,7 +223,7 @@ static void become_writer(const struct snapshot_dir *dir, pid_t parent)
     (void)signal(SIGTERM, SIG_DFL);
     (void)signal(SIGINT, SIG_DFL);
     (void)signal(SIGHUP, SIG_DFL);
-    unsigned int own = (unsigned int)dir->dir_fd;
+    unsigned int own = (unsigned int)dir->folder;
     const unsigned int first = STDERR_FILENO + 1;
     if (own > first) {
         (void)close_range(first, own - 1, 0);
@@ -236,7 +282,7 @@ static enum snapshot_state poll_state(void *ctx, uint64_t *position, uint64_t *o
     } else if (state == SNAPSHOT_FAILED) {
         char temporary[SNAPSHOT_NAME_BYTES + 4];
         temporary_name(temporary, dir->position);
-        (void)unlinkat(dir->dir_fd, temporary, 0);
+        (void)remove_in(dir, temporary);
     }
     if (state == SNAPSHOT_DONE || state == SNAPSHOT_FAILED) {
         dir->state = SNAPSHOT_IDLE;
@@ -252,12 +298,12 @@ static bool try_open(struct snapshot_dir *dir, uint64_t position)
 {
     char name[SNAPSHOT_NAME_BYTES];
     snapshot_name(name, position);
-    int fd = openat(dir->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0) {
+    struct snapshot_file file;
+    if (!open_to_read(dir, name, DISK_READ, &file)) {
         return false;
     }
-    if (!snapshot_reader_open(&dir->reader, fd, dir->read_buffer, position)) {
-        close(fd);
+    if (!snapshot_reader_open(&dir->reader, &file, dir->read_buffer, position)) {
+        close_file(dir, file.handle);
         return false;
     }
     dir->opened = true;
@@ -268,7 +314,7 @@ static void close_opened(void *ctx)
 {
     struct snapshot_dir *dir = ctx;
     if (dir->opened) {
-        close(dir->reader.fd);
+        close_file(dir, dir->reader.file.handle);
         free(dir->read_buffer);
     }
     dir->read_buffer = NULL;
@@ -330,18 +376,15 @@ snapshot_dir_list(const struct snapshot_dir *dir, struct snapshot_dir_entry *ent
 
 /* --- opening and closing --- */
 
-static bool open_directory(struct snapshot_dir *dir, const char *directory)
+static bool open_folder(struct snapshot_dir *dir, const struct disk_folder *data)
 {
-    int root = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (root < 0) {
-        return false;
+    const struct disk_port *disk = &dir->disk;
+    bool there = disk->folders->make(disk->ctx, data->handle, "snapshots") || errno == EEXIST;
+    /* It may be there because of a process that died before its name was durable. */
+    if (there && disk->files->sync(disk->ctx, data->handle)) {
+        dir->folder = disk->files->open(disk->ctx, data->handle, "snapshots", DISK_FOLDER);
     }
-    bool made = mkdirat(root, "snapshots", 0700) == 0 ? fsync(root) == 0 : errno == EEXIST;
-    if (made) {
-        dir->dir_fd = openat(root, "snapshots", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    }
-    close(root);
-    return dir->dir_fd >= 0;
+    return dir->folder >= 0;
 }
 
 static bool is_temporary(const char *name)
@@ -352,27 +395,22 @@ static bool is_temporary(const char *name)
            strcmp(name + len - suffix, TEMPORARY_SUFFIX) == 0;
 }
 
-/* Lists the snapshots and removes half-written ones. */
-static bool read_directory(struct snapshot_dir *dir)
+static bool found_name(void *user, const char *name)
 {
-    int fd = openat(dir->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *stream = fd < 0 ? NULL : fdopendir(fd);
-    if (stream == NULL) {
-        if (fd >= 0) {
-            close(fd);
-        }
-        return false;
+    struct snapshot_dir *dir = user;
+    uint64_t position = 0;
+    if (snapshot_parse_name(name, &position)) {
+        entry_add(dir, position);
+    } else if (is_temporary(name)) {
+        (void)remove_in(dir, name);
     }
-    for (struct dirent *entry = readdir(stream); entry != NULL; entry = readdir(stream)) {
-        uint64_t position = 0;
-        if (snapshot_parse_name(entry->d_name, &position)) {
-            entry_add(dir, position);
-        } else if (is_temporary(entry->d_name)) {
-            (void)unlinkat(dir->dir_fd, entry->d_name, 0);
-        }
-    }
-    closedir(stream);
-    return fsync(dir->dir_fd) == 0;
+    return true;
+}
+
+/* Lists the snapshots and removes half-written ones. */
+static bool read_folder(struct snapshot_dir *dir)
+{
+    return dir->disk.folders->list(dir->disk.ctx, dir->folder, found_name, dir) && sync_folder(dir);
 }
 
 enum err snapshot_dir_open(const struct snapshot_dir_options *options,
@@ -384,16 +422,17 @@ enum err snapshot_dir_open(const struct snapshot_dir_options *options,
         *error = (struct error){.code = ERR_UNAVAILABLE, .text = "no memory for snapshots"};
         return error->code;
     }
-    dir->dir_fd = -1;
+    dir->disk = options->data.disk;
+    dir->folder = -1;
     dir->in_process = options->in_process;
     dir->kept = options->kept > 0 ? (size_t)options->kept : SNAPSHOTS_KEPT_DEFAULT;
     dir->buffer = malloc(SNAPSHOT_BUFFER_BYTES);
-    if (dir->buffer == NULL || !open_directory(dir, options->directory) || !read_directory(dir)) {
+    if (dir->buffer == NULL || !open_folder(dir, &options->data) || !read_folder(dir)) {
         *error = (struct error){.code = ERR_UNAVAILABLE};
         snprintf(error->text,
                  sizeof error->text,
                  "can't use %.100s/snapshots: %s",
-                 options->directory,
+                 options->data.path,
                  strerrordesc_np(errno));
         snapshot_dir_close(dir);
         return error->code;
@@ -414,8 +453,8 @@ void snapshot_dir_close(struct snapshot_dir *dir)
         (void)poll_state(dir, &position, &oldest);
     }
     close_opened(dir);
-    if (dir->dir_fd >= 0) {
-        close(dir->dir_fd);
+    if (dir->folder >= 0) {
+        close_file(dir, dir->folder);
     }
     free(dir->buffer);
     free(dir);

@@ -4,6 +4,7 @@
  * process goes on. All functions belong to the thread that owns the state. */
 #pragma once
 
+#include "ports/disk.h"
 #include "ports/snapshot.h"
 
 #define SNAPSHOTS_KEPT_DEFAULT 3
@@ -11,13 +12,13 @@
 struct snapshot_dir;
 
 struct snapshot_dir_options {
-    const char *directory; /* the data directory; the caller holds its lock */
-    int kept;              /* good snapshots to keep; 0: the default */
-    bool in_process;       /* write at once instead of in a forked copy */
+    struct disk_folder data; /* the data directory; the caller holds its lock */
+    int kept;                /* good snapshots to keep; 0: the default */
+    bool in_process;         /* write at once instead of in a forked copy, for which handles must be
+                                file descriptors */
 };
 
-/* Makes data_dir/snapshots when missing and removes what a crash left half-written. The data
- * directory must exist. */
+/* Makes data_dir/snapshots when missing and removes what a crash left half-written. */
 enum err snapshot_dir_open(const struct snapshot_dir_options *options,
                            struct snapshot_dir **dir,
                            struct error *error) MUST_CHECK;

@@ -7,17 +7,24 @@
 #include "base/check.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
+#include <string.h>
 
 #define SYNC_EVERY_BYTES (4u * 1024u * 1024u)
 
-static bool write_all(int fd, const uint8_t *data, size_t len, uint64_t offset)
+static bool again(void)
 {
+    return errno == EINTR || errno == EAGAIN;
+}
+
+static bool
+write_all(const struct snapshot_file *file, const uint8_t *data, size_t len, uint64_t offset)
+{
+    const struct disk_port *disk = file->disk;
     size_t done = 0;
     while (done < len) {
-        ssize_t n = pwrite(fd, data + done, len - done, (off_t)(offset + done));
-        if (n < 0 && errno == EINTR) {
+        struct iovec part = {.iov_base = (void *)(uintptr_t)(data + done), .iov_len = len - done};
+        ssize_t n = disk->files->write(disk->ctx, file->handle, &part, 1, offset + done);
+        if (n < 0 && again()) {
             continue;
         }
         if (n <= 0) {
@@ -28,12 +35,14 @@ static bool write_all(int fd, const uint8_t *data, size_t len, uint64_t offset)
     return true;
 }
 
-static bool read_all(int fd, uint8_t *into, size_t len, uint64_t offset)
+static bool read_all(const struct snapshot_file *file, uint8_t *into, size_t len, uint64_t offset)
 {
+    const struct disk_port *disk = file->disk;
     size_t done = 0;
     while (done < len) {
-        ssize_t n = pread(fd, into + done, len - done, (off_t)(offset + done));
-        if (n < 0 && errno == EINTR) {
+        ssize_t n =
+            disk->files->read(disk->ctx, file->handle, into + done, len - done, offset + done);
+        if (n < 0 && again()) {
             continue;
         }
         if (n <= 0) {
@@ -42,15 +51,20 @@ static bool read_all(int fd, uint8_t *into, size_t len, uint64_t offset)
         done += (size_t)n;
     }
     return true;
+}
+
+static bool sync_file(const struct snapshot_file *file)
+{
+    return file->disk->files->sync(file->disk->ctx, file->handle);
 }
 
 void snapshot_writer_init(struct snapshot_writer *writer,
-                          int fd,
+                          const struct snapshot_file *file,
                           uint8_t *buffer,
                           uint64_t position)
 {
-    CHECK(fd >= 0 && buffer != NULL);
-    *writer = (struct snapshot_writer){.fd = fd, .buffer = buffer, .position = position};
+    CHECK(file->handle >= 0 && buffer != NULL);
+    *writer = (struct snapshot_writer){.file = *file, .buffer = buffer, .position = position};
 }
 
 static void flush_block(struct snapshot_writer *writer)
@@ -60,11 +74,11 @@ static void flush_block(struct snapshot_writer *writer)
     uint64_t hash = snapshot_block_hash(content, writer->position, writer->block_count);
     snapshot_header_encode(writer->buffer, (uint32_t)content.len, hash);
     size_t size = SNAPSHOT_HEADER_BYTES + content.len;
-    bool kept = write_all(writer->fd, writer->buffer, size, writer->offset);
+    bool kept = write_all(&writer->file, writer->buffer, size, writer->offset);
     writer->offset += size;
     writer->unsynced += size;
     if (kept && writer->unsynced >= SYNC_EVERY_BYTES) {
-        kept = fdatasync(writer->fd) == 0;
+        kept = sync_file(&writer->file);
         writer->unsynced = 0;
     }
     writer->failed = writer->failed || !kept;
@@ -103,8 +117,8 @@ bool snapshot_writer_finish(struct snapshot_writer *writer)
                                                      .position = writer->position,
                                                      .content_bytes = writer->content_bytes,
                                                      .hash = writer->hash});
-    return write_all(writer->fd, footer, sizeof footer, writer->offset) &&
-           fdatasync(writer->fd) == 0;
+    return write_all(&writer->file, footer, sizeof footer, writer->offset) &&
+           sync_file(&writer->file);
 }
 
 static void rewind_reader(struct snapshot_reader *reader)
@@ -127,9 +141,9 @@ static bool next_block(struct snapshot_reader *reader)
     uint32_t len = 0;
     uint64_t hash = 0;
     bool last = reader->next_block + 1 == reader->footer.block_count;
-    if (!read_all(reader->fd, header, sizeof header, reader->offset) ||
+    if (!read_all(&reader->file, header, sizeof header, reader->offset) ||
         !snapshot_header_decode(header, &len, &hash) || (!last && len != SNAPSHOT_BLOCK_BYTES) ||
-        !read_all(reader->fd, reader->buffer, len, reader->offset + sizeof header)) {
+        !read_all(&reader->file, reader->buffer, len, reader->offset + sizeof header)) {
         return false;
     }
     struct bytes content = bytes_of(reader->buffer, len);
@@ -148,24 +162,23 @@ static bool next_block(struct snapshot_reader *reader)
 static bool read_footer(struct snapshot_reader *reader, uint64_t position)
 {
     uint8_t footer[SNAPSHOT_FOOTER_BYTES];
-    off_t size = lseek(reader->fd, 0, SEEK_END);
-    if (size < (off_t)sizeof footer ||
-        !read_all(reader->fd, footer, sizeof footer, (uint64_t)size - sizeof footer) ||
+    uint64_t size = reader->file.bytes;
+    if (size < sizeof footer ||
+        !read_all(&reader->file, footer, sizeof footer, size - sizeof footer) ||
         !snapshot_footer_decode(footer, &reader->footer)) {
         return false;
     }
     uint64_t blocks = (uint64_t)reader->footer.block_count * SNAPSHOT_HEADER_BYTES;
-    return reader->footer.position == position && reader->footer.content_bytes <= (uint64_t)size &&
-           blocks + reader->footer.content_bytes + sizeof footer == (uint64_t)size;
+    return reader->footer.position == position && reader->footer.content_bytes <= size &&
+           blocks + reader->footer.content_bytes + sizeof footer == size;
 }
 
 bool snapshot_reader_open(struct snapshot_reader *reader,
-                          int fd,
+                          const struct snapshot_file *file,
                           uint8_t *buffer,
                           uint64_t position)
 {
-    *reader = (struct snapshot_reader){.fd = fd, .buffer = buffer};
-    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    *reader = (struct snapshot_reader){.file = *file, .buffer = buffer};
     if (!read_footer(reader, position)) {
         return false;
     }

@@ -1,15 +1,23 @@
 /* One snapshot file: written in blocks, verified, read back.
  *
- * Everything here makes only async-signal-safe calls and takes its buffer from the caller, because
- * it runs in a forked copy of a process with threads. */
+ * Nothing here asks for more than files of the disk, and its buffer comes from the caller, because it
+ * runs in a forked copy of a process with threads: only async-signal-safe calls may be made. */
 #pragma once
 
 #include "adapters/snapshot_dir/snapshot_format.h"
+#include "ports/disk.h"
 
 #define SNAPSHOT_BUFFER_BYTES (SNAPSHOT_HEADER_BYTES + SNAPSHOT_BLOCK_BYTES)
 
+/* An open file; borrowed. */
+struct snapshot_file {
+    const struct disk_port *disk;
+    int handle;
+    uint64_t bytes; /* its size; not used by writers */
+};
+
 struct snapshot_writer {
-    int fd;
+    struct snapshot_file file;
     uint8_t *buffer; /* SNAPSHOT_BUFFER_BYTES */
     size_t len;      /* content gathered for the next block */
     uint64_t position;
@@ -22,7 +30,7 @@ struct snapshot_writer {
 };
 
 void snapshot_writer_init(struct snapshot_writer *writer,
-                          int fd,
+                          const struct snapshot_file *file,
                           uint8_t *buffer,
                           uint64_t position);
 void snapshot_writer_put(struct snapshot_writer *writer, struct bytes part);
@@ -31,7 +39,7 @@ void snapshot_writer_put(struct snapshot_writer *writer, struct bytes part);
 bool snapshot_writer_finish(struct snapshot_writer *writer);
 
 struct snapshot_reader {
-    int fd;
+    struct snapshot_file file;
     uint8_t *buffer; /* SNAPSHOT_BUFFER_BYTES */
     struct snapshot_footer footer;
     uint32_t next_block;
@@ -45,7 +53,7 @@ struct snapshot_reader {
 /* Proves the whole file: every block, the footer, the position. Afterwards the reader stands at the
  * beginning. */
 bool snapshot_reader_open(struct snapshot_reader *reader,
-                          int fd,
+                          const struct snapshot_file *file,
                           uint8_t *buffer,
                           uint64_t position);
 

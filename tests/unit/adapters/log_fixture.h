@@ -2,6 +2,7 @@
  * that can be saved, broken and restored. For the tests of the file log. */
 #pragma once
 
+#include "adapters/disk_system/disk_system.h"
 #include "adapters/log_file/log_file.h"
 #include "base/hash.h"
 
@@ -56,11 +57,11 @@ static inline void fixture_make(struct fixture *fixture)
     const char *parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
     snprintf(fixture->root, sizeof fixture->root, "%s/tidemark-log-XXXXXX", parent);
     assert_non_null(mkdtemp(fixture->root));
-    fixture->options = (struct log_file_options){.directory = fixture->root,
-                                                 .segment_bytes = FIXTURE_SEGMENT,
-                                                 .durable = fixture_durable,
-                                                 .durable_ctx = fixture};
+    fixture->options = (struct log_file_options){
+        .segment_bytes = FIXTURE_SEGMENT, .durable = fixture_durable, .durable_ctx = fixture};
     memcpy(fixture->options.instance, "instance-of-test", LOG_INSTANCE_BYTES);
+    struct disk_folder *data = &fixture->options.data;
+    assert_int_equal(disk_system_open(fixture->root, false, data, &fixture->error), OK);
     fixture->frame.capacity = FIXTURE_SEGMENT;
     fixture->frame.data = aligned_alloc(4096, FIXTURE_SEGMENT);
     assert_non_null(fixture->frame.data);
@@ -273,8 +274,7 @@ static inline void fixture_end(struct fixture *fixture)
     char path[512];
     fixture_path(fixture, "", path);
     rmdir(path);
-    snprintf(path, sizeof path, "%s/LOCK", fixture->root);
-    unlink(path);
+    disk_system_close(&fixture->options.data);
     rmdir(fixture->root);
     fixture_forget(fixture);
     free(fixture->frame.data);

@@ -31,7 +31,7 @@ static void a_good_log_is_found_good_and_counted_while_it_is_open(void **state)
     struct findings findings = {.count = 0};
     struct log_verify_result result;
     make_log(&fixture, 30, 9000);
-    enum err err = log_verify(fixture.root, collect, &findings, &result, &fixture.error);
+    enum err err = log_verify(&fixture.options.data, collect, &findings, &result, &fixture.error);
     assert_int_equal(err, OK);
     assert_int_equal(result.frame_count, 30);
     assert_int_equal(result.record_count, 30 * 31 / 2);
@@ -58,7 +58,7 @@ static void damage_is_found_with_its_place_and_the_rest_is_looked_at(void **stat
     struct fixture_file *file = fixture_segment(&fixture, 1);
     file->data[LOG_BLOCK + 3 * LOG_BLOCK + 100] ^= 1;
     fixture_restore(&fixture);
-    enum err err = log_verify(fixture.root, collect, &findings, &result, &fixture.error);
+    enum err err = log_verify(&fixture.options.data, collect, &findings, &result, &fixture.error);
     assert_int_equal(err, ERR_UNPROCESSABLE);
     assert_int_equal(result.damaged_count, 1);
     assert_int_equal(findings.count, 8);
@@ -84,12 +84,13 @@ static void a_torn_end_is_no_damage_but_a_missing_segment_is(void **state)
     struct fixture_file *file = fixture_segment(&fixture, 1);
     file->data[LOG_BLOCK + 3 * LOG_BLOCK + 100] ^= 1;
     fixture_restore(&fixture);
-    assert_int_equal(log_verify(fixture.root, collect, &findings, &result, &fixture.error), OK);
+    assert_int_equal(log_verify(&fixture.options.data, collect, &findings, &result, &fixture.error),
+                     OK);
     assert_int_equal(findings.reports[1].state, LOG_SEGMENT_TORN);
     assert_int_equal(result.frame_count, 5);
     fixture_remove_one(&fixture, file->name);
     findings.count = 0;
-    assert_int_equal(log_verify(fixture.root, collect, &findings, &result, &fixture.error),
+    assert_int_equal(log_verify(&fixture.options.data, collect, &findings, &result, &fixture.error),
                      ERR_UNPROCESSABLE);
     assert_non_null(findings.reports[0].problem);
     fixture_end(&fixture);
@@ -98,14 +99,17 @@ static void a_torn_end_is_no_damage_but_a_missing_segment_is(void **state)
 static void a_directory_without_a_log_is_refused(void **state)
 {
     (void)state;
+    struct fixture fixture;
     struct findings findings = {.count = 0};
     struct log_verify_result result;
     struct log_dump *dump = NULL;
-    struct error error = {0};
-    assert_int_equal(log_verify("/nonexistent", collect, &findings, &result, &error),
+    fixture_make(&fixture);
+    const struct disk_folder *data = &fixture.options.data;
+    assert_int_equal(log_verify(data, collect, &findings, &result, &fixture.error),
                      ERR_UNAVAILABLE);
-    assert_non_null(strstr(error.text, "/nonexistent"));
-    assert_int_equal(log_dump_open("/nonexistent", 0, &dump, &error), ERR_UNAVAILABLE);
+    assert_non_null(strstr(fixture.error.text, fixture.root));
+    assert_int_equal(log_dump_open(data, 0, &dump, &fixture.error), ERR_UNAVAILABLE);
+    fixture_end(&fixture);
 }
 
 static void a_dump_shows_every_frame_and_seal_from_any_position(void **state)
@@ -117,7 +121,7 @@ static void a_dump_shows_every_frame_and_seal_from_any_position(void **state)
     for (uint64_t from = 0; from < fixture.last_end; from += 7000) {
         struct log_dump *dump = NULL;
         struct log_dump_frame frame;
-        assert_int_equal(log_dump_open(fixture.root, from, &dump, &fixture.error), OK);
+        assert_int_equal(log_dump_open(&fixture.options.data, from, &dump, &fixture.error), OK);
         uint64_t position = UINT64_MAX;
         uint64_t last_record = 0;
         uint16_t flags = 0;
@@ -148,7 +152,7 @@ static void a_dump_stops_at_damage_and_says_where(void **state)
     fixture_restore(&fixture);
     struct log_dump *dump = NULL;
     struct log_dump_frame frame;
-    assert_int_equal(log_dump_open(fixture.root, 0, &dump, &fixture.error), OK);
+    assert_int_equal(log_dump_open(&fixture.options.data, 0, &dump, &fixture.error), OK);
     enum err err = OK;
     size_t count = 0;
     while ((err = log_dump_next(dump, &frame, &fixture.error)) == OK) {

@@ -1,4 +1,5 @@
 /* Snapshots: frozen at start, whole or not there, the older one when the newest is damaged. */
+#include "adapters/disk_system/disk_system.h"
 #include "adapters/snapshot_dir/snapshot_dir.h"
 #include "adapters/snapshot_dir/snapshot_format.h"
 #include "base/hash.h"
@@ -63,7 +64,8 @@ static void fixture_make(struct fixture *fixture, bool in_process)
     *fixture = (struct fixture){.options.in_process = in_process};
     snprintf(fixture->root, sizeof fixture->root, "/tmp/tidemark-snap-XXXXXX");
     assert_non_null(mkdtemp(fixture->root));
-    fixture->options.directory = fixture->root;
+    struct disk_folder *data = &fixture->options.data;
+    assert_int_equal(disk_system_open(fixture->root, false, data, &fixture->error), OK);
     fixture_open(fixture);
 }
 
@@ -97,6 +99,7 @@ static void fixture_end(struct fixture *fixture)
 {
     char path[512];
     snapshot_dir_close(fixture->dir);
+    disk_system_close(&fixture->options.data);
     count_files(fixture, true);
     path_of(fixture, "", path);
     rmdir(path);

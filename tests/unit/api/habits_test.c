@@ -49,7 +49,16 @@ static void only_local_and_configured_hosts_are_served(void **state)
                                       "Origin: localhost\n",
                                       "Origin: http://\n",
                                       "Origin: http://localhost/x\n",
-                                      "Origin: http://localhost@evil.example\n"};
+                                      "Origin: http://localhost@evil.example\n",
+                                      "Origin: http://localhost\nOrigin: http://evil.example\n",
+                                      "Origin: http://localhost http://evil.example\n",
+                                      "Host: 127.0.0.2\n",
+                                      "Host: 2130706433\n",
+                                      "Host: [::ffff:127.0.0.1]\n",
+                                      "Host: localhost.\n",
+                                      "Host: x.localhost\n",
+                                      "Origin:\n",
+                                      "Origin: file://localhost\n"};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         assert_int_equal(fake_call(client, "GET", "/healthz", good[i], NULL), 200);
     }

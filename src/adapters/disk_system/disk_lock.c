@@ -1,0 +1,58 @@
+/* The lock of a data directory: an flock on data_dir/LOCK, gone with the process that holds it.
+ *
+ * It is no part of the disk port: between processes of one machine only the machine can judge. */
+#include "adapters/disk_system/disk_system.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#define OWNER_BYTES 16
+
+static void read_owner(int fd, char owner[OWNER_BYTES])
+{
+    ssize_t n = pread(fd, owner, OWNER_BYTES - 1, 0);
+    owner[n > 0 ? n : 0] = '\0';
+    for (char *at = owner; *at != '\0'; at++) {
+        if (*at < '0' || *at > '9') {
+            *at = '\0';
+            break;
+        }
+    }
+}
+
+static bool write_owner(int fd)
+{
+    char owner[OWNER_BYTES];
+    int len = snprintf(owner, sizeof owner, "%d\n", (int)getpid());
+    return ftruncate(fd, 0) == 0 && pwrite(fd, owner, (size_t)len, 0) == len;
+}
+
+enum err disk_system_lock(const struct disk_folder *folder, int *lock, struct error *error)
+{
+    int fd = openat(folder->handle, "LOCK", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        *error = (struct error){.code = ERR_UNAVAILABLE};
+        (void)snprintf(error->text,
+                       sizeof error->text,
+                       "can't open %.100s/LOCK: %s",
+                       folder->path,
+                       strerrordesc_np(errno));
+        return error->code;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        char owner[OWNER_BYTES];
+        read_owner(fd, owner);
+        *error = (struct error){.code = ERR_CONFLICT};
+        (void)snprintf(
+            error->text, sizeof error->text, "%.100s is in use by pid %s", folder->path, owner);
+        (void)close(fd);
+        return error->code;
+    }
+    (void)write_owner(fd); /* a courtesy: on a full disk the lock still holds */
+    *lock = fd;
+    return OK;
+}

@@ -1,0 +1,249 @@
+#include "sim/judge.h"
+
+#include "base/check.h"
+#include "base/text.h"
+#include "sim/memory.h"
+#include "sim/oracle_log.h"
+#include "sim/oracle_time.h"
+#include "sim/oracle_windows.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TURNS_MAX 100000u
+#define STRIDE_US 20000
+
+static struct history history_of(const struct run *run)
+{
+    return (struct history){.hash_seed = run->plan.process.hash_seed,
+                            .partitions = run->plan.process.partitions,
+                            .universe = run->plan.events,
+                            .universe_count = run->plan.event_count,
+                            .submissions = run->journal.submissions,
+                            .submission_count = run->journal.submission_count,
+                            .frames = run->journal.frames,
+                            .frame_count = run->journal.frame_count,
+                            .recipes = run->plan.recipes,
+                            .recipe_count = run->plan.recipe_count};
+}
+
+static uint64_t log_end(const struct run *run)
+{
+    size_t count = run->journal.frame_count;
+    return count == 0 ? 0 : run->journal.frames[count - 1].end;
+}
+
+/* What is in the log, counted by hand: an event's id is its number in the universe. */
+struct census {
+    uint64_t rows;
+    uint64_t distinct;
+};
+
+static void count_batch(const struct record *record, bool *present, struct census *census)
+{
+    static struct batch_word words[BATCH_WORDS_MAX];
+    uint32_t word_count = 0;
+    struct batch batch;
+    struct batch_cursor cursor;
+    struct batch_row row;
+    struct event event;
+    CHECK(batch_open(record->body, &batch) && batch_read_words(&batch, words, &word_count));
+    batch_cursor_init(&cursor, &batch);
+    while (batch_next_row(&cursor, &row)) {
+        uint64_t id = 0;
+        CHECK(batch_row_event(&batch, words, word_count, &row, &event));
+        CHECK(u64_parse(event.id, &id));
+        census->rows++;
+        census->distinct += !present[id];
+        present[id] = true;
+    }
+}
+
+static struct census take_census(const struct run *run)
+{
+    struct census census = {0};
+    bool *present = calloc(run->plan.event_count, sizeof(bool));
+    CHECK(present != NULL);
+    for (size_t n = 0; n < run->journal.frame_count; n++) {
+        struct bytes body = run->journal.frames[n].body;
+        struct reader reader = reader_of(body);
+        struct record record;
+        while (record_next(&reader, body.data, &record)) {
+            if (record.kind == RECORD_EVENTS) {
+                count_batch(&record, present, &census);
+            }
+        }
+    }
+    free(present);
+    return census;
+}
+
+/* Time passes until the process has answered. False: it never did. */
+static bool wait_for(struct run *run, const struct errand *errand)
+{
+    for (uint32_t turn = 0; !errand_answered(errand) && turn < TURNS_MAX; turn++) {
+        process_settle(&run->process);
+        run->machine.now_us += STRIDE_US;
+    }
+    return errand_answered(errand);
+}
+
+static void judge_values(struct run *run, const struct recipe *recipe)
+{
+    struct history history = history_of(run);
+    struct expected_metric expected;
+    if (!oracle_windows(&history, recipe, &expected, &run->finding)) {
+        return;
+    }
+    struct errand *errand = visitor_ask_values(&run->visitor, &run->process, recipe, log_end(run));
+    if (errand == NULL || !wait_for(run, errand)) {
+        (void)snprintf(
+            run->finding.text, sizeof(run->finding.text), "%s was not answered", recipe->name);
+        oracle_windows_free(&expected);
+        return;
+    }
+    const struct query *query = errand_query(errand);
+    struct bytes answers[RUNNERS_MAX];
+    bool known = true;
+    for (uint32_t n = 0; n < query->runner_count; n++) {
+        known = known && query->answers[n].err == OK;
+        answers[n] = buf_bytes(&query->answers[n].rows);
+    }
+    if (known != expected.exists) {
+        (void)snprintf(run->finding.text,
+                       sizeof(run->finding.text),
+                       "%s %s",
+                       recipe->name,
+                       known ? "is shown, though it was dropped" : "is defined, but not shown");
+    } else if (known) {
+        (void)oracle_windows_match(recipe, &expected, answers, query->runner_count, &run->finding);
+        run->counts.rows += expected.row_count;
+    }
+    errand_free(errand);
+    oracle_windows_free(&expected);
+}
+
+static void judge_counters(struct run *run)
+{
+    struct errand *errand = visitor_ask_stats(&run->visitor, &run->process);
+    if (errand == NULL || !wait_for(run, errand)) {
+        (void)snprintf(run->finding.text, sizeof(run->finding.text), "counters: no answer");
+        return;
+    }
+    struct census census = take_census(run);
+    run->counts.events = census.rows;
+    int64_t unique = stats_sum(errand_query(errand), "unique", "");
+    int64_t duplicates = stats_sum(errand_query(errand), "duplicates", "");
+    if (unique != (int64_t)census.distinct ||
+        duplicates != (int64_t)(census.rows - census.distinct)) {
+        (void)snprintf(run->finding.text,
+                       sizeof(run->finding.text),
+                       "the log holds %" PRIu64 " events, %" PRIu64
+                       " of them distinct; shown are %" PRId64 " unique, %" PRId64 " duplicates",
+                       census.rows,
+                       census.distinct,
+                       unique,
+                       duplicates);
+    }
+    errand_free(errand);
+}
+
+/* A replay of the log up to its end by another process on this disk: its digest. */
+static bool look(struct run *run, bool from_snapshot, uint64_t until, uint64_t *digest)
+{
+    static struct process looker;
+    struct process_options options = run->plan.process;
+    options.ignore_snapshots = !from_snapshot;
+    options.replay_until = until;
+    options.runners = 1 + (run->plan.process.runners + (from_snapshot ? 1 : 0)) % 3;
+    options.runners = options.runners > options.partitions ? 1 : options.runners;
+    options.uneven = false;
+    const struct process_witness witness = run->process.witness;
+    process_start(&looker, &run->machine, &options, &witness);
+    for (uint32_t turn = 0; looker.state == PROCESS_STARTING && turn < TURNS_MAX; turn++) {
+        process_settle(&looker);
+        run->machine.now_us += STRIDE_US;
+    }
+    bool looked = looker.state == PROCESS_LOOKED;
+    if (looked) {
+        memory_switch(true);
+        *digest = process_digest(&looker);
+        memory_switch(false);
+    }
+    process_bury(&looker);
+    return looked;
+}
+
+static void judge_digests(struct run *run)
+{
+    memory_switch(true);
+    uint64_t live = process_digest(&run->process);
+    memory_switch(false);
+    uint64_t end = log_end(run);
+    struct log_status status;
+    struct log_port log = log_file_port(run->process.log);
+    log.ops->status(log.ctx, &status);
+    bool whole = status.oldest == 0;
+    process_bury(&run->process);
+    run->alive = false;
+    for (uint32_t form = whole ? 0 : 1; form < 2; form++) {
+        uint64_t digest = 0;
+        if (!look(run, form == 1, end, &digest)) {
+            (void)snprintf(run->finding.text, sizeof(run->finding.text), "a replay did not end");
+            return;
+        }
+        run->counts.digests++;
+        if (digest != live) {
+            (void)snprintf(run->finding.text,
+                           sizeof(run->finding.text),
+                           "live digest %016" PRIx64 ", replayed from %s %016" PRIx64,
+                           live,
+                           form == 1 ? "a snapshot" : "the beginning",
+                           digest);
+            return;
+        }
+    }
+}
+
+void judge(struct run *run)
+{
+    struct history history = history_of(run);
+    bool good = oracle_log_holds(&history, &run->finding);
+    for (size_t n = 0; good && n < run->plan.recipe_count; n++) {
+        judge_values(run, &run->plan.recipes[n]);
+        good = run->finding.text[0] == '\0';
+    }
+    if (good) {
+        judge_counters(run);
+        good = run->finding.text[0] == '\0';
+    }
+    if (good) {
+        judge_digests(run);
+        good = run->finding.text[0] == '\0';
+    }
+    if (good && getenv("NO_TIME") == NULL) {
+        (void)oracle_time_holds(&history, &run->finding);
+    }
+}
+
+void judge_forgive_lost_end(struct journal *journal,
+                            const struct log_reader_port *port,
+                            uint64_t oldest)
+{
+    void *reader = port->ops->open(port->ctx, oldest);
+    CHECK(reader != NULL);
+    struct log_view view;
+    uint64_t end = oldest;
+    while (port->ops->next(reader, &view) == OK) {
+        end = view.end;
+    }
+    port->ops->close(reader);
+    journal_cut(journal, end);
+    for (size_t n = 0; n < journal->submission_count; n++) {
+        struct submission *submission = &journal->submissions[n];
+        if (submission->outcome == OUTCOME_ACKED && submission->as_of > end) {
+            submission->outcome = OUTCOME_UNKNOWN;
+        }
+    }
+}

@@ -1,0 +1,64 @@
+/* What one run is made of: its features, sizes, faults and limits, drawn at random so that every run
+ * is another corner (a swarm), and the events and metrics that its clients will use. */
+#pragma once
+
+#include "sim/history.h"
+#include "sim/process.h"
+
+#include <stdio.h>
+
+#define PLAN_EVENTS_MAX  5000
+#define PLAN_RECIPES_MAX 8
+#define PLAN_CLIENTS_MAX 6
+#define PLAN_SOURCES_MAX 8
+
+/* What may be wrong with the disk, and what must come of it. */
+enum disk_class {
+    DISK_HONEST,       /* loses only what was not synced: every start must succeed */
+    DISK_BAD_SNAPSHOT, /* and newest snapshots rot, but never all: every start must succeed */
+    DISK_BAD_LOG,      /* and acknowledged bytes of the log rot: that start must be refused */
+    DISK_LYING,        /* and syncs lie: a loss must be refused or be at the end */
+    DISK_CLASSES,
+};
+
+struct plan {
+    int64_t length_us; /* of the safety phase */
+    uint32_t client_count;
+    uint32_t batch_max;
+    uint32_t resend_once_in;   /* acknowledged events are sent again; 0: never */
+    uint32_t impatience_ms;    /* a client gives up an answer after this long */
+    uint32_t command_every_ms; /* mean time between commands and questions */
+    bool commands;             /* metrics come and go, sources are declared, snapshots asked for */
+    bool lanes;                /* sources get lanes of their own, explicit ones too */
+    bool questions;
+    bool slow_disk;
+    bool full_disk;
+    bool disk_errors; /* EIO, short and interrupted calls */
+    bool kills;
+    bool power_cuts;
+    bool clock_faults;
+    bool stops;     /* SIGSTOP: everything stands for a while */
+    bool restarts;  /* in order, too */
+    bool no_memory; /* an allocation fails now and then */
+    enum disk_class disk_class;
+    uint64_t disk_bytes;
+    struct machine_weather weather;
+    struct sim_disk_weather disk_weather;
+    struct process_options process;
+    size_t event_count;
+    struct planned_event *events; /* by the moment they are to be sent */
+    int64_t *due_us;              /* that moment, in true time */
+    size_t recipe_count;
+    struct recipe recipes[PLAN_RECIPES_MAX];
+    uint32_t source_count;
+};
+
+/* Draws a plan. False on no memory. */
+bool plan_draw(struct plan *plan, struct choice *choice);
+void plan_free(struct plan *plan);
+
+/* One line per option, for people. */
+void plan_print(const struct plan *plan, FILE *out);
+
+/* The statement that defines a recipe; the text stands in `text`. */
+struct bytes recipe_sql(const struct recipe *recipe, char *text, size_t cap);
