@@ -1,5 +1,8 @@
-/* What the log holds: a frame's body of any bytes is read to its end or called bad, never beyond.
- */
+/* What the log holds: any bytes as the body of a frame. Checked beside memory safety:
+ *
+ *  1. It is read to its end or called bad, never beyond.
+ *  2. What was read and is written again reads as the same, and is written as the same bytes.
+ *  3. An event out of a batch has an encoding of its own that reads back. */
 #include "fuzz.h"
 
 #include "base/check.h"
@@ -7,7 +10,28 @@
 #include "model/definition.h"
 #include "model/record.h"
 
-#define ROWS_MAX 65536
+#include <string.h>
+
+#define ROWS_MAX  65536
+#define BYTES_MAX ((size_t)64 * 1024)
+
+/* The event on its own, and back. */
+static void try_event(const struct event *event)
+{
+    static uint8_t memory[2 * BYTES_MAX];
+    static uint8_t again[2 * BYTES_MAX];
+    struct buf out = buf_of(memory, sizeof(memory));
+    struct buf second = buf_of(again, sizeof(again));
+    struct event back;
+    event_put(&out, event);
+    CHECK(!out.overflow);
+    CHECK(out.len <= event_put_max(event));
+    struct reader in = reader_of(buf_bytes(&out));
+    CHECK(event_read(&in, &back));
+    CHECK(reader_left(&in) == 0);
+    event_put(&second, &back);
+    CHECK(bytes_equal(buf_bytes(&out), buf_bytes(&second)));
+}
 
 static void read_batch(struct bytes body)
 {
@@ -26,6 +50,7 @@ static void read_batch(struct bytes body)
         if (batch_row_event(&batch, words, count, &row, &event)) {
             CHECK(event.id.len <= body.len);
             CHECK(event.data.len <= body.len);
+            try_event(&event);
         }
     }
 }
@@ -43,46 +68,98 @@ static void read_pulse(struct bytes body)
     }
 }
 
-static void read_define(struct bytes body)
+static void try_definition(struct bytes encoded)
 {
-    struct define define;
-    struct definition definition;
-    if (define_read(body, &define) && definition_read(define.definition, &definition)) {
-        CHECK(definition_valid(&definition));
+    static struct definition definition;
+    static uint8_t memory[2 * BYTES_MAX];
+    struct buf out = buf_of(memory, sizeof(memory));
+    if (!definition_read(encoded, &definition)) {
+        return;
     }
+    CHECK(definition_valid(&definition));
+    definition_put(&out, &definition);
+    CHECK(!out.overflow);
+    CHECK(bytes_equal(buf_bytes(&out), encoded));
+}
+
+/* Reads a command's body and writes it again; false when it is none. */
+static bool rewrite(enum record_kind kind, struct bytes body, struct buf *out)
+{
+    struct genesis genesis;
+    struct define define;
+    struct source source;
+    struct lane_command command;
+    uint32_t id = 0;
+    bool good = false;
+    switch (kind) {
+    case RECORD_GENESIS:
+        good = genesis_read(body, &genesis);
+        if (good) {
+            genesis_put(out, &genesis);
+        }
+        break;
+    case RECORD_DEFINE:
+        good = define_read(body, &define);
+        if (good) {
+            define_put(out, &define);
+            try_definition(define.definition);
+        }
+        break;
+    case RECORD_DROP:
+        good = drop_read(body, &id);
+        if (good) {
+            drop_put(out, id);
+        }
+        break;
+    case RECORD_SOURCE:
+        good = source_read(body, &source);
+        if (good) {
+            source_put(out, &source);
+        }
+        break;
+    case RECORD_FORGET:
+        good = forget_read(body, &id);
+        if (good) {
+            forget_put(out, id);
+        }
+        break;
+    case RECORD_LANE:
+        good = lane_command_read(body, &command);
+        if (good) {
+            lane_command_put(out, &command);
+        }
+        break;
+    case RECORD_EVENTS:
+    case RECORD_PULSE:
+        break;
+    }
+    return good;
+}
+
+static void try_command(const struct record *record)
+{
+    static uint8_t memory[2 * BYTES_MAX];
+    struct buf out = buf_of(memory, sizeof(memory));
+    struct record back;
+    if (!rewrite(record->kind, record->body, &out)) {
+        return;
+    }
+    CHECK(!out.overflow);
+    struct reader frame = reader_of(buf_bytes(&out));
+    CHECK(record_next(&frame, memory, &back));
+    CHECK(reader_left(&frame) == 0);
+    CHECK(back.kind == record->kind);
+    CHECK(bytes_equal(back.body, record->body));
 }
 
 static void read_body(const struct record *record)
 {
-    struct genesis genesis;
-    struct source source;
-    struct lane_command command;
-    uint32_t id = 0;
-    switch (record->kind) {
-    case RECORD_GENESIS:
-        (void)genesis_read(record->body, &genesis);
-        break;
-    case RECORD_EVENTS:
+    if (record->kind == RECORD_EVENTS) {
         read_batch(record->body);
-        break;
-    case RECORD_PULSE:
+    } else if (record->kind == RECORD_PULSE) {
         read_pulse(record->body);
-        break;
-    case RECORD_DEFINE:
-        read_define(record->body);
-        break;
-    case RECORD_DROP:
-        (void)drop_read(record->body, &id);
-        break;
-    case RECORD_SOURCE:
-        (void)source_read(record->body, &source);
-        break;
-    case RECORD_FORGET:
-        (void)forget_read(record->body, &id);
-        break;
-    case RECORD_LANE:
-        (void)lane_command_read(record->body, &command);
-        break;
+    } else {
+        try_command(record);
     }
 }
 
@@ -90,6 +167,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct reader frame = reader_of(bytes_of(data, size));
     struct record record;
+    if (size > BYTES_MAX) {
+        return 0;
+    }
     while (record_next(&frame, data, &record)) {
         CHECK(record.body.len <= size);
         read_body(&record);

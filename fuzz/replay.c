@@ -93,5 +93,6 @@ int main(int argc, char **argv)
     free(memory);
     /* Nothing replayed proves nothing. */
     printf("%s 1 - %zu inputs and variations of them\n", runs > 0 ? "ok" : "not ok", runs);
+    printf("# totals: fuzz_replays=%zu\n", runs);
     return runs > 0 ? 0 : 1;
 }

@@ -1,17 +1,18 @@
 #!/bin/sh
 # Configures, only when needed, and builds one of the build directories.
 #
-# Usage: tools/build.sh product|gcc|clang|plain|asan|tsan|hostile|fuzz [ninja target ...]
+# Usage: tools/build.sh product|gcc|clang|plain|asan|tsan|hostile|sim|sim-asan|fuzz [ninja target ...]
 #   product: build/, what users run; leaves build/tidemark and build/libtidemark.{a,so}
 #   gcc, clang: with tests, warnings are errors
 #   plain: by gcc without optimisation, to compare digests
 #   asan, tsan: with tests, under AddressSanitizer + UBSan, or ThreadSanitizer
 #   hostile: with faults on demand, under AddressSanitizer + UBSan, for tests/e2e
+#   sim, sim-asan: the simulator, optimised, and under AddressSanitizer + UBSan
 #   fuzz: the fuzz targets, by clang with libFuzzer
 set -eu
 cd "$(dirname "$0")/.."
 
-flavour=${1:?usage: tools/build.sh product|gcc|clang|plain|asan|tsan|hostile|fuzz [ninja target ...]}
+flavour=${1:?usage: tools/build.sh product|gcc|clang|plain|asan|tsan|hostile|sim|sim-asan|fuzz [ninja target ...]}
 shift
 compiler=gcc
 directory=build-$flavour
@@ -30,6 +31,11 @@ plain) options='-Dtests=disabled -Doptimization=0' ;;
 asan) options='-Dtests=enabled -Db_sanitize=address,undefined' ;;
 hostile) options='-Dtests=disabled -Dhostile=true -Db_sanitize=address,undefined' ;;
 tsan) options='-Dtests=enabled -Db_sanitize=thread' ;;
+sim | sim-asan)
+    options='-Dtests=disabled -Doptimization=2'
+    [ "$flavour" = sim ] || options="$options -Db_sanitize=address,undefined"
+    [ $# -gt 0 ] || set -- src/sim/tidemark-sim
+    ;;
 fuzz)
     compiler=clang
     options='-Dtests=disabled -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false'

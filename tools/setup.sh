@@ -1,9 +1,10 @@
 #!/bin/sh
 # Brings a Debian 12 machine to the point where Tidemark builds, or says what is missing.
 #
-# Usage: tools/setup.sh build|test|fuzz
+# Usage: tools/setup.sh build|test|long|fuzz
 #   build: what `make build` and `make run` need
 #   test:  also what `make test` needs
+#   long:  also what `make test-long` needs
 #   fuzz:  also what `make fuzz` needs
 #
 # It asks for commands and headers, not for packages: whoever has them from somewhere else is left
@@ -12,9 +13,9 @@ set -eu
 
 level=${1:-build}
 case $level in
-build | test | fuzz) ;;
+build | test | long | fuzz) ;;
 *)
-    echo "usage: tools/setup.sh build|test|fuzz" >&2
+    echo "usage: tools/setup.sh build|test|long|fuzz" >&2
     exit 2
     ;;
 esac
@@ -62,12 +63,16 @@ look() {
     need_command git git
     need_command strace strace
     need_library cmocka.h libcmocka-dev cmocka -lcmocka
-    [ "$level" = test ] && return
-    need_command clang-tidy clang-tidy
     echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { return 0; }' |
         clang -x c -fsanitize=fuzzer -o /dev/null - >/dev/null 2>&1 ||
         missing="${missing}libFuzzer libclang-rt-14-dev
 "
+    [ "$level" = test ] && return
+    if [ "$level" = long ]; then
+        need_command valgrind valgrind
+        return
+    fi
+    need_command clang-tidy clang-tidy
 }
 
 install_missing() {

@@ -1,17 +1,24 @@
 #!/usr/bin/env python3
 """Builds and runs the tests, and counts each one.
 
-Usage: test.py all|quick|lint|unit|asan|tsan|clang|e2e ... [-k WORD]
+Usage: test.py all|quick|long|lint|unit|asan|tsan|clang|e2e|fuzz ... [-k WORD]
 
     all    lint, builds by gcc and clang without a warning and by gcc -O0, the unit tests by gcc
-           and under ASan + UBSan, then end to end
+           and under ASan + UBSan, then end to end, then the simulator and each fuzz target for a
+           short while
     quick  lint and the unit tests by gcc: the loop before each commit
+    long   what takes its time: the tests that have full counts (they read TIDEMARK_LONG=1), the unit
+           tests and a loaded server under ThreadSanitizer, recovery under valgrind, the simulator
+           plain and under ASan + UBSan and with bugs planted into the product, fuzzing
     -k     only the test programs with WORD in their name
 
 A test program is an executable that Meson knows, or a Python script named *_test.py. It says how
 many tests it holds by TAP, as cmocka does when asked, or as Python's unittest does; one that says
 nothing counts as one. Exit code 77 is a skip, whose reason is the last line it printed. A program
 that passes without having run a test has failed.
+
+A program may print lines "totals: name=number name=number" (in TAP with "# " in front). They are
+summed by name over all programs, and printed as one such line before the last.
 
 The last line is always "N passed, N failed, N skipped". Exit code 1 when one failed, or none passed.
 """
@@ -34,8 +41,17 @@ PURE_ARCHIVES = ["core/libcore.a", "lang/liblang.a", "model/libmodel.a", "base/l
 STEPS = {
     "quick": ["lint", "gcc"],
     "unit": ["gcc"],
-    "all": ["lint", "gcc", "clang", "asan", "plain", "e2e"],
+    "all": ["lint", "gcc", "clang", "asan", "plain", "e2e", "sim", "fuzz"],
+    "long": ["full", "sim", "planted", "asan", "tsan", "load", "valgrind", "fuzz"],
 }
+FOLDERS = ("differential", "golden", "scenario", "e2e")
+# Scripts of the long run that need a build of their own, so that nothing else starts them.
+LOAD = "tests/e2e/tsan_load_test.py"
+VALGRIND = "tests/e2e/valgrind_test.py"
+LONG_ONLY = {LOAD, VALGRIND}
+FUZZ_SECONDS = {False: 15, True: 60}  # of each target: in the short run, in the long one
+FUZZ_AT_ONCE = 2
+SIM_SECONDS = {False: {"sim": 180}, True: {"sim": 240, "sim-asan": 180}}  # by build
 ENVIRONMENT = {
     "CMOCKA_MESSAGE_OUTPUT": "TAP",
     "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:abort_on_error=0",
@@ -97,6 +113,12 @@ def count(output, code):
     return Result(passed, failed, skips, output)
 
 
+def totals_of(output):
+    """[(name, number)] of a program's lines of totals."""
+    lines = re.findall(r"^(?:# )?totals: (.*)$", output, re.MULTILINE)
+    return [(name, int(n)) for line in lines for name, n in re.findall(r"(\w+)=(\d+)(?!\S)", line)]
+
+
 def execute(command, environment=None, seconds=PROGRAM_SECONDS_MAX):
     """Runs a command in a process group of its own, all of which ends with it: (output, exit code)."""
     try:
@@ -125,9 +147,17 @@ def execute(command, environment=None, seconds=PROGRAM_SECONDS_MAX):
     return text + late, code
 
 
+def has_full_counts(source):
+    """Whether a script counts further in the long run: by itself, or through what it shares."""
+    return "TIDEMARK_LONG" in source or "import decoder" in source
+
+
 class Runner:
-    def __init__(self, word):
+    def __init__(self, word, long_run=False):
         self.word = word
+        self.long_run = long_run
+        self.environment = {"TIDEMARK_LONG": "1"} if long_run else {}
+        self.totals = {}
         self.passed = 0
         self.failed = []
         self.skips = []
@@ -137,6 +167,8 @@ class Runner:
         self.passed += result.passed
         self.failed += [name] * result.failed
         self.skips += [f"{name}: {reason}" for reason in result.skips]
+        for total, number in totals_of(result.output):
+            self.totals[total] = self.totals.get(total, 0) + number
         mark = "FAIL" if result.failed else "skip" if not result.passed else "ok"
         skipped = f", {len(result.skips)} skipped" if result.skips else ""
         failed = f", {result.failed} failed" if result.failed else ""
@@ -151,7 +183,7 @@ class Runner:
         if self.word and self.word not in name:
             return
         start = time.monotonic()
-        output, code = execute(command, environment)
+        output, code = execute(command, {**self.environment, **(environment or {})})
         self.note(name, count(output, code), time.monotonic() - start)
 
     def build(self, flavour):
@@ -186,37 +218,102 @@ class Runner:
 
         def one(test):
             start = time.monotonic()
-            output, code = execute(test["cmd"], test["env"])
+            output, code = execute(test["cmd"], {**self.environment, **test["env"]})
             return count(output, code), time.monotonic() - start
 
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
             for test, (result, seconds) in zip(tests, pool.map(one, tests)):
                 self.note(f"{flavour}: {test['name']}", result, seconds)
 
-    def scripts(self):
-        """End to end: each script gets the binary of the gcc build."""
-        if not self.build("gcc"):
+    def script(self, path, flavour="gcc"):
+        """A Python script, which gets the binary of a build."""
+        name = f"{path.parent.name}: {path.name}"
+        if (self.word and self.word not in name) or not self.build(flavour):
             return
-        directory = ROOT / "build-gcc"
-        environment = {"TIDEMARK": str(directory / "tidemark"), "TIDEMARK_BUILD": str(directory)}
-        for folder in ("golden", "scenario", "e2e"):
+        if "support.hostile" in path.read_text(encoding="utf-8"):
+            self.build("hostile")
+        directory = ROOT / f"build-{flavour}"
+        self.program(name, [sys.executable, str(path)],
+                     {"TIDEMARK": str(directory / "tidemark"), "TIDEMARK_BUILD": str(directory)})
+
+    def scripts(self, wanted=lambda path: True):
+        for folder in FOLDERS:
             for path in sorted((ROOT / "tests" / folder).glob("*_test.py")):
-                wanted = not self.word or self.word in f"{folder}: {path.name}"
-                if wanted and "support.hostile" in path.read_text(encoding="utf-8"):
-                    self.build("hostile")
-                self.program(f"{folder}: {path.name}", [sys.executable, str(path)], environment)
+                if str(path.relative_to(ROOT)) not in LONG_ONLY and wanted(path):
+                    self.script(path)
+
+    def full(self):
+        """The unit tests and those scripts that count further in the long run."""
+        self.unit("gcc")
+        self.scripts(lambda path: has_full_counts(path.read_text(encoding="utf-8")))
+
+    def fuzz(self):
+        """Each target for a while, two at a time, beginning with its seeds and what broke it once."""
+        output, code = execute(["tools/fuzz.sh", "--check"])
+        if code != 0:
+            self.note("fuzz", count(output, code), 0)
+            return
+        if not self.build("fuzz"):
+            return
+        seconds = FUZZ_SECONDS[self.long_run]
+        targets = sorted(path.name[:-len("_fuzz.c")] for path in (ROOT / "fuzz").glob("*_fuzz.c"))
+
+        def one(target):
+            start = time.monotonic()
+            output, code = execute(["tools/fuzz.sh", "--built", target, str(seconds)])
+            return count(output, code), time.monotonic() - start
+
+        targets = [target for target in targets if not self.word or self.word in f"fuzz: {target}"]
+        with concurrent.futures.ThreadPoolExecutor(FUZZ_AT_ONCE) as pool:
+            for target, (result, took) in zip(targets, pool.map(one, targets)):
+                self.note(f"fuzz: {target}", result, took)
+
+    def sim(self):
+        """Seeds from SIM_FIRST on, for a fixed time, on all cores."""
+        first = os.environ.get("SIM_FIRST", "1")
+        for flavour, seconds in SIM_SECONDS[self.long_run].items():
+            name = f"simulator: {flavour}"
+            if self.word and self.word not in name:
+                continue
+            if not self.build(flavour):
+                return
+            program = ROOT / f"build-{flavour}" / "src/sim/tidemark-sim"
+            gate = ["--gate"] if flavour == "sim" else []
+            self.program(name, [str(program), "--many", "1000000", "--first", first, *gate,
+                                "--seconds", str(seconds), "--jobs", str(os.cpu_count() or 2),
+                                "--keep", str(ROOT / "build-sim/failed")])
+
+    def planted(self):
+        """Each bug that is planted into the product is found, or the simulator is blind."""
+        names = subprocess.run([sys.executable, "tools/planted.py", "--list"], cwd=ROOT, check=True,
+                               stdout=subprocess.PIPE, text=True).stdout.split()
+        for name in names:
+            self.program(f"planted: {name}", [sys.executable, "tools/planted.py", name])
+
+    def build_only(self, flavour):
+        """For warnings, and for digests; the tests run by gcc and sanitized."""
+        if not self.word:
+            self.build(flavour)
 
     def step(self, name):
-        if name == "lint":
-            self.lint()
-        elif name == "e2e":
-            self.scripts()
-        elif name in ("clang", "plain") and not self.word:
-            self.build(name)  # for warnings, and for digests; the tests run by gcc and sanitized
-        elif name in ("gcc", "clang", "asan", "tsan"):
-            self.unit(name)
-        else:
+        steps = {
+            "lint": self.lint,
+            "e2e": self.scripts,
+            "clang": lambda: self.unit("clang") if self.word else self.build("clang"),
+            "plain": lambda: self.build_only("plain"),
+            "gcc": lambda: self.unit("gcc"),
+            "asan": lambda: self.unit("asan"),
+            "tsan": lambda: self.unit("tsan"),
+            "fuzz": self.fuzz,
+            "full": self.full,
+            "sim": self.sim,
+            "planted": self.planted,
+            "load": lambda: self.script(ROOT / LOAD, "tsan"),
+            "valgrind": lambda: self.script(ROOT / VALGRIND),
+        }
+        if name not in steps:
             sys.exit(f"test.py: no step is called {name}")
+        steps[name]()
 
 
 def main():
@@ -228,7 +325,7 @@ def main():
         del arguments[at:at + 2]
     if not arguments:
         sys.exit(__doc__.strip())
-    runner = Runner(word)
+    runner = Runner(word, "long" in arguments)
     for name in arguments:
         for step in STEPS.get(name, [name]):
             runner.step(step)
@@ -240,6 +337,8 @@ def main():
         print("failed:")
         for name in sorted(set(runner.failed)):
             print(f"  {name}")
+    if runner.totals:
+        print("totals: " + " ".join(f"{name}={runner.totals[name]}" for name in sorted(runner.totals)))
     print(f"{runner.passed} passed, {len(runner.failed)} failed, {len(runner.skips)} skipped")
     return 1 if runner.failed or not runner.passed else 0
 

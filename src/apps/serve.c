@@ -35,7 +35,8 @@
 #define DRAIN_DEFAULT_US            (10 * US_PER_SECOND)
 #define CONNECTIONS_MAX             16384
 #define DESCRIPTORS_WANTED          (CONNECTIONS_MAX + 1024)
-#define CONNECTIONS_PER_ADDRESS_MAX 1024        /* loopback is exempt */
+#define DESCRIPTORS_MIN             64   /* fewer leave too little for the log or for connections */
+#define CONNECTIONS_PER_ADDRESS_MAX 1024 /* loopback is exempt */
 #define RESPONSE_BYTES_MAX          (20u << 20) /* a page of 1,000 events may be large */
 #define KEEP_FREED_BYTES            (64 << 20)
 /* Of all threads together: request bodies and events on their way, and what sockets wait for. */
@@ -165,15 +166,24 @@ static void catch_signals(void)
     CHECK(sigaction(SIGPIPE, &ignore, NULL) == 0);
 }
 
-/* Shells give 1,024 descriptors and allow more; a connection takes one. */
-static void raise_descriptor_limit(void)
+/* Shells give 1,024 descriptors and allow more; a connection takes one. False: too few to serve. */
+static bool raise_descriptor_limit(void)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= DESCRIPTORS_WANTED) {
-        return;
+        return true;
     }
     limit.rlim_cur = limit.rlim_max < DESCRIPTORS_WANTED ? limit.rlim_max : DESCRIPTORS_WANTED;
     (void)setrlimit(RLIMIT_NOFILE, &limit); /* what there is must do otherwise */
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= DESCRIPTORS_MIN) {
+        return true;
+    }
+    (void)fprintf(stderr,
+                  "tidemark: not enough descriptors to serve: %llu are allowed (ulimit -n), %d or "
+                  "more are needed\n",
+                  (unsigned long long)limit.rlim_cur,
+                  DESCRIPTORS_MIN);
+    return false;
 }
 
 static int refuse(const struct error *error, int exit_code)
@@ -272,7 +282,9 @@ int serve_run(const struct serve_options *given)
     /* Request bodies come and go: keep their memory instead of asking the kernel each time. */
     (void)mallopt(M_MMAP_THRESHOLD, KEEP_FREED_BYTES);
     (void)mallopt(M_TRIM_THRESHOLD, KEEP_FREED_BYTES);
-    raise_descriptor_limit();
+    if (!raise_descriptor_limit()) {
+        return EXIT_NO_MEMORY;
+    }
     catch_signals();
     int fds[HTTP_LISTEN_SOCKETS_MAX];
     struct error error = {0};

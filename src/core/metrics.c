@@ -33,31 +33,6 @@ static void parts_init(struct engine *engine, uint32_t place)
     }
 }
 
-void metrics_define(struct engine *engine, const struct define *define, uint64_t frame_position)
-{
-    uint32_t place = free_place(engine);
-    struct metric *metric = &engine->metrics[place];
-    uint8_t *encoded = heap_alloc(&engine->heap, define->definition.len);
-    CHECK(encoded != NULL);
-    memcpy(encoded, define->definition.data, define->definition.len);
-    *metric = (struct metric){
-        .id = define->metric,
-        .version = define->version,
-        .position = frame_position,
-        .created = define->created,
-        .encoded = bytes_of(encoded, define->definition.len),
-        .watermark = WATERMARK_NONE,
-        .max_time = WATERMARK_NONE,
-        .seal = WATERMARK_NONE,
-    };
-    CHECK(metric->id != 0);
-    CHECK(definition_read(metric->encoded, &metric->definition));
-    accumulate_layout_init(&metric->layout, &metric->definition);
-    engine->metric_end = place >= engine->metric_end ? place + 1 : engine->metric_end;
-    parts_init(engine, place);
-    metrics_move(engine);
-}
-
 static void part_free(struct partition *partition, const struct metric *metric, uint32_t place)
 {
     struct metric_part *part = partition->parts[place];
@@ -136,29 +111,58 @@ static int64_t latest_time(const struct engine *engine)
     return latest;
 }
 
+static void metric_move(const struct engine *engine, struct metric *metric, int64_t latest)
+{
+    int64_t max_time = WATERMARK_NONE;
+    int64_t watermark = engine->watermark;
+    if (metric->definition.source_count > 0) {
+        watermark = chosen_watermark(engine, metric, &max_time);
+    } else {
+        max_time = latest;
+    }
+    bool reopened = metric->watermark == WATERMARK_FINAL;
+    metric->watermark = watermark > metric->watermark || reopened ? watermark : metric->watermark;
+    metric->max_time = max_time > metric->max_time ? max_time : metric->max_time;
+    if (metric->watermark == WATERMARK_FINAL && metric->max_time > metric->seal) {
+        metric->seal = metric->max_time;
+    }
+}
+
 void metrics_move(struct engine *engine)
 {
     int64_t latest = latest_time(engine);
     for (uint32_t place = 0; place < engine->metric_end; place++) {
-        struct metric *metric = &engine->metrics[place];
-        if (metric->id == 0) {
-            continue;
-        }
-        int64_t max_time = WATERMARK_NONE;
-        int64_t watermark = engine->watermark;
-        if (metric->definition.source_count > 0) {
-            watermark = chosen_watermark(engine, metric, &max_time);
-        } else {
-            max_time = latest;
-        }
-        bool reopened = metric->watermark == WATERMARK_FINAL;
-        metric->watermark =
-            watermark > metric->watermark || reopened ? watermark : metric->watermark;
-        metric->max_time = max_time > metric->max_time ? max_time : metric->max_time;
-        if (metric->watermark == WATERMARK_FINAL && metric->max_time > metric->seal) {
-            metric->seal = metric->max_time;
+        if (engine->metrics[place].id != 0) {
+            metric_move(engine, &engine->metrics[place], latest);
         }
     }
+}
+
+void metrics_define(struct engine *engine, const struct define *define, uint64_t frame_position)
+{
+    uint32_t place = free_place(engine);
+    struct metric *metric = &engine->metrics[place];
+    uint8_t *encoded = heap_alloc(&engine->heap, define->definition.len);
+    CHECK(encoded != NULL);
+    memcpy(encoded, define->definition.data, define->definition.len);
+    *metric = (struct metric){
+        .id = define->metric,
+        .version = define->version,
+        .position = frame_position,
+        .created = define->created,
+        .encoded = bytes_of(encoded, define->definition.len),
+        .watermark = WATERMARK_NONE,
+        .max_time = WATERMARK_NONE,
+        .seal = WATERMARK_NONE,
+    };
+    CHECK(metric->id != 0);
+    CHECK(definition_read(metric->encoded, &metric->definition));
+    accumulate_layout_init(&metric->layout, &metric->definition);
+    engine->metric_end = place >= engine->metric_end ? place + 1 : engine->metric_end;
+    parts_init(engine, place);
+    /* The new one only: the others go by the last pulse, which has not yet handed over all that was
+     * counted since. */
+    metric_move(engine, metric, latest_time(engine));
 }
 
 int64_t metrics_longest_reach(const struct engine *engine)

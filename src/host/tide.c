@@ -22,8 +22,11 @@ static void lane_reset(struct tide_lane *lane)
 
 bool tide_init(struct tide *tide, uint64_t seed)
 {
-    *tide = (struct tide){
-        .watermark = WATERMARK_NONE, .holder = LANES_MAX, .lane_count = 1, .seed = seed};
+    *tide = (struct tide){.watermark = WATERMARK_NONE,
+                          .before_final = WATERMARK_NONE,
+                          .holder = LANES_MAX,
+                          .lane_count = 1,
+                          .seed = seed};
     tide->lanes = calloc(LANES_MAX, sizeof(struct tide_lane));
     tide->slots = calloc(SLOTS, sizeof(uint32_t));
     if (tide->lanes == NULL || tide->slots == NULL) {
@@ -129,14 +132,18 @@ static void find_minimum(struct tide *tide)
         }
     }
     if (tide->holder == LANES_MAX) {
-        if (all_final(tide)) {
+        if (tide->watermark != WATERMARK_FINAL && all_final(tide)) {
+            tide->before_final = tide->watermark;
             tide->watermark = WATERMARK_FINAL;
         }
         return; /* all idle: W stays, or follows the clock (tide_tick) */
     }
-    /* After "final" a lane that speaks makes W finite again; the core's seals keep what was final.
-     */
-    if (least > tide->watermark || tide->watermark == WATERMARK_FINAL) {
+    /* A lane that is reopened, or comes new, ends "final"; but what W had passed before stays so: a
+     * pulse may have told it. What only the final W closed, the core's seals keep. */
+    if (tide->watermark == WATERMARK_FINAL) {
+        tide->watermark = tide->before_final;
+    }
+    if (least > tide->watermark) {
         tide->watermark = least;
     }
 }

@@ -10,7 +10,8 @@
  * and not deaf. When all lanes are idle, W follows the clock for live sources only.
  *
  * Invariants:
- *  1. A lane's watermark never falls; W never falls, but when a final lane is reopened.
+ *  1. A lane's watermark never falls; W never falls, but from final, when a lane is reopened or comes
+ *     new: to what it was before, at the least.
  *  2. No watermark passes clock + max_future_skew.
  *  3. What tide decides is written into the log (steps and pulses); a replay reads it there. */
 #pragma once
@@ -45,7 +46,10 @@ struct tide_lane {
 
 struct tide {
     int64_t watermark; /* W */
-    uint32_t holder;   /* a lane at the minimum; LANES_MAX: none */
+    int64_t
+        before_final; /* W, when it became final last; not saved: a snapshot's pulse told that W is
+                             final, so the seals hold */
+    uint32_t holder;  /* a lane at the minimum; LANES_MAX: none */
     uint32_t lane_count;
     struct clock_time started;
     struct clock_time refused; /* when something was refused last */

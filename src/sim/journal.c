@@ -80,6 +80,28 @@ void journal_cut(struct journal *journal, uint64_t position)
     }
 }
 
+bool journal_same(const struct journal *a, const struct journal *b)
+{
+    if (a->submission_count != b->submission_count || a->frame_count != b->frame_count) {
+        return false;
+    }
+    for (size_t n = 0; n < a->submission_count; n++) {
+        const struct submission *one = &a->submissions[n];
+        const struct submission *other = &b->submissions[n];
+        if (one->event != other->event || one->outcome != other->outcome ||
+            one->as_of != other->as_of) {
+            return false;
+        }
+    }
+    for (size_t n = 0; n < a->frame_count; n++) {
+        if (a->frames[n].position != b->frames[n].position ||
+            !bytes_equal(a->frames[n].body, b->frames[n].body)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool same(const struct history_frame *frame, const struct log_view *view)
 {
     return frame->position == view->position && frame->end == view->end &&

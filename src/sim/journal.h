@@ -35,6 +35,9 @@ void journal_frame(struct journal *journal,
 /* Forgets the frames that begin at or after a position: a lying disk lost them. */
 void journal_cut(struct journal *journal, uint64_t position);
 
+/* Whether two runs were the same: all sendings, outcomes and frames. */
+bool journal_same(const struct journal *a, const struct journal *b);
+
 /* Takes up what a recovered log holds, read from its oldest frame on. What the journal knows must be
  * there, unchanged; one more frame may be (it was written, and the process died before anybody was
  * told). */

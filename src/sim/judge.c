@@ -17,6 +17,7 @@
 static struct history history_of(const struct run *run)
 {
     return (struct history){.hash_seed = run->plan.process.hash_seed,
+                            .dedup_horizon_us = run->plan.process.dedup_horizon_us,
                             .partitions = run->plan.process.partitions,
                             .universe = run->plan.events,
                             .universe_count = run->plan.event_count,
@@ -222,7 +223,7 @@ void judge(struct run *run)
         judge_digests(run);
         good = run->finding.text[0] == '\0';
     }
-    if (good && getenv("NO_TIME") == NULL) {
+    if (good) {
         (void)oracle_time_holds(&history, &run->finding);
     }
 }

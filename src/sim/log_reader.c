@@ -202,3 +202,8 @@ bool log_next_event(struct log_reader *reader)
                ? false
                : damaged(reader, "its batch has not as many rows as it says");
 }
+
+void log_rewind_batch(struct log_reader *reader)
+{
+    batch_cursor_init(&reader->cursor, &reader->batch);
+}

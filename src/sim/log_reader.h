@@ -58,3 +58,6 @@ bool log_next_record(struct log_reader *reader);
 
 /* The next event of the open batch; false at its end and when bad. */
 bool log_next_event(struct log_reader *reader);
+
+/* Before the first event of the open batch again. */
+void log_rewind_batch(struct log_reader *reader);

@@ -10,8 +10,10 @@
 #include "sim/memory.h"
 
 #include <stdio.h>
+#include <string.h>
 
-#define MILLION 1000000
+#define MILLION  1000000
+#define DELICATE 4
 
 /* --- clocks --- */
 
@@ -88,21 +90,24 @@ void machine_bury(struct machine *machine)
 
 static void on_moment(void *ctx, const char *kind, const char *file, bool after)
 {
-    (void)kind;
     (void)file;
-    (void)after;
     struct machine *machine = ctx;
     machine->moments++;
-    const struct machine_weather *weather = &machine->weather;
+    struct machine_weather weather = machine->weather;
+    if (!after && strcmp(kind, "write") == 0) {
+        /* Nothing is as delicate as a write under way. */
+        weather.kill_once_in = (weather.kill_once_in + DELICATE - 1) / DELICATE;
+        weather.power_once_in = (weather.power_once_in + DELICATE - 1) / DELICATE;
+    }
     if (machine->quiet || !fiber_inside()) {
         return;
     }
-    if (weather->kill_once_in > 0 &&
-        choose_once_in(machine->choice, CHOICE_CRASH, weather->kill_once_in)) {
+    if (weather.kill_once_in > 0 &&
+        choose_once_in(machine->choice, CHOICE_CRASH, weather.kill_once_in)) {
         machine_end_process(machine, END_KILL, 0);
     }
-    if (weather->power_once_in > 0 &&
-        choose_once_in(machine->choice, CHOICE_CRASH, weather->power_once_in)) {
+    if (weather.power_once_in > 0 &&
+        choose_once_in(machine->choice, CHOICE_CRASH, weather.power_once_in)) {
         machine_end_process(machine, END_POWER, 0);
     }
 }

@@ -22,6 +22,9 @@
 #define FAILURES_MAX    20
 #define RUN_SECONDS_MAX 120
 
+/* Every so many seeds one is run twice. */
+#define REPEATED_ONCE_IN 50
+
 struct worker {
     _Atomic uint64_t seed; /* under way */
     _Atomic uint64_t done;
@@ -40,6 +43,7 @@ struct options {
     bool single;
     bool shrink;
     bool gate;
+    bool first_failure; /* is the last */
     const char *tape;
     const char *keep; /* folder for what failed */
 };
@@ -83,6 +87,23 @@ static int run_single(const struct options *options)
 
 /* --- many --- */
 
+/* Runs the seed once more: a run must be the same every time, or it can't be repeated. */
+static bool same_again(struct run *run, uint64_t seed)
+{
+    static struct run again;
+    static struct choice choice;
+    choice_from_seed(&choice, seed);
+    bool good = run_all(&again, &choice) && journal_same(&run->journal, &again.journal);
+    if (!good) {
+        (void)snprintf(run->finding.text,
+                       sizeof(run->finding.text),
+                       "the seed's second run was another one than the first");
+    }
+    run_free(&again);
+    choice_free(&choice);
+    return good;
+}
+
 static void worker_main(struct worker *worker, const struct options *options, double until)
 {
     static struct run run;
@@ -98,8 +119,14 @@ static void worker_main(struct worker *worker, const struct options *options, do
         bool good = run_all(&run, &choice);
         run_counts_add(&worker->counts, &run.counts);
         worker->done++;
+        if (good && seed % REPEATED_ONCE_IN == 0) {
+            good = same_again(&run, seed);
+        }
         if (!good) {
             worker->finding = run.finding;
+            if (options->keep != NULL) {
+                report_keep(&run, seed, options->keep);
+            }
             _exit(EXIT_FAILURE);
         }
         run_free(&run);
@@ -167,7 +194,7 @@ static int run_many(const struct options *options)
             }
             tell_failure(worker, status);
             worker->next_seed = worker->seed + options->jobs;
-            if (++failures < FAILURES_MAX) {
+            if (++failures < (options->first_failure ? 1 : FAILURES_MAX)) {
                 start_worker(worker, options, until);
                 alive++;
             }
@@ -192,6 +219,7 @@ static void usage(void)
         "  --seconds S   begin no run after so long\n"
         "  --jobs N      workers (default: 2)\n"
         "  --gate        fail unless every kind of fault was seen often enough\n"
+        "  --first-failure  stop at the first seed that fails\n"
         "  --shrink      after --seed N failed: look for the shortest run that does\n"
         "  --tape FILE   repeat a run from its tape\n"
         "  --keep DIR    what failed is kept there: log, tape, options\n");
@@ -206,6 +234,7 @@ static bool parse(int argc, char **argv, struct options *options)
                                           {"jobs", required_argument, NULL, 'j'},
                                           {"gate", no_argument, NULL, 'g'},
                                           {"shrink", no_argument, NULL, 'k'},
+                                          {"first-failure", no_argument, NULL, 'F'},
                                           {"tape", required_argument, NULL, 'T'},
                                           {"keep", required_argument, NULL, 'K'},
                                           {NULL, 0, NULL, 0}};
@@ -226,6 +255,9 @@ static bool parse(int argc, char **argv, struct options *options)
             break;
         case 'j':
             options->jobs = (uint32_t)strtoul(optarg, NULL, 10);
+            break;
+        case 'F':
+            options->first_failure = true;
             break;
         case 'g':
             options->gate = true;

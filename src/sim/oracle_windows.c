@@ -3,25 +3,25 @@
  *  1. A metric counts from the last definition of its name on, and is gone when that was dropped.
  *  2. An event is new when the log, from its very beginning, has no copy of it before: also one before
  *     the metric was defined makes the later ones repetitions, which count nowhere.
- *  3. A new event that WHERE does not pass is filtered. Else it is judged by the watermark W:
+ *  3. A new event that WHERE does not pass is filtered. Else, if its source's lane is final, it is
+ *     dropped. Else it is judged by the watermark W:
  *
  *         W < end                     counted
  *         end <= W < end + lateness   counted late: the row's revision rises
  *         end + lateness <= W         dropped
  *
  *     W is that over all lanes just before the event; for a metric on chosen sources, the least of
- *     their lanes as of the last pulse.
+ *     their lanes as of the last pulse (or of its definition).
  *  4. A row's window is closed once W >= end and final once W >= end + lateness, by the W of the last
  *     pulse, which is also the last one to show what was counted.
+ *  5. A pulse with a W that is final closes for ever, and finally, all windows that begin up to the
+ *     latest time of the metric's lanes: no event counts in them any more, whatever is reopened.
  *
  * Open, so that such an event is only expected perhaps (`maybe`, `open`):
  *  - an event behind the last pulse: counted, but not yet to be seen;
  *  - an event further behind the highest W so far than repetitions are remembered: it counts as late,
  *    and so does each repetition of it;
- *  - an event that W as it is now and the highest W ever judge differently, which can be after a final
- *    lane was reopened: what was final stays final;
- *  - for chosen sources: where told_lanes.h leaves the watermark open, and between the declaring or
- *    forgetting of a source and the next pulse;
+ *  - for chosen sources: where told_lanes.h leaves the watermark open;
  *  - an event of a window so old that `retain` may have let it go while lateness would still take it. */
 #include "sim/oracle_windows.h"
 
@@ -62,12 +62,16 @@ struct counter {
     struct entry *entries;
     size_t entry_count;
     size_t entry_capacity;
-    size_t pulses_left;  /* behind the record that is read */
-    struct time_range w; /* of this metric: chosen sources, or all lanes as last told */
-    bool reopened;       /* perhaps: a final lane, since the last pulse */
-    int64_t highest_w;   /* over all lanes, ever */
-    int64_t newest;      /* the highest finite watermark or event time: retain may go by it */
+    size_t pulses_left;       /* behind the record that is read */
+    struct time_range w;      /* of this metric: chosen sources, or all lanes as last told */
+    struct time_range sealed; /* windows that begin at or before this are final for ever */
+    int64_t latest;           /* time of its lanes, as told since it was defined */
+    int64_t w_of_pulse;       /* over all lanes, the last one */
+    int64_t highest_w;        /* over all lanes, ever; but not the final one */
+    int64_t newest;           /* the highest finite watermark or event time: retain may go by it */
 };
+
+static const struct time_range nothing = {WATERMARK_NONE, WATERMARK_NONE};
 
 static int64_t later(int64_t a, int64_t b)
 {
@@ -78,13 +82,21 @@ static int64_t later(int64_t a, int64_t b)
 
 static void all_lanes_told(struct counter *counter, int64_t w)
 {
-    counter->highest_w = later(counter->highest_w, w);
     if (w != WATERMARK_FINAL) {
+        counter->highest_w = later(counter->highest_w, w);
         counter->newest = later(counter->newest, w);
     }
     if (counter->recipe->source_count == 0) {
-        counter->w = (struct time_range){w, counter->highest_w};
+        counter->w = (struct time_range){w, w};
     }
+}
+
+static uint32_t chosen_lane(const struct counter *counter, uint32_t chosen)
+{
+    char name[16];
+    unsigned number = counter->recipe->sources[chosen];
+    int len = snprintf(name, sizeof(name), "s%u", number);
+    return told_lanes_of(&counter->told, bytes_of(name, (size_t)len));
 }
 
 /* The watermark of the chosen sources' lanes, as pulses told it. */
@@ -92,11 +104,40 @@ static struct time_range chosen_watermark(const struct counter *counter, struct 
 {
     uint32_t lanes[RECIPE_SOURCES_MAX];
     for (uint32_t i = 0; i < counter->recipe->source_count; i++) {
-        char name[16];
-        int len = snprintf(name, sizeof(name), "s%u", (unsigned)counter->recipe->sources[i]);
-        lanes[i] = told_lanes_of(&counter->told, bytes_of(name, (size_t)len));
+        lanes[i] = chosen_lane(counter, i);
     }
     return told_lanes_watermark(&counter->told, lanes, counter->recipe->source_count, before);
+}
+
+static int64_t latest_of(const struct counter *counter)
+{
+    const struct told_lanes *told = &counter->told;
+    int64_t latest = WATERMARK_NONE;
+    for (uint32_t i = 0; i < counter->recipe->source_count; i++) {
+        latest = later(latest, told->lanes[chosen_lane(counter, i)].state.max_time);
+    }
+    for (uint32_t lane = 0; counter->recipe->source_count == 0 && lane < told->end; lane++) {
+        bool exists = told->lanes[lane].exists;
+        latest = exists ? later(latest, told->lanes[lane].state.max_time) : latest;
+    }
+    return latest;
+}
+
+/* At a pulse, and when the metric begins. */
+static void move_metric(struct counter *counter)
+{
+    struct time_range w = {counter->w_of_pulse, counter->w_of_pulse};
+    if (counter->recipe->source_count > 0) {
+        counter->w = chosen_watermark(counter, counter->w);
+        w = counter->w;
+    }
+    counter->latest = later(counter->latest, latest_of(counter));
+    if (w.low == WATERMARK_FINAL) {
+        counter->sealed.low = counter->latest;
+    }
+    if (w.high == WATERMARK_FINAL) {
+        counter->sealed.high = counter->latest;
+    }
 }
 
 static bool follow_pulse(struct counter *counter)
@@ -107,67 +148,35 @@ static bool follow_pulse(struct counter *counter)
         return finding_say(counter->finding, "a pulse that can't be followed");
     }
     counter->pulses_left--;
-    if (counter->recipe->source_count > 0) {
-        struct time_range before = counter->w;
-        before.low = counter->reopened ? WATERMARK_NONE : before.low;
-        counter->w = chosen_watermark(counter, before);
-    }
-    counter->reopened = false;
+    counter->w_of_pulse = pulse.watermark;
     all_lanes_told(counter, pulse.watermark);
+    move_metric(counter);
     return true;
-}
-
-/* Between a change of lanes and the next pulse a metric on chosen sources may go by either. */
-static void lanes_changed(struct counter *counter)
-{
-    if (counter->recipe->source_count > 0) {
-        counter->w.high = chosen_watermark(counter, counter->w).high;
-    }
-}
-
-/* A lane that pulses told of as final is reopened, or declared anew, which may do the same. */
-static void lane_may_open(struct counter *counter, uint32_t lane)
-{
-    bool was_final = (counter->told.lanes[lane].state.flags & LANE_FINAL) != 0;
-    counter->reopened = counter->reopened || was_final;
 }
 
 static bool follow_source(struct counter *counter)
 {
     struct source source;
     bool renewed = false;
-    if (!source_read(counter->reader.record.body, &source) ||
-        !told_lanes_source(&counter->told, &source, &renewed, counter->finding)) {
-        return finding_say(counter->finding, "a source that can't be followed");
-    }
-    if (renewed) {
-        lane_may_open(counter, source.lane);
-    }
-    lanes_changed(counter);
-    return true;
+    return (source_read(counter->reader.record.body, &source) &&
+            told_lanes_source(&counter->told, &source, &renewed, counter->finding)) ||
+           finding_say(counter->finding, "a source that can't be followed");
 }
 
 static bool follow_forget(struct counter *counter)
 {
     uint32_t lane = 0;
-    if (!forget_read(counter->reader.record.body, &lane) ||
-        !told_lanes_forget(&counter->told, lane, counter->finding)) {
-        return finding_say(counter->finding, "a forget that can't be followed");
-    }
-    lanes_changed(counter);
-    return true;
+    return (forget_read(counter->reader.record.body, &lane) &&
+            told_lanes_forget(&counter->told, lane, counter->finding)) ||
+           finding_say(counter->finding, "a forget that can't be followed");
 }
 
 static bool follow_lane_command(struct counter *counter)
 {
     struct lane_command command;
-    if (!lane_command_read(counter->reader.record.body, &command)) {
-        return finding_say(counter->finding, "a lane command that can't be followed");
-    }
-    if (command.kind == LANE_REOPEN) {
-        lane_may_open(counter, command.lane);
-    }
-    return true;
+    return (lane_command_read(counter->reader.record.body, &command) &&
+            told_lanes_command(&counter->told, &command, counter->finding)) ||
+           finding_say(counter->finding, "a lane command that can't be followed");
 }
 
 /* --- definitions --- */
@@ -186,8 +195,11 @@ static bool follow_define(struct counter *counter)
     *counter->expected = (struct expected_metric){.exists = true, .id = define.metric};
     counter->entry_count = 0;
     if (counter->recipe->source_count > 0) {
-        counter->w = chosen_watermark(counter, (struct time_range){WATERMARK_NONE, WATERMARK_NONE});
+        counter->w = nothing;
     }
+    counter->sealed = nothing;
+    counter->latest = WATERMARK_NONE;
+    move_metric(counter);
     return true;
 }
 
@@ -206,8 +218,14 @@ static bool follow_drop(struct counter *counter)
 
 /* --- events --- */
 
-static enum verdict verdict_at(const struct recipe *recipe, int64_t end, int64_t w)
+/* `sealed` WATERMARK_NONE: nothing is. */
+static enum verdict
+verdict_at(const struct recipe *recipe, int64_t start, int64_t w, int64_t sealed)
 {
+    int64_t end = time_add(start, recipe->window_us);
+    if (sealed != WATERMARK_NONE && start <= sealed) {
+        return LATE_DROPPED;
+    }
     if (w < end) {
         return ON_TIME;
     }
@@ -293,8 +311,12 @@ static bool count_new(struct counter *counter, const struct planned_event *event
     }
     struct entry entry = {.key = group_of(recipe, event), .event = event};
     int64_t end = time_add(entry.key.window_start, recipe->window_us);
-    enum verdict verdict = verdict_at(recipe, end, counter->w.low);
-    enum verdict latest = verdict_at(recipe, end, counter->w.high);
+    int64_t start = entry.key.window_start;
+    enum verdict verdict = verdict_at(recipe, start, counter->w.low, counter->sealed.low);
+    enum verdict latest = verdict_at(recipe, start, counter->w.high, counter->sealed.high);
+    if (counter->told.lanes[told_lanes_of(&counter->told, counter->reader.event.source)].final) {
+        verdict = LATE_DROPPED;
+    }
     if (verdict == LATE_DROPPED) {
         *(unseen ? &fates->open : &fates->late_dropped) += 1;
         return true;
@@ -404,10 +426,11 @@ static void add_entry(struct expected_row *row, const struct entry *entry)
 static void set_time(const struct counter *counter, struct time_range w, struct expected_row *row)
 {
     int64_t end = time_add(row->window_start, counter->recipe->window_us);
-    enum verdict verdict = verdict_at(counter->recipe, end, w.low);
+    int64_t start = row->window_start;
+    enum verdict verdict = verdict_at(counter->recipe, start, w.low, counter->sealed.low);
     row->closed = verdict != ON_TIME;
     row->final = verdict == LATE_DROPPED;
-    row->time_open = verdict != verdict_at(counter->recipe, end, w.high);
+    row->time_open = verdict != verdict_at(counter->recipe, start, w.high, counter->sealed.high);
     row->may_be_gone = time_add(end, DEFINITION_RETAIN_DEFAULT_US) <= counter->newest;
 }
 
@@ -455,13 +478,15 @@ bool oracle_windows(const struct history *history,
 {
     *finding = (struct finding){0};
     *expected = (struct expected_metric){0};
-    struct time_range nothing = {WATERMARK_NONE, WATERMARK_NONE};
     struct counter counter = {
         .history = history,
         .recipe = recipe,
         .expected = expected,
         .finding = finding,
         .w = nothing,
+        .sealed = nothing,
+        .latest = WATERMARK_NONE,
+        .w_of_pulse = WATERMARK_NONE,
         .highest_w = WATERMARK_NONE,
         .newest = WATERMARK_NONE,
     };

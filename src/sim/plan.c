@@ -36,9 +36,11 @@ static void draw_disk(struct plan *plan, struct choice *choice)
     weather->latency_us = magnitude(choice, 1, plan->slow_disk ? 30000 : 2000);
     weather->no_direct = coin(choice);
     weather->no_reserve = pick(choice, 8) == 1;
-    for (uint32_t fault = FAULT_TORN_WRITE; fault <= FAULT_LOST_SIZE; fault++) {
-        weather->once_in[fault] = magnitude(choice, 1, 20);
-    }
+    weather->once_in[FAULT_TORN_WRITE] = magnitude(choice, 1, 4);
+    weather->once_in[FAULT_LOST_WRITE] = magnitude(choice, 1, 20);
+    weather->once_in[FAULT_GARBAGE] = coin(choice) ? magnitude(choice, 2, 200) : 0;
+    weather->once_in[FAULT_LOST_NAME] = magnitude(choice, 1, 20);
+    weather->once_in[FAULT_LOST_SIZE] = magnitude(choice, 1, 20);
     if (plan->slow_disk) {
         weather->once_in[FAULT_SLOW] = magnitude(choice, 100, 10000);
     }
@@ -48,6 +50,10 @@ static void draw_disk(struct plan *plan, struct choice *choice)
         weather->once_in[FAULT_INTERRUPTED] = magnitude(choice, 5, 1000);
         weather->once_in[FAULT_WRITE_ERROR] = coin(choice) ? magnitude(choice, 300, 30000) : 0;
         weather->once_in[FAULT_SYNC_ERROR] = coin(choice) ? magnitude(choice, 300, 30000) : 0;
+        weather->once_in[FAULT_READ_ERROR] = coin(choice) ? magnitude(choice, 300, 30000) : 0;
+    }
+    if (plan->disk_class == DISK_BAD_LOG && coin(choice)) {
+        weather->once_in[FAULT_MISDIRECTED] = magnitude(choice, 50, 2000);
     }
     if (plan->disk_class == DISK_LYING) {
         weather->once_in[FAULT_LYING_SYNC] = magnitude(choice, 2, 500);
@@ -62,6 +68,7 @@ static void draw_faults(struct plan *plan, struct choice *choice)
     plan->clock_faults = coin(choice);
     plan->stops = coin(choice);
     plan->restarts = coin(choice);
+    plan->no_memory = coin(choice);
     plan->weather.kill_once_in = plan->kills ? magnitude(choice, 40, 20000) : 0;
     plan->weather.power_once_in = plan->power_cuts ? magnitude(choice, 40, 20000) : 0;
     draw_disk(plan, choice);
@@ -151,10 +158,11 @@ static void draw_events(struct plan *plan, struct choice *choice)
     uint32_t subjects = magnitude(choice, 1, 1000);
     uint32_t usual_ms = magnitude(choice, 10, 20000);
     uint32_t x_range = magnitude(choice, 1, 100000);
+    size_t burst = magnitude(choice, 1, 500); /* so many come at a time */
+    int64_t share_us = plan->length_us / (int64_t)plan->event_count;
     for (size_t n = 0; n < plan->event_count; n++) {
         struct planned_event *event = &plan->events[n];
-        int64_t share_us = plan->length_us / (int64_t)plan->event_count;
-        plan->due_us[n] = (int64_t)n * share_us;
+        plan->due_us[n] = (int64_t)(n / burst * burst) * share_us;
         *event = (struct planned_event){
             .source = choose(choice, CHOICE_CLIENTS, plan->source_count),
             .id = (uint32_t)n,
@@ -202,12 +210,13 @@ static void print_faults(const struct plan *plan, FILE *out)
     static const char *const classes[DISK_CLASSES] = {
         "honest", "snapshots rot", "the log rots", "syncs lie"};
     (void)fprintf(out,
-                  "  faults       kill 1/%u, power cut 1/%u (0: never)%s%s%s\n",
+                  "  faults       kill 1/%u, power cut 1/%u (0: never)%s%s%s%s\n",
                   plan->weather.kill_once_in,
                   plan->weather.power_once_in,
                   plan->clock_faults ? ", clocks step and freeze" : "",
                   plan->stops ? ", stops" : "",
-                  plan->restarts ? ", restarts in order" : "");
+                  plan->restarts ? ", restarts in order" : "",
+                  plan->no_memory ? ", memory fails" : "");
     (void)fprintf(out,
                   "  disk         %s; %llu MiB%s, latency <= %u us%s%s\n",
                   classes[plan->disk_class],

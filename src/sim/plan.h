@@ -16,7 +16,8 @@
 enum disk_class {
     DISK_HONEST,       /* loses only what was not synced: every start must succeed */
     DISK_BAD_SNAPSHOT, /* and newest snapshots rot, but never all: every start must succeed */
-    DISK_BAD_LOG,      /* and acknowledged bytes of the log rot: that start must be refused */
+    DISK_BAD_LOG,      /* and acknowledged bytes of the log rot, or writes go astray: a start is
+                          refused, or nothing acknowledged is lost */
     DISK_LYING,        /* and syncs lie: a loss must be refused or be at the end */
     DISK_CLASSES,
 };

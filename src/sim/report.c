@@ -25,6 +25,7 @@ static void each_count(const struct run_counts *counts, each_named tell, void *c
         {"clock step", counts->clock_steps},
         {"clock freeze", counts->clock_freezes},
         {"disk full", counts->disk_full},
+        {"no memory", counts->no_memory},
         {"snapshot", counts->snapshots},
     };
     for (size_t n = 0; n < sizeof(all) / sizeof(all[0]); n++) {

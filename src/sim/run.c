@@ -2,21 +2,24 @@
 
 #include "base/check.h"
 #include "sim/judge.h"
+#include "sim/memory.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#define LIVES_MAX      60
-#define CALAMITIES     12
-#define STRIDE_US      200
-#define PEACE_MAX_US   (4LL * 3600 * US_PER_SECOND)
-#define STEPS_MAX      20000000u
-#define EXIT_IO        74
-#define EXIT_DAMAGED   75
-#define EXIT_DIRECTORY 78
-#define DOWN_MAX_S     600
-#define ROT_BYTES_MAX  64
+#define NO_MEMORY_ONCE_IN   200
+#define NO_MEMORY_AFTER_MAX 12
+#define LIVES_MAX           60
+#define CALAMITIES          12
+#define STRIDE_US           200
+#define PEACE_MAX_US        (4LL * 3600 * US_PER_SECOND)
+#define STEPS_MAX           20000000u
+#define EXIT_IO             74
+#define EXIT_DAMAGED        75
+#define EXIT_DIRECTORY      78
+#define DOWN_MAX_S          600
+#define ROT_BYTES_MAX       64
 
 void run_counts_add(struct run_counts *sum, const struct run_counts *more)
 {
@@ -89,19 +92,32 @@ static void die(struct run *run)
     run->alive = false;
 }
 
+/* The disk holds what nobody wrote there. */
+static bool damaged(const struct run *run)
+{
+    return run->rotten > 0 ||
+           sim_disk_fault_count(run->machine.disk, FAULT_MISDIRECTED) > run->astray;
+}
+
+static void restore(struct run *run)
+{
+    sim_disk_restore_pristine(run->machine.disk);
+    run->rotten = 0;
+    run->astray = sim_disk_fault_count(run->machine.disk, FAULT_MISDIRECTED);
+}
+
 /* Which ends the process may choose itself, and why. */
 static bool may_exit(const struct run *run, int code)
 {
     const struct sim_disk *disk = run->machine.disk;
     bool read_error = sim_disk_fault_count(disk, FAULT_READ_ERROR) > run->read_errors;
-    bool damaged = run->rotten > 0 || run->plan.disk_class == DISK_LYING || read_error;
     switch (code) {
     case EXIT_IO:
         return sim_disk_fault_count(disk, FAULT_WRITE_ERROR) > 0 ||
                sim_disk_fault_count(disk, FAULT_SYNC_ERROR) > 0 ||
                sim_disk_fault_count(disk, FAULT_NO_SPACE) > 0;
     case EXIT_DAMAGED:
-        return damaged;
+        return damaged(run) || run->plan.disk_class == DISK_LYING || read_error;
     case EXIT_DIRECTORY:
         return sim_disk_fault_count(disk, FAULT_NO_SPACE) > 0 || read_error ||
                sim_disk_fault_count(disk, FAULT_WRITE_ERROR) > 0 ||
@@ -211,9 +227,8 @@ static void refused_to_start(struct run *run)
     }
     run->counts.refusals += code == EXIT_DAMAGED;
     die(run);
-    if (run->rotten > 0) {
-        sim_disk_restore_pristine(run->machine.disk);
-        run->rotten = 0;
+    if (damaged(run)) {
+        restore(run);
     } else if (run->plan.disk_class == DISK_LYING) {
         run->over = true;
         return;
@@ -237,9 +252,8 @@ static void ended(struct run *run)
     run->counts.exits += by_itself;
     bool found_damage = by_itself && machine->exit_code == EXIT_DAMAGED;
     die(run);
-    if (found_damage && run->rotten > 0) {
-        sim_disk_restore_pristine(machine->disk);
-        run->rotten = 0;
+    if (found_damage && damaged(run)) {
+        restore(run);
     } else if (found_damage && run->plan.disk_class == DISK_LYING) {
         run->over = true;
     }
@@ -347,6 +361,20 @@ static void let_time_pass(struct run *run, int64_t until_us)
     machine->now_us = next > machine->now_us ? next : machine->now_us + STRIDE_US;
 }
 
+/* Turns for the process; now and then one of its allocations fails meanwhile. */
+static void settle(struct run *run)
+{
+    bool fails = run->plan.no_memory && !run->peace && run->process.state == PROCESS_READY &&
+                 choose_once_in(run->choice, CHOICE_TURNS, NO_MEMORY_ONCE_IN);
+    uint64_t before = memory_failures();
+    if (fails) {
+        memory_fail_after(choose(run->choice, CHOICE_TURNS, NO_MEMORY_AFTER_MAX));
+    }
+    process_settle(&run->process);
+    memory_fail_after(UINT64_MAX);
+    run->counts.no_memory += memory_failures() - before;
+}
+
 /* One moment: everybody acts, then time passes. */
 static void moment(struct run *run, int64_t until_us)
 {
@@ -355,7 +383,7 @@ static void moment(struct run *run, int64_t until_us)
     }
     clients_act(&run->clients, &run->process);
     visitor_act(&run->visitor, &run->process);
-    process_settle(&run->process);
+    settle(run);
     if (run->visitor.finding.text[0] != '\0') {
         fail(run, run->visitor.finding.text);
     }
@@ -389,8 +417,7 @@ static void be_at_peace(struct run *run)
     calm.latency_us = calm.latency_us > 2000 ? 2000 : calm.latency_us;
     sim_disk_set_weather(run->machine.disk, &calm);
     sim_disk_set_capacity(run->machine.disk, 4ull << 30);
-    sim_disk_restore_pristine(run->machine.disk);
-    run->rotten = 0;
+    restore(run);
     run->machine.weather = (struct machine_weather){0};
     machine_freeze_wall(&run->machine, false);
     run->thaw_at = 0;

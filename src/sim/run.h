@@ -22,6 +22,7 @@ struct run_counts {
     uint64_t clock_steps;
     uint64_t clock_freezes;
     uint64_t disk_full;
+    uint64_t no_memory;
     uint64_t snapshots;
     uint64_t frames;
     uint64_t events; /* in the log */
@@ -48,7 +49,8 @@ struct run {
     int64_t next_calamity;
     int64_t thaw_at;      /* the wall clock is frozen until then; 0: it is not */
     int64_t refill_at;    /* the disk is full until then */
-    uint64_t rotten;      /* files damaged since the last good start */
+    uint64_t rotten;      /* files damaged since the disk was last restored */
+    uint64_t astray;      /* misdirected writes that the disk had counted then */
     uint64_t read_errors; /* that the disk had counted at the last start */
     struct run_counts counts;
     struct finding finding; /* text: what was wrong; empty: nothing */

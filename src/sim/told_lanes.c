@@ -3,16 +3,17 @@
  *  1. A lane belongs to one source at a time, a source to one lane: its own when it is declared, else
  *     the default one.
  *  2. A pulse names lanes that exist, or (GONE) that were forgotten since the pulse before; each once.
+ *     Those that are idle and live follow the clock, so it names every one.
  *
  * The watermark over several lanes, at a pulse:
  *
  *     some lane is neither final nor idle     max(before, least of these), exactly
- *     else, some lane is idle                 between before and the highest of the idle ones: live
- *                                             ones follow the clock, others stand still
- *     all are final                           final
+ *     else, some lane is idle                 between before and the least of the live ones: these
+ *                                             follow the clock; with none it stands still
+ *     all are final                           final; before it nothing is, when they no longer are
  *
- * The default lane, as long as nothing was heard in it, may hold the others back or not. Where there
- * is no other lane it does: nothing is final because nobody said anything. */
+ * The default lane does not hold all others back before it was heard. Whether it holds a metric that
+ * chose a source of its, is open. */
 #include "sim/told_lanes.h"
 
 #include "sim/log_reader.h"
@@ -79,6 +80,19 @@ bool told_lanes_forget(struct told_lanes *told, uint32_t lane, struct finding *f
     return true;
 }
 
+bool told_lanes_command(struct told_lanes *told,
+                        const struct lane_command *command,
+                        struct finding *finding)
+{
+    struct told_lane *lane = &told->lanes[command->lane];
+    if (!lane->exists) {
+        return finding_say(
+            finding, "a command to lane %u, which was not declared", (unsigned)command->lane);
+    }
+    lane->final = command->kind == LANE_FINISH || (lane->final && command->kind != LANE_REOPEN);
+    return true;
+}
+
 bool told_lanes_pulse(struct told_lanes *told, const struct pulse *pulse, struct finding *finding)
 {
     struct reader states = reader_of(pulse->lanes);
@@ -105,45 +119,57 @@ bool told_lanes_pulse(struct told_lanes *told, const struct pulse *pulse, struct
     return !states.bad || finding_say(finding, "a pulse's lanes can't be read");
 }
 
-/* What counts of the lanes looked at so far. */
+/* What counts of the lanes looked at so far; WATERMARK_FINAL: none. */
 struct minimum {
-    int64_t
-        surely; /* least of those that hold the others back for certain; WATERMARK_FINAL: none */
-    int64_t perhaps; /* least of those that may */
+    int64_t surely;   /* least of those that hold the others back for certain */
+    int64_t perhaps;  /* least of those that may */
+    int64_t by_clock; /* least of the idle ones that follow the clock */
     bool any_final;
     bool any_idle;
-    int64_t idle_highest;
 };
-
-static void minimum_take(struct minimum *minimum, const struct told_lane *lane, bool is_default)
-{
-    const struct lane_state *state = &lane->state;
-    if (!lane->exists) {
-        return;
-    }
-    if ((state->flags & LANE_FINAL) != 0) {
-        minimum->any_final = true;
-        return;
-    }
-    if ((state->flags & LANE_IDLE) != 0) {
-        minimum->any_idle = true;
-        if (state->watermark > minimum->idle_highest) {
-            minimum->idle_highest = state->watermark;
-        }
-        return;
-    }
-    bool never_heard = is_default && state->max_time == WATERMARK_NONE;
-    if (state->watermark < minimum->perhaps) {
-        minimum->perhaps = state->watermark;
-    }
-    if (!never_heard && state->watermark < minimum->surely) {
-        minimum->surely = state->watermark;
-    }
-}
 
 static int64_t later(int64_t a, int64_t b)
 {
     return a > b ? a : b;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void minimum_take(struct minimum *minimum, const struct told_lane *lane, bool open)
+{
+    const struct lane_state *state = &lane->state;
+    if (lane->final) {
+        minimum->any_final = true;
+        return;
+    }
+    if ((state->flags & LANE_IDLE) != 0) {
+        bool live = (state->flags & LANE_LIVE) != 0;
+        minimum->any_idle = true;
+        minimum->by_clock = live ? earlier(minimum->by_clock, state->watermark) : minimum->by_clock;
+        return;
+    }
+    minimum->perhaps = earlier(minimum->perhaps, state->watermark);
+    minimum->surely = open ? minimum->surely : earlier(minimum->surely, state->watermark);
+}
+
+static struct minimum
+find_minimum(const struct told_lanes *told, const uint32_t *chosen, uint32_t chosen_count)
+{
+    struct minimum minimum = {WATERMARK_FINAL, WATERMARK_FINAL, WATERMARK_FINAL, false, false};
+    uint32_t count = chosen == NULL ? told->end : chosen_count;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t number = chosen == NULL ? i : chosen[i];
+        const struct told_lane *lane = &told->lanes[number];
+        bool heard = number != LANE_DEFAULT || lane->state.max_time != WATERMARK_NONE;
+        bool open = !heard && !lane->final;
+        if (lane->exists && (chosen != NULL || !open)) {
+            minimum_take(&minimum, lane, open);
+        }
+    }
+    return minimum;
 }
 
 struct time_range told_lanes_watermark(const struct told_lanes *told,
@@ -151,25 +177,18 @@ struct time_range told_lanes_watermark(const struct told_lanes *told,
                                        uint32_t chosen_count,
                                        struct time_range before)
 {
-    struct minimum minimum = {
-        .surely = WATERMARK_FINAL, .perhaps = WATERMARK_FINAL, .idle_highest = WATERMARK_NONE};
-    uint32_t count = chosen == NULL ? told->end : chosen_count;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t lane = chosen == NULL ? i : chosen[i];
-        minimum_take(&minimum, &told->lanes[lane], lane == LANE_DEFAULT);
+    struct minimum minimum = find_minimum(told, chosen, chosen_count);
+    bool none = minimum.perhaps == WATERMARK_FINAL && !minimum.any_idle;
+    if (none) { /* all are final; or there is no lane yet */
+        return minimum.any_final ? (struct time_range){WATERMARK_FINAL, WATERMARK_FINAL} : before;
     }
-    if (!minimum.any_final && !minimum.any_idle && minimum.surely == WATERMARK_FINAL) {
-        minimum.surely = minimum.perhaps;
+    before.low = before.high == WATERMARK_FINAL ? WATERMARK_NONE : before.low;
+    before.high = before.high == WATERMARK_FINAL ? WATERMARK_NONE : before.high;
+    int64_t idle = minimum.by_clock == WATERMARK_FINAL ? WATERMARK_NONE : minimum.by_clock;
+    int64_t low = minimum.perhaps == WATERMARK_FINAL ? WATERMARK_NONE : minimum.perhaps;
+    int64_t high = minimum.surely;
+    if (high == WATERMARK_FINAL) {
+        high = minimum.any_idle ? idle : minimum.any_final ? WATERMARK_FINAL : low;
     }
-    struct time_range range = {
-        .low = later(before.low, minimum.perhaps),
-        .high = later(before.high, minimum.surely),
-    };
-    if (minimum.any_idle && minimum.perhaps == WATERMARK_FINAL) {
-        range.low = before.low;
-    }
-    if (minimum.any_idle && minimum.surely == WATERMARK_FINAL) {
-        range.high = later(before.high, minimum.idle_highest);
-    }
-    return range;
+    return (struct time_range){later(before.low, low), later(before.high, high)};
 }

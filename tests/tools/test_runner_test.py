@@ -1,8 +1,13 @@
 #!/usr/bin/env python3
 """The runner counts honestly: what failed, crashed, hung, or ran nothing is never a pass."""
+import contextlib
 import importlib.util
+import io
+import os
 import pathlib
+import sys
 import unittest
+from unittest import mock
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SPEC = importlib.util.spec_from_file_location("runner", ROOT / "tools/test.py")
@@ -44,6 +49,51 @@ class Counting(unittest.TestCase):
     def test_running_no_test_is_a_failure(self):
         self.assertEqual((0, 1, 0), counted("Ran 0 tests in 0.0s\n\nOK\n", 0))
         self.assertEqual((0, 1, 0), counted("1..0\n", 0))
+
+    def test_totals_are_found_in_any_output_and_nothing_else_is(self):
+        output = "1..1\nok 1\n# totals: fuzz_replays=7\ntotals: a=1 b=20\nnot totals: a=5\n  totals: a=9\ntotals: c=x d=1.5\n"
+        self.assertEqual([("fuzz_replays", 7), ("a", 1), ("b", 20)], runner.totals_of(output))
+
+    def test_totals_are_summed_by_name(self):
+        counter = runner.Runner(None)
+        with contextlib.redirect_stdout(io.StringIO()):
+            counter.note("one", runner.count("totals: a=1 b=2\n", 0), 0)
+            counter.note("two", runner.count("totals: a=10\n", 0), 0)
+        self.assertEqual({"a": 11, "b": 2}, counter.totals)
+
+    def test_the_last_two_lines_are_the_totals_and_the_counts(self):
+        def one_program(counter):
+            counter.program("one", [sys.executable, "-c", "print('totals: z=1 a=2')"])
+        with contextlib.redirect_stdout(io.StringIO()) as said, \
+                mock.patch.object(sys, "argv", ["test.py", "one"]), \
+                mock.patch.object(runner.Runner, "step", lambda counter, name: one_program(counter)):
+            self.assertEqual(0, runner.main())
+        self.assertEqual(["totals: a=2 z=1", "1 passed, 0 failed, 0 skipped"], said.getvalue().splitlines()[-2:])
+
+    def test_only_the_long_run_says_so_to_its_programs(self):
+        show = [sys.executable, "-c", "import os, sys; sys.exit(os.environ.get('TIDEMARK_LONG') != '1')"]
+        with contextlib.redirect_stdout(io.StringIO()), mock.patch.dict(os.environ):
+            os.environ.pop("TIDEMARK_LONG", None)
+            for long_run in (False, True):
+                counter = runner.Runner(None, long_run)
+                counter.program("show", show)
+                self.assertEqual(long_run, counter.passed == 1)
+
+    def test_every_step_there_is_can_be_taken(self):
+        taken = []
+        counter = runner.Runner(None)
+        names = {step for steps in runner.STEPS.values() for step in steps}
+        with mock.patch.object(counter, "build", lambda flavour: taken.append(flavour)), \
+                mock.patch.object(counter, "program", lambda name, *_: taken.append(name)):
+            for name in names - {"fuzz"}:
+                taken.clear()
+                counter.step(name)
+                self.assertTrue(taken, name)
+            self.assertRaises(SystemExit, counter.step, "no such step")
+
+    def test_scripts_of_the_long_run_are_there(self):
+        for path in runner.LONG_ONLY:
+            self.assertTrue((ROOT / path).exists(), path)
 
     def test_a_hanging_program_is_killed_with_its_children(self):
         output, code = runner.execute(["sh", "-c", "sleep 60 & sleep 60"], seconds=0.3)
