@@ -147,10 +147,9 @@ static int64_t highest_when_idle(const struct judge *judge, int64_t clock)
     return by_clock == WATERMARK_FINAL ? highest : later(highest, by_clock);
 }
 
-/* Claims 6 and 8: where W is now. */
-static struct time_range w_now(const struct judge *judge)
+/* Claims 6 and 8: where W is, when the clock has come so far at most. */
+static struct time_range w_at(const struct judge *judge, int64_t clock)
 {
-    int64_t clock = clock_at_most(judge);
     int64_t least = WATERMARK_FINAL;
     int64_t least_sure = WATERMARK_FINAL;
     for (uint32_t number = 0; number < judge->told.end; number++) {
@@ -221,6 +220,12 @@ static bool w_told(struct judge *judge, int64_t told, struct time_range allowed)
 
 /* --- what records do to lanes --- */
 
+/* What follows changes who is in the minimum: what W had come to by this clock stays in force. */
+static void w_comes_here(struct judge *judge, int64_t clock_us)
+{
+    judge->w = w_at(judge, earlier(clock_us, clock_at_most(judge)));
+}
+
 static void lane_rises(struct lane_facts *lane, int64_t watermark)
 {
     lane->watermark = later(lane->watermark, watermark);
@@ -253,6 +258,7 @@ static bool judge_source(struct judge *judge)
     if (!source_read(judge->reader.record.body, &source)) {
         return wrong(judge, "a source that can't be read", 0, 0);
     }
+    w_comes_here(judge, source.declared.us);
     if (!told_lanes_source(&judge->told, &source, &renewed, judge->finding)) {
         return false;
     }
@@ -280,6 +286,7 @@ static bool judge_forget(struct judge *judge)
     if (!forget_read(judge->reader.record.body, &lane)) {
         return wrong(judge, "a forget that can't be read", 0, 0);
     }
+    w_comes_here(judge, INT64_MAX);
     bool good = told_lanes_forget(&judge->told, lane, judge->finding);
     follow_final(judge);
     return good;
@@ -313,6 +320,7 @@ static bool judge_lane_command(struct judge *judge)
     if (!told_lanes_command(&judge->told, &command, judge->finding)) {
         return false;
     }
+    w_comes_here(judge, command.clock.us);
     struct lane_facts *lane = &judge->lanes[command.lane];
     bool good = true;
     switch (command.kind) {
@@ -337,7 +345,8 @@ static bool judge_event(struct judge *judge)
 {
     struct log_reader *reader = &judge->reader;
     int64_t w = reader->cursor.watermark;
-    if ((judge->moved || w != judge->w.low) && !w_told(judge, w, w_now(judge))) {
+    if ((judge->moved || w != judge->w.low) &&
+        !w_told(judge, w, w_at(judge, clock_at_most(judge)))) {
         return false;
     }
     const struct event *event = &reader->event;
@@ -358,7 +367,7 @@ static bool judge_event(struct judge *judge)
 static bool hear_batch(struct judge *judge)
 {
     struct log_reader *reader = &judge->reader;
-    judge->w = w_now(judge);
+    judge->w = w_at(judge, clock_at_most(judge));
     judge->batches_seen++;
     judge->in_batch = true;
     while (log_next_event(reader)) {
@@ -492,10 +501,6 @@ static bool judge_pulse(struct judge *judge)
 static bool judge_record(struct judge *judge)
 {
     enum record_kind kind = judge->reader.record.kind;
-    if (kind == RECORD_SOURCE || kind == RECORD_FORGET || kind == RECORD_LANE) {
-        /* It changes who is in the minimum: what W had come to before stays in force. */
-        judge->w = w_now(judge);
-    }
     switch (kind) {
     case RECORD_EVENTS:
         return judge_batch(judge);

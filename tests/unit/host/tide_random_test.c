@@ -24,12 +24,13 @@ struct naive_lane {
 
 struct naive {
     int64_t watermark;
+    int64_t before_final;
     struct naive_lane lanes[SOURCES]; /* [0]: the default lane */
 };
 
 static void naive_init(struct naive *naive)
 {
-    *naive = (struct naive){.watermark = WATERMARK_NONE};
+    *naive = (struct naive){.watermark = WATERMARK_NONE, .before_final = WATERMARK_NONE};
     for (uint32_t n = 0; n < SOURCES; n++) {
         naive->lanes[n] = (struct naive_lane){
             .disorder = TIDE_DISORDER_US, .watermark = WATERMARK_NONE, .max_time = WATERMARK_NONE};
@@ -54,9 +55,11 @@ static void naive_settle(struct naive *naive)
         }
     }
     if (any) {
-        bool rises = least > naive->watermark || naive->watermark == WATERMARK_FINAL;
-        naive->watermark = rises ? least : naive->watermark;
-    } else if (finished && !unfinished) {
+        naive->watermark =
+            naive->watermark == WATERMARK_FINAL ? naive->before_final : naive->watermark;
+        naive->watermark = least > naive->watermark ? least : naive->watermark;
+    } else if (finished && !unfinished && naive->watermark != WATERMARK_FINAL) {
+        naive->before_final = naive->watermark;
         naive->watermark = WATERMARK_FINAL;
     }
 }

@@ -312,6 +312,23 @@ static void reopening_brings_the_lane_back_where_it_was(void **state)
     assert_stamps((int64_t[]){S(85), S(94)}, 2);
 }
 
+static void what_was_passed_before_all_were_final_stays_passed(void **state)
+{
+    (void)state;
+    bench_declare(&bench, S(0), "a", LANE_EXPLICIT);
+    bench_command(&bench, S(10), "a", LANE_ADVANCE, S(5));
+    bench_say_one(&bench, S(100), "x", S(90));
+    (void)tick(S(100)); /* "a" is idle */
+    ASSERT_W(S(85));
+    bench_command(&bench, S(100), "*", LANE_FINISH, 0);
+    bench_command(&bench, S(100), "a", LANE_FINISH, 0);
+    ASSERT_W(WATERMARK_FINAL);
+    bench_command(&bench, S(100), "a", LANE_REOPEN, 0);
+    ASSERT_W(S(85)); /* windows up to there were shown closed */
+    bench_say_one(&bench, S(101), "a", S(20));
+    assert_stamps((int64_t[]){S(85)}, 1);
+}
+
 static void a_default_lane_that_never_spoke_can_be_final_and_reopened(void **state)
 {
     (void)state;
@@ -642,6 +659,7 @@ int main(void)
         TEST(an_unfinished_default_lane_that_spoke_stands_against_final),
         TEST(an_idle_lane_stands_against_final_as_well),
         TEST(reopening_brings_the_lane_back_where_it_was),
+        TEST(what_was_passed_before_all_were_final_stays_passed),
         TEST(a_default_lane_that_never_spoke_can_be_final_and_reopened),
         TEST(the_clock_does_not_move_a_final_watermark),
         TEST(a_silent_lane_is_left_out_after_its_patience),

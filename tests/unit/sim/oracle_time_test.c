@@ -34,8 +34,10 @@ static void event(struct fixture *fixture, uint32_t number, int64_t watermark)
     fixture_frame_end(fixture);
 }
 
+/* The lanes of the tests are live as soon as they are heard. */
 static struct lane_state lane(uint32_t number, uint8_t flags, int64_t watermark, int64_t max_time)
 {
+    flags |= max_time == NONE ? 0 : LANE_LIVE;
     return (struct lane_state){
         .lane = number, .flags = flags, .watermark = watermark, .max_time = max_time};
 }
@@ -237,17 +239,16 @@ static void an_explicit_lane_goes_where_its_producer_says(void **state)
     breaks(fixture, "the watermark over all lanes");
 }
 
-static void no_lane_is_beyond_the_clock_and_its_skew(void **state)
+static void no_producer_is_beyond_the_clock_and_its_skew(void **state)
 {
     (void)state;
     struct fixture *fixture = two_lanes(LANE_EXPLICIT);
-    command(fixture, 1, LANE_ADVANCE, AT(1000));
-    pulse_lane(fixture, AT(20), AT(5), lane(1, 0, AT(320), NONE));
+    command(fixture, 1, LANE_ADVANCE, AT(300)); /* said at T0 */
+    pulse_lane(fixture, AT(20), AT(5), lane(1, 0, AT(300), AT(300)));
     holds(fixture);
     fixture = two_lanes(LANE_EXPLICIT);
-    command(fixture, 1, LANE_ADVANCE, AT(1000));
-    pulse_lane(fixture, AT(20), AT(5), lane(1, 0, AT(321), NONE));
-    breaks(fixture, "lane 1 is at");
+    command(fixture, 1, LANE_ADVANCE, AT(300) + 1);
+    breaks(fixture, "from the future");
 }
 
 static void a_final_lane_holds_nothing_until_it_is_reopened(void **state)
@@ -256,9 +257,9 @@ static void a_final_lane_holds_nothing_until_it_is_reopened(void **state)
     struct fixture *fixture = steady();
     command(fixture, 0, LANE_FINISH, 0);
     event(fixture, 11, WATERMARK_FINAL);
-    pulse_lane(fixture, AT(11), WATERMARK_FINAL, lane(0, LANE_FINAL, WATERMARK_FINAL, AT(11)));
+    pulse_lane(fixture, AT(11), WATERMARK_FINAL, lane(0, LANE_FINAL, AT(6), AT(11)));
     command(fixture, 0, LANE_REOPEN, 0);
-    event(fixture, 12, AT(6));
+    event(fixture, 12, AT(6)); /* it is where its events brought it */
     pulse_lane(fixture, AT(12), AT(7), lane(0, 0, AT(7), AT(12)));
     holds(fixture);
     event(fixture, 13, AT(6)); /* fell again, and nobody reopened a lane */
@@ -268,12 +269,74 @@ static void a_final_lane_holds_nothing_until_it_is_reopened(void **state)
     pulse(fixture, AT(11), AT(5));
     breaks(fixture, "who is final");
     fixture = steady();
-    pulse_lane(fixture, AT(11), WATERMARK_FINAL, lane(0, LANE_FINAL, WATERMARK_FINAL, AT(10)));
+    pulse_lane(fixture, AT(11), WATERMARK_FINAL, lane(0, LANE_FINAL, AT(5), AT(10)));
     breaks(fixture, "who is final");
     fixture = steady();
     command(fixture, 0, LANE_FINISH, 0);
+    pulse_lane(fixture, AT(11), WATERMARK_FINAL, lane(0, LANE_FINAL, WATERMARK_FINAL, AT(10)));
+    breaks(fixture, "lane 0 is at");
+    fixture = steady();
+    command(fixture, 0, LANE_FINISH, 0);
     pulse_lane(fixture, AT(11), AT(5), lane(0, LANE_FINAL, AT(5), AT(10)));
-    breaks(fixture, "a final lane that has a watermark");
+    breaks(fixture, "the watermark over all lanes");
+    fixture = two_lanes(LANE_EXPLICIT);
+    command(fixture, 1, LANE_FINISH, 0);
+    command(fixture, 1, LANE_ADVANCE, AT(20));
+    breaks(fixture, "a final lane that goes on");
+}
+
+/* W has passed the second lane, which is idle; then both are finished and that one is reopened. */
+static struct fixture *reopened_behind(bool told)
+{
+    struct fixture *fixture = two_lanes(LANE_EXPLICIT);
+    command(fixture, 1, LANE_ADVANCE, AT(2));
+    struct lane_state idle[] = {lane(0, LANE_IDLE, AT(5), AT(10)), lane(1, 0, AT(2), AT(2))};
+    fixture_frame(fixture);
+    fixture_pulse(fixture, AT(20), AT(2), idle + 1, 1);
+    fixture_frame_end(fixture);
+    idle[1].flags |= LANE_IDLE;
+    fixture_frame(fixture);
+    fixture_pulse(fixture, AT(39), AT(5), idle + 1, 1);
+    fixture_frame_end(fixture);
+    command(fixture, 0, LANE_FINISH, 0);
+    command(fixture, 1, LANE_FINISH, 0);
+    if (told) {
+        struct lane_state lanes[] = {lane(0, LANE_FINAL, AT(5), AT(10)),
+                                     lane(1, LANE_FINAL | LANE_IDLE, AT(2), AT(2))};
+        fixture_frame(fixture);
+        fixture_pulse(fixture, AT(39), WATERMARK_FINAL, lanes, 2);
+        fixture_frame_end(fixture);
+    }
+    command(fixture, 1, LANE_REOPEN, 0);
+    return fixture;
+}
+
+static void what_was_passed_before_all_were_final_stays_passed(void **state)
+{
+    (void)state;
+    struct fixture *fixture = reopened_behind(false);
+    event(fixture, 12, AT(5));
+    holds(fixture);
+    fixture = reopened_behind(false);
+    event(
+        fixture, 12, AT(2)); /* where the lane is: but W was told at 5, and closed windows by it */
+    breaks(fixture, "the watermark over all lanes");
+    fixture = reopened_behind(true);
+    event(fixture, 12, AT(2)); /* after a final pulse the seals keep what was closed */
+    holds(fixture);
+    fixture = reopened_behind(true);
+    event(fixture, 12, WATERMARK_FINAL);
+    breaks(fixture, "the watermark over all lanes");
+}
+
+static void a_pulse_says_who_is_live(void **state)
+{
+    (void)state;
+    struct fixture *fixture = steady();
+    struct lane_state dead = lane(0, 0, AT(5), AT(10));
+    dead.flags = 0;
+    pulse_lane(fixture, AT(11), AT(5), dead);
+    breaks(fixture, "who is live");
 }
 
 static void the_watermark_does_not_fall_with_a_new_lane(void **state)
@@ -353,7 +416,9 @@ static void an_idle_lane_is_left_out_until_it_speaks(void **state)
     event(fixture, 12, NONE);
     pulse_lane(fixture, AT(12), AT(5), lane(1, 0, AT(7), AT(12)));
     pulse_lane(fixture, AT(41), AT(7), lane(0, LANE_IDLE, AT(5), AT(10)));
-    event(fixture, 11, AT(7));
+    fixture_frame(fixture);
+    fixture_events(fixture, AT(41), (struct stamped[]){{11, AT(7)}}, 1);
+    fixture_frame_end(fixture);
     pulse_lane(fixture, AT(41), AT(7), lane(0, LANE_IDLE, AT(6), AT(11))); /* it just spoke */
     breaks(fixture, "idle too soon");
 }
@@ -373,20 +438,69 @@ static void when_all_are_idle_the_clock_speaks_for_the_live_ones(void **state)
     breaks(fixture, "lane 0 is at");
 }
 
+/* As steady(), but the events come eleven minutes late: a replay. */
+static struct fixture *replay(void)
+{
+    struct fixture *fixture = fixture_new();
+    fixture_frame(fixture);
+    fixture_events(fixture, AT(670), (struct stamped[]){{0, NONE}, {10, AT(-5)}}, 2);
+    fixture_frame_end(fixture);
+    return fixture;
+}
+
 static void an_idle_lane_that_is_not_live_stands_still(void **state)
 {
     (void)state;
-    struct fixture *fixture = steady();
-    pulse_lane(fixture, AT(60), AT(5), lane(0, LANE_IDLE, AT(5), AT(10)));
-    pulse_lane(fixture, AT(70), AT(5), lane(0, LANE_IDLE, AT(5), AT(10)));
+    struct lane_state idle = {
+        .lane = 0, .flags = LANE_IDLE, .watermark = AT(5), .max_time = AT(10)};
+    struct fixture *fixture = replay();
+    pulse_lane(fixture, AT(700), AT(5), idle);
+    pulse(fixture, AT(800), AT(5));
     holds(fixture);
-    fixture = steady();
-    pulse_lane(fixture, AT(60), AT(6), lane(0, LANE_IDLE, AT(5), AT(10)));
+    fixture = replay();
+    pulse_lane(fixture, AT(700), AT(6), idle);
     breaks(fixture, "the watermark over all lanes");
+    fixture = replay();
+    idle.watermark = AT(6);
+    pulse_lane(fixture, AT(700), AT(5), idle);
+    breaks(fixture, "lane 0 is at");
     fixture = steady();
     pulse_lane(fixture, AT(10), AT(5), lane(0, 0, AT(5), AT(10)));
     pulse_lane(fixture, AT(20), AT(6), lane(0, 0, AT(6), AT(10))); /* not idle, and moved */
     breaks(fixture, "lane 0 is at");
+}
+
+static void an_idle_live_lane_is_its_own_again_when_it_speaks(void **state)
+{
+    (void)state;
+    struct fixture *fixture = steady();
+    pulse_lane(fixture, AT(60), AT(55), lane(0, LANE_IDLE, AT(55), AT(10)));
+    fixture_frame(fixture);
+    fixture_events(fixture, AT(61), (struct stamped[]){{12, AT(55)}}, 1);
+    fixture_pulse(fixture, AT(61), AT(55), (struct lane_state[]){lane(0, 0, AT(7), AT(12))}, 1);
+    fixture_frame_end(fixture);
+    holds(fixture);
+    pulse_lane(fixture, AT(62), AT(55), lane(0, 0, AT(55), AT(12)));
+    breaks(fixture, "lane 0 is at");
+}
+
+static void lanes_that_fall_idle_one_by_one_let_the_watermark_up_to_the_last(void **state)
+{
+    (void)state;
+    for (uint32_t form = 0; form < 2; form++) {
+        struct fixture *fixture = two_lanes(LANE_EXPLICIT);
+        command(fixture, 1, LANE_ADVANCE, AT(2));
+        struct lane_state idle[] = {lane(0, LANE_IDLE, AT(5), AT(10)),
+                                    lane(1, LANE_IDLE, AT(2), AT(2))};
+        fixture_frame(fixture);
+        fixture_pulse(fixture, AT(45), form == 0 ? AT(5) : AT(5) + 1, idle, 2);
+        fixture_frame_end(fixture);
+        if (form == 0) {
+            holds(fixture);
+        } else {
+            breaks(fixture, "the watermark over all lanes");
+        }
+    }
 }
 
 static void more_disorder_waits_and_less_may_rise(void **state)
@@ -454,14 +568,18 @@ int main(void)
         cmocka_unit_test(no_event_is_from_the_future),
         cmocka_unit_test(a_declared_lane_holds_before_its_first_event),
         cmocka_unit_test(an_explicit_lane_goes_where_its_producer_says),
-        cmocka_unit_test(no_lane_is_beyond_the_clock_and_its_skew),
+        cmocka_unit_test(no_producer_is_beyond_the_clock_and_its_skew),
         cmocka_unit_test(a_final_lane_holds_nothing_until_it_is_reopened),
+        cmocka_unit_test(what_was_passed_before_all_were_final_stays_passed),
+        cmocka_unit_test(a_pulse_says_who_is_live),
         cmocka_unit_test(the_watermark_does_not_fall_with_a_new_lane),
         cmocka_unit_test(a_forgotten_lane_holds_nothing),
         cmocka_unit_test(a_lane_is_idle_after_idle_after_at_the_earliest),
         cmocka_unit_test(an_idle_lane_is_left_out_until_it_speaks),
         cmocka_unit_test(when_all_are_idle_the_clock_speaks_for_the_live_ones),
         cmocka_unit_test(an_idle_lane_that_is_not_live_stands_still),
+        cmocka_unit_test(an_idle_live_lane_is_its_own_again_when_it_speaks),
+        cmocka_unit_test(lanes_that_fall_idle_one_by_one_let_the_watermark_up_to_the_last),
         cmocka_unit_test(more_disorder_waits_and_less_may_rise),
         cmocka_unit_test(lanes_are_declared_before_they_are_spoken_of),
     };

@@ -240,20 +240,45 @@ static void beyond_the_horizon_nothing_is_certain(void **state)
     assert_fates((uint64_t[]){2, 0, 0, 0, 0});
 }
 
-static void after_a_reopening_either_watermark_may_judge(void **state)
+static void command(struct fixture *fixture, enum lane_command_kind kind)
+{
+    fixture_frame(fixture);
+    fixture_lane(fixture, LANE_DEFAULT, kind, 0);
+    fixture_frame_end(fixture);
+}
+
+static void a_final_lane_drops_and_its_pulse_seals(void **state)
 {
     (void)state;
+    struct lane_state told = {.flags = LANE_FINAL, .watermark = AT(-4), .max_time = AT(1)};
     struct fixture *fixture = defined();
-    fixture->recipe.lateness_us = SECONDS(10);
     event(fixture, 1, NONE);
-    pulse(fixture, AT(65));
-    event(fixture, 2, AT(50)); /* on time by what is stamped, late by the highest ever */
-    event(fixture, 3, AT(66)); /* late by both */
-    pulse(fixture, AT(66));
+    command(fixture, LANE_FINISH);
+    event(fixture, 2, WATERMARK_FINAL);
+    command(fixture, LANE_REOPEN);
+    event(fixture, 3, AT(-4)); /* no pulse told it: nothing was sealed */
+    told.flags = 0;
+    fixture_frame(fixture);
+    fixture_pulse(fixture, AT(3), AT(-2), &told, 1);
+    fixture_frame_end(fixture);
     count_out(fixture);
     assert_int_equal(expected.rows[0].count, 2);
-    assert_int_equal(expected.rows[0].maybe, 1);
-    assert_fates((uint64_t[]){1, 0, 1, 0, 1});
+    assert_false(expected.rows[0].final);
+    assert_fates((uint64_t[]){2, 0, 0, 1, 0});
+
+    command(fixture, LANE_FINISH);
+    told.flags = LANE_FINAL;
+    fixture_frame(fixture);
+    fixture_pulse(fixture, AT(4), WATERMARK_FINAL, &told, 1);
+    fixture_frame_end(fixture);
+    command(fixture, LANE_REOPEN);
+    event(fixture, 4, AT(-4)); /* in time by W; but that window was final */
+    pulse(fixture, AT(0));
+    count_out(fixture);
+    assert_int_equal(expected.rows[0].count, 2);
+    assert_int_equal(expected.rows[0].maybe, 0);
+    assert_true(expected.rows[0].final && !expected.rows[0].time_open);
+    assert_fates((uint64_t[]){2, 0, 0, 2, 0});
 }
 
 static struct lane_state lane(uint32_t number, int64_t watermark)
@@ -479,7 +504,7 @@ int main(void)
         cmocka_unit_test(groups_keep_rows_apart),
         cmocka_unit_test(what_is_behind_the_last_pulse_is_perhaps_to_be_seen),
         cmocka_unit_test(beyond_the_horizon_nothing_is_certain),
-        cmocka_unit_test(after_a_reopening_either_watermark_may_judge),
+        cmocka_unit_test(a_final_lane_drops_and_its_pulse_seals),
         cmocka_unit_test(chosen_sources_have_the_watermark_of_their_lanes),
         cmocka_unit_test(the_right_answer_matches),
         cmocka_unit_test(a_row_that_differs_is_found),
