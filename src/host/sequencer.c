@@ -48,7 +48,7 @@ bool sequencer_init(struct sequencer *sequencer, const struct sequencer_options 
             return false;
         }
     }
-    return tide_init(&sequencer->tide);
+    return tide_init(&sequencer->tide, options->genesis.seed);
 }
 
 void sequencer_deinit(struct sequencer *sequencer)

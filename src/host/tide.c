@@ -7,8 +7,7 @@
 
 #include <stdlib.h>
 
-#define SLOTS     ((size_t)2 * LANES_MAX)
-#define NAME_SEED 0x7469646532363132u
+#define SLOTS ((size_t)2 * LANES_MAX)
 
 static void lane_reset(struct tide_lane *lane)
 {
@@ -21,12 +20,13 @@ static void lane_reset(struct tide_lane *lane)
     };
 }
 
-bool tide_init(struct tide *tide)
+bool tide_init(struct tide *tide, uint64_t seed)
 {
     *tide = (struct tide){.watermark = WATERMARK_NONE,
                           .before_final = WATERMARK_NONE,
                           .holder = LANES_MAX,
-                          .lane_count = 1};
+                          .lane_count = 1,
+                          .seed = seed};
     tide->lanes = calloc(LANES_MAX, sizeof(struct tide_lane));
     tide->slots = calloc(SLOTS, sizeof(uint32_t));
     if (tide->lanes == NULL || tide->slots == NULL) {
@@ -61,7 +61,7 @@ bool tide_reserve_name(struct tide *tide)
 
 static uint32_t *slot_of(const struct tide *tide, struct bytes name)
 {
-    uint32_t at = (uint32_t)hash64(name, NAME_SEED) & (SLOTS - 1);
+    uint32_t at = (uint32_t)hash64(name, tide->seed) & (SLOTS - 1);
     while (tide->slots[at] != 0 &&
            !bytes_equal(tide->lanes[tide->slots[at] - 1].source.name, name)) {
         at = (at + 1) & (SLOTS - 1);

@@ -342,7 +342,7 @@ static bool load(struct tide *tide, struct bytes saved)
 {
     struct reader in = reader_of(saved);
     struct loader loader = {.read = give, .ctx = &in};
-    assert_true(tide_init(tide));
+    assert_true(tide_init(tide, 7));
     return tide_load(tide, &loader) && reader_left(&in) == 0;
 }
 
