@@ -3,7 +3,7 @@
 # Each part gets a server of its own, on a free port, with an empty data directory.
 #
 # Usage: tools/bench.sh [WORD ...]     only the parts whose names are given:
-#        j1 duckdb direct open-loop snapshots singles groups idle restart
+#        j1 duckdb direct open-loop snapshots overload singles groups idle restart
 #   BENCH_EVENTS   events of job J1 (5000000)
 #   BENCH_RESTART  events in the log of the restart (20000000); a tenth of them after the snapshot
 #   BENCH_SECONDS  for open-loop and singles (10)
@@ -20,7 +20,7 @@ tidemark=${TIDEMARK:-$PWD/build/tidemark}
     echo "bench: there is no $tidemark" >&2
     exit 1
 }
-parts=${*:-j1 duckdb direct open-loop snapshots singles groups idle restart}
+parts=${*:-j1 duckdb direct open-loop snapshots overload singles groups idle restart}
 work=${BENCH_DIR:-$(mktemp -d)}
 mkdir -p "$work"
 results=${BENCH_JSON:-build/bench-results.jsonl}
@@ -146,6 +146,18 @@ if wanted snapshots; then
     start_server --snapshot-every 4M
     tell snapshots_ack_p99 ms "$("$tidemark" bench open-loop --rate 100000/s --batch 100 --seconds "$seconds" |
         awk '$1 == "open_loop_ack_p99" { print $2 }')"
+    stop_server
+fi
+if wanted overload; then
+    echo "== Ten times the normal load, with 256 MiB for all state"
+    start_server --memory 256M
+    "$tidemark" bench overload --seconds "$seconds" --connections 1024 --json "$results"
+    tell overload_memory MiB "$(awk '/^VmHWM/ { print $2 / 1024 }' "/proc/$server/status")"
+    stop_server
+    echo "== The same with one snapshot after the other"
+    start_server --memory 256M --snapshot-every 16M
+    tell overload_snapshots_burst_ack_p99 ms "$("$tidemark" bench overload --seconds "$seconds" \
+        --connections 1024 | awk '$1 == "overload_burst_ack_p99" { print $2 }')"
     stop_server
 fi
 if wanted singles; then

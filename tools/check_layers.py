@@ -25,13 +25,13 @@ MAY_INCLUDE = {
 PURE = {"base", "model", "lang", "core"}
 PURE_HEADERS = {"stdbool.h", "stddef.h", "stdint.h", "stdalign.h", "limits.h", "string.h"}
 # base has a second library, for threads; the pure folders may not know it.
-BASE_WITH_THREADS = {"check", "mailbox", "waker"}
-THREAD_HEADERS = {"base/mailbox.h", "base/waker.h"}
+BASE_WITH_THREADS = {"check", "failpoint", "mailbox", "waker"}
+THREAD_HEADERS = {"base/failpoint.h", "base/mailbox.h", "base/waker.h"}
 # More headers that one place of base may use: they hold intrinsics or inline functions only.
 BASE_EXTRA = {"xxhash.h", "immintrin.h", "nmmintrin.h"}
 NO_CONDITIONALS = {"base", "model", "lang", "core", "host", "delivery", "api"}
 # The one place that knows the CPU, with a portable twin of each loop.
-CONDITIONALS_ALLOWED = {"base/simd.h", "host/hostile.h"}
+CONDITIONALS_ALLOWED = {"base/simd.h", "base/failpoint.h", "host/hostile.h"}
 
 # What is called through a table of functions is no function of libc, whatever its name.
 BANNED = re.compile(

@@ -19,7 +19,7 @@
 #include <stdlib.h>
 
 #define ANSWER_TIMEOUT_US      (30 * US_PER_SECOND)
-#define BODY_BYTES_MAX_DEFAULT ((size_t)256 << 20)
+#define HELD_BYTES_MAX_DEFAULT ((size_t)64 * 1024 * 1024)
 
 struct api *api_create(const struct api_options *options)
 {
@@ -38,12 +38,13 @@ struct api *api_create(const struct api_options *options)
         .gateway = options->gateway,
         .codec = options->codec,
         .hosts = {options->allowed_hosts, options->allowed_host_count},
-        .bodies = {.bytes_max = options->body_bytes_max == 0 ? BODY_BYTES_MAX_DEFAULT
-                                                             : options->body_bytes_max},
+        .held = {.bytes_max = options->held_bytes_max == 0 ? HELD_BYTES_MAX_DEFAULT
+                                                           : options->held_bytes_max},
         .version = options->version,
         .writer = writer,
         .extensions = buf_of(extensions, EVENT_BYTES_MAX),
     };
+    pressure_init(&api->pressure);
     return api;
 }
 
@@ -58,7 +59,7 @@ void api_destroy(struct api *api)
         call->exchange = NULL;
         call_settle(call);
     }
-    CHECK(api->bodies.used_bytes == 0);
+    CHECK(api->held.used_bytes == 0);
     chunk_free_spares(api);
     out_free(&api->out);
     free(api->writer);
@@ -183,6 +184,32 @@ static bool route_choose(struct call *call, const struct http_request *request)
     return head_keep(call, request, match.name);
 }
 
+/* Whether the thread has room for one more. Events and questions only: what an operator asks for
+ * in trouble is answered always. */
+static bool pressure_allows(struct call *call, const struct http_request *request)
+{
+    struct api *api = call->api;
+    bool reads = call->route->body == BODY_NONE && request->method == HTTP_GET;
+    bool counts = call->route->body == BODY_EVENTS || (reads && !call->route->while_starting);
+    if (!counts) {
+        return true;
+    }
+    /* A stream of unknown length is slowed down instead. */
+    uint64_t body_bytes = request->length_known ? request->content_length : 0;
+    bool endless = request->has_body && !request->length_known;
+    const struct http_exchange *exchange = call->exchange;
+    if (pressure_refuses(&api->pressure, exchange->seen_us, exchange->begun_us, body_bytes) &&
+        !endless) {
+        call_fail(call, ERR_OVERLOADED, "requests come faster than they can be served");
+        return false;
+    }
+    if (request->has_body && api->held.used_bytes >= api->held.bytes_max) {
+        call_fail(call, ERR_OVERLOADED, BUDGET_REFUSAL);
+        return false;
+    }
+    return true;
+}
+
 /* Everything that the head decides; true when the body may come. */
 static bool head_accept(struct call *call, const struct http_request *request)
 {
@@ -198,6 +225,9 @@ static bool head_accept(struct call *call, const struct http_request *request)
         call_fail(call, ERR_UNAVAILABLE, NULL);
         return false;
     }
+    if (!pressure_allows(call, request)) {
+        return false;
+    }
     if (content_type_check(call, request) != OK) {
         call_fail(call,
                   ERR_MEDIA_TYPE,
@@ -208,7 +238,7 @@ static bool head_accept(struct call *call, const struct http_request *request)
     if (call->route->body == BODY_EVENTS) {
         return ingest_head(call, request);
     }
-    enum err err = body_init(&call->body, &api->bodies, api->codec, request, call->route->body_max);
+    enum err err = body_init(&call->body, &api->held, api->codec, request, call->route->body_max);
     if (err != OK) {
         call_fail(call, err, NULL);
         return false;
@@ -244,7 +274,11 @@ static void handle_body(void *ctx, struct http_exchange *exchange, struct bytes 
         uint64_t expected = exchange->request->content_length;
         enum err err = body_gather(&call->body, part, expected);
         if (err != OK) {
-            const struct problem problem = {.err = err, .close = true};
+            const struct problem problem = {
+                .err = err,
+                .detail = err == ERR_OVERLOADED ? BUDGET_REFUSAL : NULL,
+                .close = true,
+            };
             call_refuse(call, &problem);
         }
     }

@@ -14,7 +14,7 @@ struct api_options {
     const char *version;
     const char *const *allowed_hosts; /* beside localhost, 127.0.0.1 and [::1]; may be NULL */
     size_t allowed_host_count;
-    size_t body_bytes_max; /* of all bodies on their way; 0: 256 MiB */
+    size_t held_bytes_max; /* of bodies and events on their way, of all requests; 0: 64 MiB */
 };
 
 struct api *api_create(const struct api_options *options);

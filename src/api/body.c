@@ -3,7 +3,7 @@
  * Invariants:
  *  1. whole.len <= bytes_max.
  *  2. Memory follows what really arrived: a Content-Length alone reserves at most FIRST_BYTES_MAX.
- *  3. The budget's used_bytes is the sum of whole.cap over all its bodies, and what streams hold.
+ *  3. A body holds whole.cap + decoder_bytes of its budget.
  */
 #include "api/body.h"
 
@@ -14,20 +14,16 @@
 #define FIRST_BYTES     4096
 #define FIRST_BYTES_MAX (256 * 1024)
 
-bool body_budget_take(struct body_budget *budget, size_t bytes)
+/* Counts what the decoder holds by now. */
+static enum err decoder_count(struct body *body)
 {
-    CHECK(budget->used_bytes <= budget->bytes_max);
-    if (bytes > budget->bytes_max - budget->used_bytes) {
-        return false;
+    size_t held = body->codec->held_bytes(body->decoder);
+    if (held <= body->decoder_bytes) {
+        return OK;
     }
-    budget->used_bytes += bytes;
-    return true;
-}
-
-void body_budget_give(struct body_budget *budget, size_t bytes)
-{
-    CHECK(bytes <= budget->used_bytes);
-    budget->used_bytes -= bytes;
+    bool fits = budget_charge(body->budget, held - body->decoder_bytes);
+    body->decoder_bytes = held;
+    return fits ? OK : ERR_OVERLOADED;
 }
 
 static enum err decoder_open(struct body *body, struct codec_port codec, struct bytes encoding)
@@ -47,7 +43,7 @@ static enum err decoder_open(struct body *body, struct codec_port codec, struct 
     }
     body->codec = codec.ops;
     body->decoder = codec.ops->open(codec.ctx, kind, body->bytes_max);
-    return body->decoder == NULL ? ERR_UNAVAILABLE : OK;
+    return body->decoder == NULL ? ERR_UNAVAILABLE : decoder_count(body);
 }
 
 /* A coding on top of another, whether in one field or in several, is none that we know. */
@@ -66,7 +62,7 @@ static struct bytes content_encoding(const struct http_request *request)
 }
 
 enum err body_init(struct body *body,
-                   struct body_budget *budget,
+                   struct budget *budget,
                    struct codec_port codec,
                    const struct http_request *request,
                    uint64_t bytes_max)
@@ -87,8 +83,8 @@ void body_deinit(struct body *body)
     if (body->decoder != NULL) {
         body->codec->close(body->decoder);
     }
-    if (body->whole.cap > 0) {
-        body_budget_give(body->budget, body->whole.cap);
+    if (body->budget != NULL) {
+        budget_give(body->budget, body->whole.cap + body->decoder_bytes);
     }
     free(body->whole.data);
     *body = (struct body){0};
@@ -109,6 +105,7 @@ enum err body_take(struct body *body, struct bytes *part, struct buf *target, bo
         size_t input_before = part->len;
         size_t output_before = target->len;
         enum err err = body->codec->decode(body->decoder, part, target);
+        err = err == OK ? decoder_count(body) : err;
         if (err != OK) {
             return err;
         }
@@ -131,12 +128,12 @@ static enum err whole_grow(struct body *body, uint64_t expected)
     /* One byte more than may be, so that passing the limit shows. */
     cap = cap > body->bytes_max + 1 ? body->bytes_max + 1 : cap;
     size_t more = (size_t)cap - whole->cap;
-    if (!body_budget_take(body->budget, more)) {
+    if (!budget_take(body->budget, more)) {
         return ERR_OVERLOADED;
     }
     uint8_t *data = realloc(whole->data, (size_t)cap);
     if (data == NULL) {
-        body_budget_give(body->budget, more);
+        budget_give(body->budget, more);
         return ERR_UNAVAILABLE;
     }
     whole->data = data;

@@ -63,7 +63,7 @@ void call_settle(struct call *call)
         call->next->previous = call->previous;
     }
     letters_free(call);
-    ingest_destroy(call->ingest, &api->bodies);
+    ingest_destroy(call->ingest, &api->held);
     script_destroy(call->script);
     body_deinit(&call->body);
     memory_free(&call->memory);
@@ -150,6 +150,7 @@ void call_answer(struct call *call, struct answer *answer)
     struct gateway_counters *counters = gateway_counters(api->gateway);
     counters->requests++;
     counters->requests_refused += answer->status >= 400 ? 1 : 0;
+    counters->requests_shed += answer->status == 429 ? 1 : 0;
     const struct http_response response = {
         .status = answer->status,
         .fields = answer->fields,

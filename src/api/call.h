@@ -19,6 +19,7 @@
 #include "api/memory.h"
 #include "api/out.h"
 #include "api/params.h"
+#include "api/pressure.h"
 #include "host/gateway.h"
 #include "model/batch.h"
 #include "ports/codec.h"
@@ -33,7 +34,7 @@ struct api {
     struct gateway *gateway;
     struct codec_port codec;
     struct host_rules hosts;
-    struct body_budget bodies;
+    struct budget held; /* by all calls: bodies and chunks */
     const char *version;
     struct http_server_port server;
     struct call *calls;          /* all that live, the newest first */
@@ -41,7 +42,8 @@ struct api {
     struct out out;              /* the answer that is being written */
     struct batch_writer *writer; /* for the request that is being parsed */
     struct buf extensions;       /* of the event that is being parsed */
-    struct chunk *spares;        /* memory of former chunks, kept against page faults */
+    struct pressure pressure;
+    struct chunk *spares; /* memory of former chunks, kept against page faults */
     uint32_t spare_count;
 };
 

@@ -6,7 +6,8 @@
  *  1. The thread's batch writer has an open batch exactly while batch_open of the chunk being
  *     written.
  *  2. proposal.event_count = accepted.
- *  3. At most SPARES_MAX chunks, none larger than SPARE_BYTES_MAX, are kept unused. */
+ *  3. At most SPARES_MAX chunks, none larger than SPARE_BYTES_MAX, are kept unused.
+ *  4. A chunk in use holds sizeof(struct chunk) + cap of the API's budget; a kept one nothing. */
 #include "api/chunk.h"
 
 #include "base/check.h"
@@ -19,12 +20,14 @@
 #define SPARE_BYTES_MAX ((size_t)4 * 1024 * 1024)
 #define SPARE_WASTE_MAX 4
 
-/* A kept piece of memory that fits without much waste, or NULL. */
+/* A kept piece of memory that fits without much waste, or NULL. What it has beyond `cap` is taken of
+ * the budget here. */
 static struct chunk *spare_take(struct api *api, size_t cap)
 {
     for (struct chunk **link = &api->spares; *link != NULL; link = &(*link)->next) {
         struct chunk *chunk = *link;
-        if (chunk->cap >= cap && chunk->cap / SPARE_WASTE_MAX <= cap) {
+        if (chunk->cap >= cap && chunk->cap / SPARE_WASTE_MAX <= cap &&
+            budget_take(&api->held, chunk->cap - cap)) {
             *link = chunk->next;
             CHECK(api->spare_count > 0);
             api->spare_count--;
@@ -34,9 +37,13 @@ static struct chunk *spare_take(struct api *api, size_t cap)
     return NULL;
 }
 
-struct chunk *chunk_create(struct call *call, size_t text_bytes)
+enum err chunk_create(struct call *call, size_t text_bytes, struct chunk **result)
 {
+    struct budget *held = &call->api->held;
     size_t cap = text_bytes + CHUNK_MARGIN;
+    if (!budget_take(held, sizeof(struct chunk) + cap)) {
+        return ERR_OVERLOADED;
+    }
     struct chunk *chunk = spare_take(call->api, cap);
     if (chunk != NULL) {
         cap = chunk->cap;
@@ -44,14 +51,16 @@ struct chunk *chunk_create(struct call *call, size_t text_bytes)
         chunk = malloc(sizeof(*chunk) + cap);
     }
     if (chunk == NULL) {
-        return NULL;
+        budget_give(held, sizeof(*chunk) + cap);
+        return ERR_UNAVAILABLE;
     }
     memset(chunk, 0, sizeof(*chunk));
     chunk->call = call;
     chunk->cap = cap;
     chunk->proposal.kind = PROPOSE_EVENTS;
     batch_writer_reset(call->api->writer, chunk->memory, cap);
-    return chunk;
+    *result = chunk;
+    return OK;
 }
 
 bool chunk_add(struct chunk *chunk, const struct event *event)
@@ -91,6 +100,7 @@ void chunk_destroy(struct chunk *chunk)
     }
     struct api *api = chunk->call->api;
     CHECK(!chunk->batch_open);
+    budget_give(&api->held, sizeof(*chunk) + chunk->cap);
     bool worth = chunk->cap >= SPARE_BYTES_MIN && chunk->cap <= SPARE_BYTES_MAX;
     if (!worth || api->spare_count == SPARES_MAX) {
         free(chunk);

@@ -13,9 +13,10 @@ struct chunk {
     uint8_t memory[];
 };
 
-/* For events that came as `text_bytes` of text; NULL when there is no memory. Only one chunk at a
- * time may be written per thread (they share the batch writer). */
-struct chunk *chunk_create(struct call *call, size_t text_bytes);
+/* For events that came as `text_bytes` of text. ERR_OVERLOADED: the calls hold too much already;
+ * ERR_UNAVAILABLE: there is no memory. Only one chunk at a time may be written per thread (they
+ * share the batch writer). */
+enum err chunk_create(struct call *call, size_t text_bytes, struct chunk **result) MUST_CHECK;
 
 /* Adds an event; its texts must live until chunk_close. False when it does not fit. */
 bool chunk_add(struct chunk *chunk, const struct event *event);

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #define WAIT_US        (10 * US_PER_SECOND)
+#define FATE_WAIT_US   (25 * US_PER_SECOND)
 #define LATE_PAGED_MAX 1000000
 
 static bool read_range(struct call *call, int64_t *from, int64_t *to, uint32_t *limit)
@@ -64,6 +65,7 @@ void events_list(struct call *call)
         !cursor_read(call, at, 3)) {
         return;
     }
+    scan->deadline.us = gateway_now(call->api->gateway).us + WAIT_US;
     scan->type = params_find(&call->params, "type");
     scan->source = params_find(&call->params, "source");
     scan->subject = params_find(&call->params, "subject");
@@ -108,6 +110,7 @@ static void fate_scan(struct call *call)
     scan->source = params_find(&call->params, "source");
     scan->id = params_find(&call->params, "id");
     scan->limit = 1;
+    scan->deadline.us = gateway_now(call->api->gateway).us + FATE_WAIT_US;
     scan->metrics = inspection->metrics;
     scan->metric_count = inspection->metric_count;
     call_ask_log(call, fate_back);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #define ONE_BYTES_MAX ((uint64_t)EVENT_BYTES_MAX + 64 * 1024)
+#define NO_MEMORY     "there is no memory for these events"
 
 static struct bytes media_type(struct bytes content_type)
 {
@@ -82,7 +83,7 @@ bool ingest_head(struct call *call, const struct http_request *request)
         return false;
     }
     enum err err =
-        body_init(&call->body, &call->api->bodies, call->api->codec, request, form_bytes_max(form));
+        body_init(&call->body, &call->api->held, call->api->codec, request, form_bytes_max(form));
     struct ingest *ingest = calloc(1, sizeof(*ingest));
     if (err != OK || ingest == NULL) {
         free(ingest);
@@ -112,12 +113,12 @@ void ingest_part(struct call *call, struct bytes part)
     lines_feed(call, part);
 }
 
-void ingest_destroy(struct ingest *ingest, struct body_budget *bodies)
+void ingest_destroy(struct ingest *ingest, struct budget *held)
 {
     if (ingest == NULL) {
         return;
     }
-    body_budget_give(bodies, ingest->input.cap + ingest->stash.cap);
+    budget_give(held, ingest->input.cap + ingest->stash.cap);
     CHECK(ingest->chunks == 0 || (ingest->chunks == 1 && ingest->blocked != NULL));
     chunk_destroy(ingest->blocked);
     tally_free(&ingest->tally);
@@ -273,9 +274,10 @@ void ingest_run(struct call *call)
         lines_end(call);
         return;
     }
-    struct chunk *chunk = chunk_create(call, text_bytes(ingest, text.len));
-    if (chunk == NULL) {
-        call_fail(call, ERR_UNAVAILABLE, "there is no memory for these events");
+    struct chunk *chunk = NULL;
+    err = chunk_create(call, text_bytes(ingest, text.len), &chunk);
+    if (err != OK) {
+        call_fail(call, err, err == ERR_OVERLOADED ? BUDGET_REFUSAL : NO_MEMORY);
         return;
     }
     if (ingest->form == INGEST_ONE) {
@@ -287,7 +289,7 @@ void ingest_run(struct call *call)
     }
     if (err == OK && ingest->exhausted) {
         err = ERR_UNAVAILABLE;
-        (void)snprintf(ingest->failed_detail, DETAIL_BYTES, "there is no memory for these events");
+        (void)snprintf(ingest->failed_detail, DETAIL_BYTES, NO_MEMORY);
     }
     if (err != OK) {
         chunk_close(chunk);
@@ -296,6 +298,7 @@ void ingest_run(struct call *call)
         return;
     }
     ingest_send(call, chunk);
+    body_deinit(&call->body); /* all of it is in the chunk: it need not wait for the disk too */
     ingest_maybe_answer(call);
 }
 

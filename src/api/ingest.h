@@ -23,4 +23,4 @@ void ingest_gone(struct call *call);
 void ingest_tick(struct call *call);
 
 /* Gives back what it took of the budget. NULL is ignored. */
-void ingest_destroy(struct ingest *ingest, struct body_budget *bodies);
+void ingest_destroy(struct ingest *ingest, struct budget *held);

@@ -19,17 +19,23 @@
 #define INPUT_BYTES_FIRST ((size_t)64 * 1024)
 #define INPUT_BYTES_MAX   (CHUNK_BYTES + LINE_BYTES_MAX)
 
+/* ERR_OVERLOADED has its own words. */
 static void lines_fail(struct ingest *ingest, enum err err, const char *detail)
 {
+    detail = err == ERR_OVERLOADED ? BUDGET_REFUSAL : detail;
     if (ingest->failed == OK) {
         ingest->failed = err;
         (void)snprintf(ingest->failed_detail, sizeof(ingest->failed_detail), "%s", detail);
     }
 }
 
-static bool can_take(const struct ingest *ingest)
+/* Where memory is short, a stream has one chunk under way at a time. */
+static bool can_take(const struct call *call)
 {
-    return ingest->failed == OK && ingest->chunks < INGEST_CHUNKS_MAX && ingest->blocked == NULL;
+    const struct ingest *ingest = call->ingest;
+    bool tight = budget_is_tight(&call->api->held);
+    return ingest->failed == OK && ingest->chunks < (tight ? 1 : INGEST_CHUNKS_MAX) &&
+           ingest->blocked == NULL;
 }
 
 static bool stash_empty(const struct ingest *ingest)
@@ -66,9 +72,10 @@ static void input_flush(struct call *call, bool last)
     size_t len = end == NULL ? 0 : (size_t)(end - input->data) + 1;
     len = last ? input->len : len;
     if (len > 0) {
-        struct chunk *chunk = chunk_create(call, len);
-        if (chunk == NULL) {
-            lines_fail(ingest, ERR_UNAVAILABLE, "there is no memory for these events");
+        struct chunk *chunk = NULL;
+        enum err err = chunk_create(call, len, &chunk);
+        if (err != OK) {
+            lines_fail(ingest, err, "there is no memory for these events");
             return;
         }
         ingest_parse_lines(call, bytes_of(input->data, len), chunk);
@@ -88,16 +95,16 @@ static void input_flush(struct call *call, bool last)
     }
 }
 
-/* Gives the buffer that much capacity, out of the budget for bodies. */
-static enum err buf_resize(struct body_budget *budget, struct buf *buf, size_t cap)
+/* Gives the buffer that much capacity, out of the budget. */
+static enum err buf_resize(struct budget *budget, struct buf *buf, size_t cap)
 {
     CHECK(cap > buf->cap);
-    if (!body_budget_take(budget, cap - buf->cap)) {
+    if (!budget_take(budget, cap - buf->cap)) {
         return ERR_OVERLOADED;
     }
     uint8_t *data = realloc(buf->data, cap);
     if (data == NULL) {
-        body_budget_give(budget, cap - buf->cap);
+        budget_give(budget, cap - buf->cap);
         return ERR_UNAVAILABLE;
     }
     buf->data = data;
@@ -115,7 +122,7 @@ static bool input_room(struct call *call)
     size_t cap = input->cap == 0 ? INPUT_BYTES_FIRST : input->cap * 2;
     cap = cap > INPUT_BYTES_MAX ? INPUT_BYTES_MAX : cap;
     CHECK(cap > input->len);
-    enum err err = buf_resize(&call->api->bodies, input, cap);
+    enum err err = buf_resize(&call->api->held, input, cap);
     if (err != OK) {
         lines_fail(ingest, err, "there is no memory for this line");
     }
@@ -127,7 +134,7 @@ static void lines_take(struct call *call, struct bytes *part, bool always)
 {
     struct ingest *ingest = call->ingest;
     ingest->more = part->len > 0 || ingest->more;
-    while (ingest->more && (can_take(ingest) || (always && ingest->failed == OK))) {
+    while (ingest->more && (can_take(call) || (always && ingest->failed == OK))) {
         if (!input_room(call)) {
             return;
         }
@@ -148,7 +155,7 @@ static enum err stash_put(struct call *call, struct bytes part)
 {
     struct buf *stash = &call->ingest->stash;
     if (part.len > stash->cap - stash->len) {
-        enum err err = buf_resize(&call->api->bodies, stash, stash->len + part.len);
+        enum err err = buf_resize(&call->api->held, stash, stash->len + part.len);
         if (err != OK) {
             return err;
         }
@@ -174,7 +181,7 @@ static void pause_if_needed(struct call *call)
 {
     struct ingest *ingest = call->ingest;
     const struct http_server_port *server = &call->api->server;
-    if (call_open(call) && call->reading && !ingest->paused && !can_take(ingest)) {
+    if (call_open(call) && call->reading && !ingest->paused && !can_take(call)) {
         ingest->paused = true;
         server->ops->pause(server->server, call->exchange);
     }
@@ -214,7 +221,7 @@ static void lines_finish(struct call *call)
 
 void lines_end(struct call *call)
 {
-    if (can_take(call->ingest)) {
+    if (can_take(call)) {
         stash_drain(call, false);
     }
     lines_finish(call);
@@ -237,7 +244,7 @@ void lines_gone(struct call *call)
 void lines_tick(struct call *call)
 {
     struct ingest *ingest = call->ingest;
-    if (call->reading && can_take(ingest) && ingest->input.len > 0) {
+    if (call->reading && can_take(call) && ingest->input.len > 0) {
         input_flush(call, false);
         pause_if_needed(call);
         ingest_maybe_answer(call);
@@ -251,12 +258,12 @@ void lines_chunk_back(struct call *call)
     if (!call_open(call)) {
         return;
     }
-    if (can_take(ingest)) {
+    if (can_take(call)) {
         stash_drain(call, false);
     }
     if (!call->reading) {
         lines_finish(call);
-    } else if (ingest->paused && can_take(ingest) && stash_empty(ingest)) {
+    } else if (ingest->paused && can_take(call) && stash_empty(ingest)) {
         ingest->paused = false;
         server->ops->resume(server->server, call->exchange);
     }

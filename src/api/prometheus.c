@@ -67,6 +67,10 @@ static void put_threads(struct call *call)
             "http_requests_refused_total",
             "Requests answered with 400 or more.",
             sum.requests_refused);
+    counter(out,
+            "http_requests_shed_total",
+            "Requests answered with 429: too much was under way.",
+            sum.requests_shed);
     counter(out, "http_body_bytes_total", "Bytes of request bodies.", sum.bytes_in);
 }
 

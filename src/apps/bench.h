@@ -10,6 +10,7 @@ int bench_j1(const struct command *command);
 int bench_open_loop(const struct command *command);
 int bench_singles(const struct command *command);
 int bench_groups(const struct command *command);
+int bench_overload(const struct command *command);
 
 /* One result: a line for people, and with --json a JSON line in that file. */
 void bench_result(const struct settings *settings,

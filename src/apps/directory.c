@@ -3,6 +3,7 @@
 #include "apps/directory.h"
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/hash.h"
 
 #include <errno.h>
@@ -99,8 +100,12 @@ static bool write_file(const struct disk_folder *data, struct bytes content)
     int reason = errno;
     disk->files->close(disk->ctx, file);
     errno = reason;
-    return written && disk->folders->rename(disk->ctx, data->handle, TEMPORARY, NAME) &&
-           disk->files->sync(disk->ctx, data->handle);
+    FAILPOINT(GENESIS_WRITTEN);
+    bool named = written && disk->folders->rename(disk->ctx, data->handle, TEMPORARY, NAME);
+    FAILPOINT(GENESIS_RENAMED);
+    bool synced = named && disk->files->sync(disk->ctx, data->handle);
+    FAILPOINT(GENESIS_SYNCED);
+    return synced;
 }
 
 static void fresh(const struct disk_port *disk, uint32_t partitions, struct genesis *genesis)

@@ -474,7 +474,8 @@ static bool make_sequencer(struct node *node)
         .abandon = &node->drain,
         .frame_bytes_max = log_file_frame_bytes_max(node->log),
     };
-    node->librarian = librarian_create(&node->post, log_file_reader_port(node->log));
+    node->librarian =
+        librarian_create(&node->post, log_file_reader_port(node->log), steady_port(&node->steady));
     return node->librarian != NULL && sequencer_init(&node->sequencer, &options);
 }
 
@@ -645,6 +646,11 @@ void node_wait(struct node *node, uint32_t n, int64_t timeout_us)
 bool node_waiting(struct node *node, uint32_t n)
 {
     return post_waiting(&node->post, post_network(&node->post, n));
+}
+
+uint64_t node_memory_bytes(const struct node *node)
+{
+    return node->options.memory_bytes;
 }
 
 uint64_t node_digest(struct node *node)

@@ -79,5 +79,8 @@ bool node_waiting(struct node *node, uint32_t n);
  */
 void node_wait(struct node *node, uint32_t n, int64_t timeout_us);
 
+/* --memory, or what stands for it. */
+uint64_t node_memory_bytes(const struct node *node);
+
 /* The digest of the whole core at the last pulse; only while nothing is under way. */
 uint64_t node_digest(struct node *node);

@@ -1,9 +1,11 @@
 /* See node_settings.h. */
 #include "apps/node_settings.h"
 
+#include "base/failpoint.h"
+
 struct node_options node_settings(const struct settings *settings)
 {
-    return (struct node_options){
+    struct node_options options = {
         .partitions = (uint32_t)setting_number(settings, OPTION_PARTITIONS),
         .runners = (uint32_t)setting_number(settings, OPTION_THREADS),
         .memory_bytes = (uint64_t)setting_number(settings, OPTION_MEMORY),
@@ -15,4 +17,12 @@ struct node_options node_settings(const struct settings *settings)
         .segment_bytes = (uint64_t)setting_number(settings, OPTION_SEGMENT_BYTES),
         .snapshot_every_bytes = (uint64_t)setting_number(settings, OPTION_SNAPSHOT_EVERY),
     };
+    options.segment_bytes =
+        failpoint_setting("TIDEMARK_HOSTILE_SEGMENT_BYTES", options.segment_bytes);
+    options.snapshot_every_bytes =
+        failpoint_setting("TIDEMARK_HOSTILE_SNAPSHOT_BYTES", options.snapshot_every_bytes);
+    options.retain_events_bytes =
+        failpoint_setting("TIDEMARK_HOSTILE_RETAIN_BYTES", options.retain_events_bytes);
+    options.snapshot_in_process = failpoint_setting("TIDEMARK_HOSTILE_IN_PROCESS", 0) != 0;
+    return options;
 }

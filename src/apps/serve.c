@@ -35,10 +35,15 @@
 #define DRAIN_DEFAULT_US            (10 * US_PER_SECOND)
 #define CONNECTIONS_MAX             16384
 #define DESCRIPTORS_WANTED          (CONNECTIONS_MAX + 1024)
-#define CONNECTIONS_PER_ADDRESS_MAX 1024        /* loopback is exempt */
+#define DESCRIPTORS_MIN             64   /* fewer leave too little for the log or for connections */
+#define CONNECTIONS_PER_ADDRESS_MAX 1024 /* loopback is exempt */
 #define RESPONSE_BYTES_MAX          (20u << 20) /* a page of 1,000 events may be large */
-#define BODIES_BYTES_MAX            ((size_t)512 << 20)
 #define KEEP_FREED_BYTES            (64 << 20)
+/* Of all threads together: request bodies and events on their way, and what sockets wait for. */
+#define HELD_BYTES_MIN   ((size_t)64 << 20)
+#define HELD_BYTES_MAX   ((size_t)1 << 30)
+#define BUFFER_BYTES_MIN ((size_t)64 << 20)
+#define BUFFER_BYTES_MAX ((size_t)512 << 20)
 
 /* The signal that asks to end; read by all loops. */
 static atomic_int stop_signal;
@@ -62,6 +67,14 @@ struct network_thread {
     bool drained;
 };
 
+/* A thread's share of a quarter of --memory, held within the two ends. */
+static size_t share_of(const struct network_thread *network, size_t min, size_t max)
+{
+    uint64_t part = node_memory_bytes(network->node) / 4;
+    part = part < min ? min : part > max ? max : part;
+    return (size_t)part / network->threads;
+}
+
 static bool network_create(struct network_thread *network, int listen_fd)
 {
     struct api_options api_options = {
@@ -70,7 +83,7 @@ static bool network_create(struct network_thread *network, int listen_fd)
         .version = TIDEMARK_VERSION,
         .allowed_hosts = network->options->allowed_hosts,
         .allowed_host_count = network->options->allowed_host_count,
-        .body_bytes_max = BODIES_BYTES_MAX / network->threads,
+        .held_bytes_max = share_of(network, HELD_BYTES_MIN, HELD_BYTES_MAX),
     };
     network->api = api_create(&api_options);
     if (network->api == NULL) {
@@ -85,6 +98,7 @@ static bool network_create(struct network_thread *network, int listen_fd)
         .connections_max = CONNECTIONS_MAX / network->threads,
         .connections_per_address_max = CONNECTIONS_PER_ADDRESS_MAX,
         .out_bytes_max = RESPONSE_BYTES_MAX,
+        .buffer_bytes_max = share_of(network, BUFFER_BYTES_MIN, BUFFER_BYTES_MAX),
     };
     network->server = http_server_create(&server_options);
     if (network->server == NULL) {
@@ -152,15 +166,24 @@ static void catch_signals(void)
     CHECK(sigaction(SIGPIPE, &ignore, NULL) == 0);
 }
 
-/* Shells give 1,024 descriptors and allow more; a connection takes one. */
-static void raise_descriptor_limit(void)
+/* Shells give 1,024 descriptors and allow more; a connection takes one. False: too few to serve. */
+static bool raise_descriptor_limit(void)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= DESCRIPTORS_WANTED) {
-        return;
+        return true;
     }
     limit.rlim_cur = limit.rlim_max < DESCRIPTORS_WANTED ? limit.rlim_max : DESCRIPTORS_WANTED;
     (void)setrlimit(RLIMIT_NOFILE, &limit); /* what there is must do otherwise */
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= DESCRIPTORS_MIN) {
+        return true;
+    }
+    (void)fprintf(stderr,
+                  "tidemark: not enough descriptors to serve: %llu are allowed (ulimit -n), %d or "
+                  "more are needed\n",
+                  (unsigned long long)limit.rlim_cur,
+                  DESCRIPTORS_MIN);
+    return false;
 }
 
 static int refuse(const struct error *error, int exit_code)
@@ -259,7 +282,9 @@ int serve_run(const struct serve_options *given)
     /* Request bodies come and go: keep their memory instead of asking the kernel each time. */
     (void)mallopt(M_MMAP_THRESHOLD, KEEP_FREED_BYTES);
     (void)mallopt(M_TRIM_THRESHOLD, KEEP_FREED_BYTES);
-    raise_descriptor_limit();
+    if (!raise_descriptor_limit()) {
+        return EXIT_NO_MEMORY;
+    }
     catch_signals();
     int fds[HTTP_LISTEN_SOCKETS_MAX];
     struct error error = {0};

@@ -71,11 +71,12 @@ void metrics_drop(struct engine *engine, uint32_t id)
 }
 
 /* The minimum over the metric's own lanes, by the rules of tide: idle ones are left out; when all
- * are idle, those count for which the clock speaks; WATERMARK_NONE when that is none. */
+ * are idle, those count for which the clock speaks; all of them when that is none. */
 static int64_t
 chosen_watermark(const struct engine *engine, struct metric *metric, int64_t *max_time)
 {
     int64_t least = WATERMARK_FINAL;
+    int64_t least_idle = WATERMARK_FINAL;
     int64_t least_by_clock = WATERMARK_FINAL;
     uint32_t finals = 0;
     uint32_t idles = 0;
@@ -88,6 +89,7 @@ chosen_watermark(const struct engine *engine, struct metric *metric, int64_t *ma
             least = lane->watermark < least ? lane->watermark : least;
         } else {
             idles++;
+            least_idle = lane->watermark < least_idle ? lane->watermark : least_idle;
             bool live = (lane->flags & LANE_LIVE) != 0;
             least_by_clock =
                 live && lane->watermark < least_by_clock ? lane->watermark : least_by_clock;
@@ -98,7 +100,7 @@ chosen_watermark(const struct engine *engine, struct metric *metric, int64_t *ma
     if (!silent) {
         return least;
     }
-    return metric->by_clock ? least_by_clock : WATERMARK_NONE;
+    return metric->by_clock ? least_by_clock : least_idle;
 }
 
 static int64_t latest_time(const struct engine *engine)

@@ -11,6 +11,7 @@
 #include "base/check.h"
 
 #define GROUPS_SHARE_MIN  64
+#define WINDOWS_MAX       (1u << 21) /* of a metric in one shard; what needs more is lost, and counted */
 #define RETAIN_SLACK_PART 8 /* windows go in steps of an eighth of `retain`, not one by one */
 
 bool window_is_closed(const struct metric *metric, int64_t start)
@@ -68,7 +69,8 @@ static bool windows_grow(struct partition *partition, struct metric_part *part)
     return true;
 }
 
-/* The window that starts there, made if it is new; NULL when there is no memory left. */
+/* The window that starts there, made if it is new; NULL when there are too many, or no memory is
+ * left. */
 static struct window *window_at(struct partition *partition,
                                 struct metric_part *part,
                                 const struct metric *metric,
@@ -83,7 +85,8 @@ static struct window *window_at(struct partition *partition,
     if (at < part->window_count && part->windows[at].start == start) {
         return &part->windows[at];
     }
-    if (part->window_count == part->window_cap && !windows_grow(partition, part)) {
+    if (part->window_count == WINDOWS_MAX ||
+        (part->window_count == part->window_cap && !windows_grow(partition, part))) {
         return NULL;
     }
     memmove(part->windows + at + 1,

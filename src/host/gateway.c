@@ -1,7 +1,8 @@
 /* Gateway: see gateway.h. Counts what is under way, so that queues have a limit that users see.
  *
  * Invariants:
- *  1. letters = letters that were sent and are not back; bytes = the records among them.
+ *  1. letters = letters that were sent and are not back; bytes = the records among them; queries
+ *     and scans = the questions among them.
  *  2. `done` is called from gateway_step only. */
 #include "host/gateway.h"
 
@@ -17,6 +18,9 @@ struct gateway {
     struct gateway_options options;
     uint32_t address;
     uint32_t letters;
+    uint32_t queries; /* among them, counted once each */
+    uint32_t deep_queries;
+    uint32_t scans;
     size_t bytes;
     bool closed;
     struct skews *skews;    /* NULL: the sequencer is not ready yet */
@@ -123,21 +127,37 @@ enum err gateway_inspect(struct gateway *gateway, struct inspection *inspection)
 
 enum err gateway_scan(struct gateway *gateway, struct scan *scan)
 {
+    bool full = gateway->scans == GATEWAY_SCANS_MAX;
     enum err err = admit(gateway, 1, 0);
+    err = err == OK && full ? ERR_OVERLOADED : err;
     if (err == OK) {
+        gateway->scans++;
         scan->letter.kind = LETTER_SCAN;
         send(gateway, POST_LIBRARIAN, &scan->letter);
     }
     return err;
 }
 
+/* What it asks for may be large: many rows to sort and to skip, or the whole late stream. */
+static bool is_deep(const struct query *query)
+{
+    return query->kind == QUERY_LATE ||
+           (query->kind == QUERY_VALUES && query->offset + query->limit > GATEWAY_DEEP_ROWS);
+}
+
 enum err gateway_query(struct gateway *gateway, struct query *query)
 {
     uint32_t runners = gateway->options.post->runner_count;
+    bool deep = is_deep(query);
+    bool full = gateway->queries == GATEWAY_QUERIES_MAX ||
+                (deep && gateway->deep_queries == GATEWAY_DEEP_QUERIES_MAX);
     enum err err = admit(gateway, runners, 0);
+    err = err == OK && full ? ERR_OVERLOADED : err;
     if (err != OK) {
         return err;
     }
+    gateway->queries++;
+    gateway->deep_queries += deep;
     query->letter.kind = LETTER_QUERY;
     query->runner_count = runners;
     query->answers_missing = runners;
@@ -207,11 +227,15 @@ static void take(struct gateway *gateway, struct letter *letter)
         gateway->letters--;
         query->answers_missing--;
         if (query->answers_missing == 0) {
+            CHECK(gateway->queries > 0);
+            gateway->queries--;
+            gateway->deep_queries -= is_deep(query);
             query->letter.done(&query->letter);
         }
     } else {
         CHECK(letter->kind == LETTER_INSPECTION || letter->kind == LETTER_SCAN);
         gateway->letters--;
+        gateway->scans -= letter->kind == LETTER_SCAN;
         letter->done(letter);
     }
 }
@@ -227,6 +251,7 @@ static void publish_counters(struct gateway *gateway)
     publish(&gateway->published.events_refused, gateway->counters.events_refused);
     publish(&gateway->published.requests, gateway->counters.requests);
     publish(&gateway->published.requests_refused, gateway->counters.requests_refused);
+    publish(&gateway->published.requests_shed, gateway->counters.requests_shed);
     publish(&gateway->published.bytes_in, gateway->counters.bytes_in);
 }
 
@@ -272,6 +297,7 @@ struct gateway_counters gateway_counters_sum(const struct gateway *gateway)
         sum.events_refused += __atomic_load_n(&one->events_refused, __ATOMIC_RELAXED);
         sum.requests += __atomic_load_n(&one->requests, __ATOMIC_RELAXED);
         sum.requests_refused += __atomic_load_n(&one->requests_refused, __ATOMIC_RELAXED);
+        sum.requests_shed += __atomic_load_n(&one->requests_shed, __ATOMIC_RELAXED);
         sum.bytes_in += __atomic_load_n(&one->bytes_in, __ATOMIC_RELAXED);
     }
     return sum;

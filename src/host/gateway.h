@@ -45,6 +45,7 @@ struct gateway_counters {
     uint64_t events_refused;
     uint64_t requests;
     uint64_t requests_refused; /* status >= 400 */
+    uint64_t requests_shed;    /* of these, for too much being under way: 429 */
     uint64_t bytes_in;
 };
 

@@ -4,6 +4,13 @@
 #include "host/gateway.h"
 #include "host/post.h"
 
+/* Questions under way from one network thread, so that they leave room for events. Deep: those whose
+ * answers may take up to READ_BYTES_MAX of each runner. */
+#define GATEWAY_QUERIES_MAX      256
+#define GATEWAY_DEEP_QUERIES_MAX 4
+#define GATEWAY_DEEP_ROWS        100000 /* to select, skipped ones included */
+#define GATEWAY_SCANS_MAX        32
+
 struct gateway_options {
     struct post *post;
     uint32_t thread; /* number of the network thread */

@@ -4,12 +4,14 @@
 
 #include "host/post.h"
 #include "host/scan.h"
+#include "ports/clock.h"
 #include "ports/log.h"
 
 struct librarian;
 
-struct librarian *librarian_create(struct post *post, struct log_reader_port log);
+struct librarian *
+librarian_create(struct post *post, struct log_reader_port log, struct clock_port clock);
 void librarian_destroy(struct librarian *librarian);
 
-/* Answers one scan; false when none waits. */
+/* Works on one scan for some milliseconds; false when none waits. Scans take turns. */
 bool librarian_step(struct librarian *librarian);

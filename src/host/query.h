@@ -60,6 +60,7 @@ struct query {
     struct query_part {
         struct letter letter;
         struct query *query;
+        struct query_part *next; /* the runner's own */
         uint32_t runner;
     } parts[RUNNERS_MAX];
     struct query_answer answers[RUNNERS_MAX];

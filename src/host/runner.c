@@ -8,6 +8,7 @@
 #include "host/runner.h"
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "host/hostile.h"
 #include "host/read.h"
 
@@ -45,6 +46,17 @@ static void answer(struct runner *runner, struct query_part *part)
     post_return(runner->post, runner->address, &part->letter);
 }
 
+static void queue_query(struct runner *runner, struct query_part *part)
+{
+    part->next = NULL;
+    if (runner->query_last == NULL) {
+        runner->query_first = part;
+    } else {
+        runner->query_last->next = part;
+    }
+    runner->query_last = part;
+}
+
 static void take_query(struct runner *runner, struct query_part *part)
 {
     uint32_t room = sizeof(runner->deferred) / sizeof(runner->deferred[0]);
@@ -77,8 +89,33 @@ static void review_deferred(struct runner *runner)
     runner->deferred_count = kept;
 }
 
+static int64_t boot_us(const struct runner *runner)
+{
+    return runner->clock.ops->boot_us(runner->clock.ctx);
+}
+
+/* Answers the next query, unless the records' turn is not over; false when it did nothing. */
+static bool serve_query(struct runner *runner)
+{
+    struct query_part *part = runner->query_first;
+    if (part == NULL) {
+        return false;
+    }
+    int64_t begun_us = boot_us(runner);
+    if (runner->state == RUNNER_APPLYING && begun_us < runner->queries_again_us) {
+        return false;
+    }
+    runner->query_first = part->next;
+    runner->query_last = part->next == NULL ? NULL : runner->query_last;
+    take_query(runner, part);
+    int64_t ended_us = boot_us(runner);
+    runner->queries_again_us = ended_us + (ended_us - begun_us);
+    return true;
+}
+
 int64_t runner_patience_us(const struct runner *runner)
 {
+    CHECK(runner->query_first == NULL || runner->state == RUNNER_APPLYING);
     return runner->deferred_count > 0 ? 50000 : -1;
 }
 
@@ -164,6 +201,7 @@ static void pass_barrier(struct runner *runner)
     applying_mark(&runner->applying, true); /* the same record as at the barrier */
     engine_pulse(runner->engine, &runner->pulse, runner->owners);
     applying_end(&runner->applying);
+    FAILPOINT(HOST_PULSE_APPLIED);
     CHECK(reader_left(&runner->reader) == 0); /* a pulse ends its frame */
     runner->visible = frame->log.end;
     send_notes(runner);
@@ -172,6 +210,7 @@ static void pass_barrier(struct runner *runner)
     if (snapshot) {
         post_send(runner->post, runner->address, POST_SEQUENCER, &runner->park);
         runner->state = RUNNER_PARKED;
+        FAILPOINT(HOST_RUNNER_PARKED);
     } else {
         runner->state = RUNNER_APPLYING;
     }
@@ -217,7 +256,7 @@ static void take_letter(struct runner *runner, struct letter *letter)
         CHECK(runner->frame_count < RUNNER_FRAMES_MAX);
         runner->frames[runner->frame_count++] = (struct frame *)(void *)letter;
     } else if (letter->kind == LETTER_QUERY) {
-        take_query(runner, (struct query_part *)(void *)letter);
+        queue_query(runner, (struct query_part *)(void *)letter);
     } else if (letter->kind == LETTER_READY) {
         const struct ready_letter *ready = (const struct ready_letter *)(void *)letter;
         CHECK(ready->ordinal > runner->peers_ready[ready->runner]);
@@ -249,6 +288,7 @@ bool runner_step(struct runner *runner)
         pass_barrier(runner);
         busy = true;
     }
+    busy |= serve_query(runner);
     post_flush(runner->post, runner->address);
     return busy;
 }

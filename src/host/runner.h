@@ -8,6 +8,9 @@
  *                                                                                   v
  *                                                              released <------- PARKED
  *
+ * A turn applies one record and answers one query. While there are records to apply, queries get at most
+ * as much time as they: whoever asks much waits, and what is counted goes on.
+ *
  * runner_step never blocks: the thread (or the simulator) calls it again when a letter came. */
 #pragma once
 
@@ -53,8 +56,11 @@ struct runner {
 
     struct applying applying; /* the record that is being applied now */
 
-    uint64_t visible;                /* log position that reads reflect */
-    struct applied_note *notes;      /* told at the next pulse */
+    uint64_t visible;               /* log position that reads reflect */
+    struct applied_note *notes;     /* told at the next pulse */
+    struct query_part *query_first; /* queue: not looked at yet */
+    struct query_part *query_last;
+    int64_t queries_again_us;        /* since boot: until then, records have their turn */
     struct query_part *deferred[64]; /* queries waiting for min_as_of */
     uint32_t deferred_count;
 };

@@ -23,6 +23,9 @@ struct scan {
     uint32_t limit;
     struct metric_info *metrics; /* FATE: borrowed */
     size_t metric_count;
+    struct clock_time deadline; /* give up then: a list with what was found, a fate with an error */
+
+    struct scan *next; /* the librarian's own */
 
     enum err err;
     char detail[DETAIL_BYTES];

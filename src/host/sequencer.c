@@ -2,6 +2,7 @@
 #include "host/sequencer.h"
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "host/skews.h"
 
 #include <stdio.h>
@@ -47,7 +48,7 @@ bool sequencer_init(struct sequencer *sequencer, const struct sequencer_options 
             return false;
         }
     }
-    return tide_init(&sequencer->tide);
+    return tide_init(&sequencer->tide, options->genesis.seed);
 }
 
 void sequencer_deinit(struct sequencer *sequencer)
@@ -183,6 +184,7 @@ static void all_parked(struct sequencer *sequencer)
 {
     struct snapshot_attempt *attempt = &sequencer->attempt;
     const struct snapshot_port *port = &sequencer->options.snapshot;
+    FAILPOINT(HOST_ALL_PARKED);
     enum err err =
         port->ops->start(port->ctx, attempt->position, sequencer_write_snapshot, sequencer);
     if (err != OK) {
@@ -455,6 +457,7 @@ static void put_pulse(struct sequencer *sequencer, struct frame *frame)
     uint8_t flags = refusing ? PULSE_HOLD : 0;
     bool snapshot = attempt->wanted && !attempt->under_way && sequencer_capture(sequencer);
     if (snapshot) {
+        FAILPOINT(HOST_SNAPSHOT_CAPTURED);
         flags |= PULSE_SNAPSHOT;
     }
     struct buf out = frame_buf(frame);
@@ -491,6 +494,7 @@ static void fill(struct sequencer *sequencer, struct frame *frame)
             sequencer->in_frame_last->next = proposal;
         }
         sequencer->in_frame_last = proposal;
+        FAILPOINT(HOST_PROPOSAL_TAKEN);
     }
     if (sequencer->skews_changed) {
         send_skews(sequencer); /* once for all of this frame */
@@ -546,8 +550,11 @@ static void finish_write(struct sequencer *sequencer)
     if (sequencer->attempt.under_way && sequencer->attempt.position == 0) {
         sequencer->attempt.position = frame->log.end;
     }
+    FAILPOINT(HOST_FRAME_DURABLE);
     answer_frame(sequencer, frame->log.end);
+    FAILPOINT(HOST_FRAME_ANSWERED);
     sequencer_hand_out(sequencer, frame);
+    FAILPOINT(HOST_FRAME_HANDED_OUT);
 }
 
 /* Fills a free frame with what waits and submits it; false when there is nothing to write. */
@@ -559,6 +566,7 @@ static bool write_frame(struct sequencer *sequencer)
         return false;
     }
     fill(sequencer, frame);
+    FAILPOINT(HOST_FRAME_FILLED);
     if (frame->log.body_len == 0) { /* only refusals and repetitions */
         answer_frame(sequencer, sequencer->position);
         return true;
@@ -661,6 +669,7 @@ static void watch_snapshot(struct sequencer *sequencer)
         if (state == SNAPSHOT_DONE) {
             attempt->last_position = position;
             attempt->last_taken = sequencer->clock;
+            FAILPOINT(HOST_BEFORE_TRIM);
             sequencer->options.log.ops->trim(sequencer->options.log.ctx, oldest_kept);
         }
         if (!attempt->under_way) {
@@ -718,10 +727,14 @@ bool sequencer_step(struct sequencer *sequencer)
     if (sequencer->filling != NULL) {
         drive_write(sequencer);
     }
-    if (sequencer->durable) {
+    bool wrote = sequencer->durable;
+    if (wrote) {
         finish_write(sequencer);
     }
     post_flush(sequencer->options.post, POST_SEQUENCER);
+    if (wrote) {
+        FAILPOINT(HOST_LETTERS_SENT);
+    }
     return busy;
 }
 

@@ -7,8 +7,7 @@
 
 #include <stdlib.h>
 
-#define SLOTS     ((size_t)2 * LANES_MAX)
-#define NAME_SEED 0x7469646532363132u
+#define SLOTS ((size_t)2 * LANES_MAX)
 
 static void lane_reset(struct tide_lane *lane)
 {
@@ -21,12 +20,13 @@ static void lane_reset(struct tide_lane *lane)
     };
 }
 
-bool tide_init(struct tide *tide)
+bool tide_init(struct tide *tide, uint64_t seed)
 {
     *tide = (struct tide){.watermark = WATERMARK_NONE,
                           .before_final = WATERMARK_NONE,
                           .holder = LANES_MAX,
-                          .lane_count = 1};
+                          .lane_count = 1,
+                          .seed = seed};
     tide->lanes = calloc(LANES_MAX, sizeof(struct tide_lane));
     tide->slots = calloc(SLOTS, sizeof(uint32_t));
     if (tide->lanes == NULL || tide->slots == NULL) {
@@ -61,7 +61,7 @@ bool tide_reserve_name(struct tide *tide)
 
 static uint32_t *slot_of(const struct tide *tide, struct bytes name)
 {
-    uint32_t at = (uint32_t)hash64(name, NAME_SEED) & (SLOTS - 1);
+    uint32_t at = (uint32_t)hash64(name, tide->seed) & (SLOTS - 1);
     while (tide->slots[at] != 0 &&
            !bytes_equal(tide->lanes[tide->slots[at] - 1].source.name, name)) {
         at = (at + 1) & (SLOTS - 1);
@@ -120,6 +120,19 @@ static bool all_final(const struct tide *tide)
     return any;
 }
 
+/* Of those that are not final, when none takes part; WATERMARK_FINAL: there is none. */
+static int64_t least_of_idle(const struct tide *tide)
+{
+    int64_t least = WATERMARK_FINAL;
+    for (uint32_t n = 0; n < tide->lane_count; n++) {
+        const struct tide_lane *lane = &tide->lanes[n];
+        if (lane->used && lane->idle && !lane->final && lane->watermark < least) {
+            least = lane->watermark;
+        }
+    }
+    return least;
+}
+
 /* Finds the lane that holds W back and raises W as far as the lanes allow. */
 static void find_minimum(struct tide *tide)
 {
@@ -136,7 +149,13 @@ static void find_minimum(struct tide *tide)
             tide->before_final = tide->watermark;
             tide->watermark = WATERMARK_FINAL;
         }
-        return; /* all idle: W stays, or follows the clock (tide_tick) */
+        /* All idle: W follows the clock, where it may (tide_tick). But who is finished or forgotten
+         * holds nothing back: it is not below them all. */
+        int64_t least_idle = least_of_idle(tide);
+        if (least_idle != WATERMARK_FINAL && least_idle > tide->watermark) {
+            tide->watermark = least_idle;
+        }
+        return;
     }
     /* A lane that is reopened, or comes new, ends "final"; but what W had passed before stays so: a
      * pulse may have told it. What only the final W closed, the core's seals keep. */

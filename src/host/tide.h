@@ -56,10 +56,12 @@ struct tide {
     int64_t deaf_for_us;       /* after the start */
     struct tide_lane *lanes;   /* LANES_MAX of them, touched as used */
     uint32_t *slots;           /* name hash -> lane + 1 */
+    uint64_t seed;             /* of that hash */
     uint8_t *reserved_name;    /* for the next source that is declared; SOURCE_NAME_MAX bytes */
 };
 
-bool tide_init(struct tide *tide);
+/* `seed` is the directory's: nobody outside can choose names that meet in one slot. */
+bool tide_init(struct tide *tide, uint64_t seed);
 void tide_deinit(struct tide *tide);
 
 /* Memory for the name of a source that is declared next: false when there is none. Live work asks

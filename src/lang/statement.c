@@ -141,6 +141,34 @@ static bool parse_end(struct parser *p)
     return true;
 }
 
+/* How many windows may be kept at once: that many that it is a mistake, or worse, are refused. Where
+ * nothing was said of `retain`, small windows go sooner. */
+static bool windows_fit(struct parser *p, struct definition *definition)
+{
+    bool small = definition->window_us < DEFINITION_RETAIN_MAX_US / DEFINITION_WINDOWS_MAX;
+    int64_t reach_us =
+        small ? definition->window_us * DEFINITION_WINDOWS_MAX : DEFINITION_RETAIN_MAX_US;
+    if (definition->retain_us == 0) {
+        definition->retain_us =
+            reach_us < DEFINITION_RETAIN_DEFAULT_US ? reach_us : DEFINITION_RETAIN_DEFAULT_US;
+    }
+    if (definition->retain_us > reach_us) {
+        (void)parser_fail(p,
+                          ERR_LIMIT,
+                          "retain would keep more than 1.5 million windows",
+                          (struct bytes){.data = NULL});
+        return diagnosis_hint(
+            &p->diagnosis, "choose larger windows, or a shorter retain", (struct bytes){0});
+    }
+    if (definition->lateness_us > reach_us) {
+        return parser_fail(p,
+                           ERR_LIMIT,
+                           "ALLOW LATENESS would keep more than 1.5 million windows",
+                           (struct bytes){.data = NULL});
+    }
+    return true;
+}
+
 /* The name and the text, and whether all of it fits a record. */
 static bool complete(struct parser *p, struct statement *statement)
 {
@@ -148,6 +176,9 @@ static bool complete(struct parser *p, struct statement *statement)
     bool bare = statement->kind == STATEMENT_SELECT;
     if (!bare && statement->kind != STATEMENT_CREATE_METRIC) {
         return true;
+    }
+    if (!windows_fit(p, definition)) {
+        return false;
     }
     definition->text = p->diagnosis.text;
     definition->name =
@@ -165,7 +196,6 @@ lang_parse(struct bytes text, struct arena *arena, struct statement *statement, 
 {
     struct diagnosis early = {.text = text, .error = error};
     memset(statement, 0, sizeof(*statement));
-    statement->definition.retain_us = DEFINITION_RETAIN_DEFAULT_US;
     statement->definition.groups_max = DEFINITION_GROUPS_DEFAULT;
     if (text.len > DEFINITION_TEXT_MAX) {
         (void)diagnosis_fail(&early, ERR_LIMIT, 0, "a statement has at most 16384 bytes", text);

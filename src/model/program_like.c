@@ -3,13 +3,16 @@
  * Greedy matching: each % first takes nothing; when the rest fails, the LAST % takes one character
  * more. An earlier % never has to give back, since whatever it could take, the later one can. So
  * the cost is at most length(text) * length(pattern), and patterns are at most PROGRAM_LIKE_MAX
- * bytes.
+ * bytes. A text and a pattern that need more than STEPS_MAX nevertheless give NULL: a megabyte of one
+ * letter against a pattern of 256 shall not hold up all other events for a second.
  *
  * Literal characters are compared byte by byte, which in UTF-8 is the same as character by
  * character; only _ and % move by whole characters. */
 #include "model/program_parts.h"
 
 #include "base/utf8.h"
+
+#define STEPS_MAX (4u << 20) /* four looks at each byte of the largest event */
 
 enum element_kind {
     ELEMENT_BYTE, /* itself */
@@ -69,7 +72,8 @@ static bool pattern_complete(const struct like *like)
     return true;
 }
 
-static bool matches(const struct like *like)
+/* False with *given_up when it takes too long. */
+static bool matches(const struct like *like, bool *given_up)
 {
     struct bytes text = like->text;
     size_t in_text = 0;
@@ -77,7 +81,7 @@ static bool matches(const struct like *like)
     bool run_seen = false;
     size_t run_pattern = 0; /* behind the last % */
     size_t run_text = 0;    /* where that % ends by now */
-    while (true) {
+    for (uint32_t steps = 0; steps < STEPS_MAX; steps++) {
         struct element element = {.kind = ELEMENT_BYTE};
         bool more = in_pattern < like->pattern.len;
         if (more) {
@@ -108,6 +112,8 @@ static bool matches(const struct like *like)
             return true; /* a % at the end takes all that is left */
         }
     }
+    *given_up = true;
+    return false;
 }
 
 struct value like_match(struct bytes text, struct bytes pattern, uint32_t escape)
@@ -119,5 +125,7 @@ struct value like_match(struct bytes text, struct bytes pattern, uint32_t escape
     if (pattern.len > PROGRAM_LIKE_MAX || !pattern_complete(&like)) {
         return value_null();
     }
-    return value_of_bool(matches(&like));
+    bool given_up = false;
+    bool found = matches(&like, &given_up);
+    return given_up ? value_null() : value_of_bool(found);
 }

@@ -54,12 +54,13 @@ enum lane_flags {
 
 #define LANE_FLAGS_ALL (LANE_FINAL | LANE_GONE | LANE_IDLE | LANE_LIVE)
 
-/* A lane as a pulse reports it. An idle live one reports what the clock says for it. */
+/* A lane as a pulse reports it. An idle live one reports what the clock says for it, each time, and
+ * its own watermark again once it speaks; a final one reports its own beside the flag. */
 struct lane_state {
     uint32_t lane;
     uint8_t flags; /* enum lane_flags */
     int64_t watermark;
-    int64_t max_time; /* latest event time seen; WATERMARK_NONE before the first */
+    int64_t max_time; /* latest event time seen, or word of its producer; WATERMARK_NONE before */
 };
 
 struct pulse {

@@ -21,6 +21,9 @@ struct codec_ops {
     /* The stream ended where the encoding says it ends. */
     bool (*complete)(void *decoder);
 
+    /* Memory that the decoder holds by now; a window may be taken as late as with the first bytes. */
+    size_t (*held_bytes)(const void *decoder);
+
     void (*close)(void *decoder);
 };
 

@@ -56,7 +56,9 @@ struct http_request {
 };
 
 struct http_exchange {
-    void *user; /* the handler's own, NULL at head */
+    void *user;       /* the handler's own, NULL at head */
+    int64_t seen_us;  /* since boot: when the loop learned that the request is there */
+    int64_t begun_us; /* since boot: when head was called */
     const struct http_request *request;
 };
 

@@ -485,7 +485,9 @@ static bool judge_pulse(struct judge *judge)
     if (!told_lanes_pulse(&judge->told, &pulse, judge->finding)) {
         return false;
     }
-    struct time_range before = {judge->w.low, later(judge->w.high, highest_on_the_way(judge))};
+    struct time_range before = {w_at(judge, pulse.clock.us).low,
+                                later(judge->w.high, highest_on_the_way(judge))};
+    before.high = later(before.high, before.low);
     for (uint32_t lane = 0; lane < judge->told.end; lane++) {
         if (!judge->told.lanes[lane].exists) {
             continue;

@@ -233,7 +233,8 @@ static void make_sequencer(struct process *process)
         .frame_bytes_max = log_file_frame_bytes_max(process->log),
     };
     CHECK(sequencer_init(&process->sequencer, &sequencer_options));
-    process->librarian = librarian_create(&process->post, log_file_reader_port(process->log));
+    process->librarian = librarian_create(
+        &process->post, log_file_reader_port(process->log), steady_port(&process->steady));
     CHECK(process->librarian != NULL);
 }
 

@@ -8,8 +8,9 @@
  * The watermark over several lanes, at a pulse:
  *
  *     some lane is neither final nor idle     max(before, least of these), exactly
- *     else, some lane is idle                 between before and the least of the live ones: these
- *                                             follow the clock; with none it stands still
+ *     else, some lane is idle                 max(before, least of the live ones, which follow the
+ *                                             clock; with none, of all idle ones); that over all
+ *                                             lanes may be on its way to where the clock is
  *     all are final                           final; before it nothing is, when they no longer are
  *
  * The default lane does not hold all others back before it was heard. Whether it holds a metric that
@@ -124,6 +125,7 @@ struct minimum {
     int64_t surely;   /* least of those that hold the others back for certain */
     int64_t perhaps;  /* least of those that may */
     int64_t by_clock; /* least of the idle ones that follow the clock */
+    int64_t idle;     /* least of the idle ones */
     bool any_final;
     bool any_idle;
 };
@@ -148,6 +150,7 @@ static void minimum_take(struct minimum *minimum, const struct told_lane *lane, 
     if ((state->flags & LANE_IDLE) != 0) {
         bool live = (state->flags & LANE_LIVE) != 0;
         minimum->any_idle = true;
+        minimum->idle = earlier(minimum->idle, state->watermark);
         minimum->by_clock = live ? earlier(minimum->by_clock, state->watermark) : minimum->by_clock;
         return;
     }
@@ -158,7 +161,10 @@ static void minimum_take(struct minimum *minimum, const struct told_lane *lane, 
 static struct minimum
 find_minimum(const struct told_lanes *told, const uint32_t *chosen, uint32_t chosen_count)
 {
-    struct minimum minimum = {WATERMARK_FINAL, WATERMARK_FINAL, WATERMARK_FINAL, false, false};
+    struct minimum minimum = {.surely = WATERMARK_FINAL,
+                              .perhaps = WATERMARK_FINAL,
+                              .by_clock = WATERMARK_FINAL,
+                              .idle = WATERMARK_FINAL};
     uint32_t count = chosen == NULL ? told->end : chosen_count;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t number = chosen == NULL ? i : chosen[i];
@@ -184,8 +190,11 @@ struct time_range told_lanes_watermark(const struct told_lanes *told,
     }
     before.low = before.high == WATERMARK_FINAL ? WATERMARK_NONE : before.low;
     before.high = before.high == WATERMARK_FINAL ? WATERMARK_NONE : before.high;
-    int64_t idle = minimum.by_clock == WATERMARK_FINAL ? WATERMARK_NONE : minimum.by_clock;
-    int64_t low = minimum.perhaps == WATERMARK_FINAL ? WATERMARK_NONE : minimum.perhaps;
+    int64_t idle = minimum.by_clock == WATERMARK_FINAL ? minimum.idle : minimum.by_clock;
+    int64_t low = minimum.perhaps;
+    if (low == WATERMARK_FINAL) { /* that over all lanes may not have followed the clock yet */
+        low = chosen != NULL || minimum.by_clock == WATERMARK_FINAL ? idle : WATERMARK_NONE;
+    }
     int64_t high = minimum.surely;
     if (high == WATERMARK_FINAL) {
         high = minimum.any_idle ? idle : minimum.any_final ? WATERMARK_FINAL : low;

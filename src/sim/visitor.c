@@ -266,6 +266,7 @@ static struct errand *question(struct visitor *visitor, struct process *process)
         errand->scan.from = INT64_MIN;
         errand->scan.to = INT64_MAX;
         errand->scan.limit = 50;
+        errand->scan.deadline.us = machine_wall_us(process->machine) + READ_PATIENT;
         return go(visitor, process, errand);
     }
     case 3: {

@@ -32,11 +32,11 @@ def long_run(call, *whats, first=1, last=50):
 # (calls, what, n): while it runs, under load.
 RUNNING = totals.thinned([
     ("pwritev", EIO, 1), ("pwritev", EIO, 9), ("pwritev", ENOSPC, 3), ("pwritev", KILL, 2), ("pwritev", KILL, 25),
-    ("pwrite64", EIO, 1), ("pwrite64", ENOSPC, 2), ("pwrite64", KILL, 1), ("fdatasync", EIO, 1), ("fdatasync", KILL, 1),
+    ("fdatasync", EIO, 1), ("fdatasync", KILL, 1),
     ("fsync", EIO, 1), ("fsync", EIO, 2), ("fsync", KILL, 3), ("renameat", EIO, 1), ("renameat", EIO, 2),
     ("renameat", KILL, 1), ("renameat", KILL, 2), ("unlinkat", EIO, 1), ("unlinkat", KILL, 1), ("openat", EIO, 1),
     ("openat", KILL, 1), ("fallocate", ENOSPC, 1), ("fallocate", EIO, 1), ("fallocate", KILL, 1)],
-    long_run("pwritev", EIO, ENOSPC, KILL) + long_run("pwrite64", EIO, ENOSPC, KILL, last=8)
+    long_run("pwritev", EIO, ENOSPC, KILL)
     + long_run("fdatasync", EIO, KILL, last=4) + long_run("fsync", EIO, KILL, last=12)
     + long_run("renameat", EIO, KILL, last=8) + long_run("unlinkat", EIO, KILL, last=4)
     + long_run("openat", EIO, KILL, last=8) + long_run("fallocate", EIO, ENOSPC, KILL, last=3))

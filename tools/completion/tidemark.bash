@@ -22,7 +22,7 @@ _tidemark() {
     if [ "$COMP_CWORD" -eq 2 ]; then
         case $command in
         log) mapfile -t COMPREPLY < <(compgen -W "verify dump" -- "$word") && return ;;
-        bench) mapfile -t COMPREPLY < <(compgen -W "gen j1 open-loop singles groups" -- "$word") && return ;;
+        bench) mapfile -t COMPREPLY < <(compgen -W "gen j1 open-loop singles groups overload" -- "$word") && return ;;
         esac
     fi
     mapfile -t COMPREPLY < <(compgen -f -- "$word")

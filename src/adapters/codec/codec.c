@@ -23,6 +23,7 @@
 #define RATIO_FREE      (64 * 1024)
 #define GZIP_WINDOW     (15 + 16) /* 32 KiB, gzip framing */
 #define ZSTD_WINDOW_LOG 23
+#define GZIP_BYTES      (48 * 1024) /* state and window, as zlib.h and zconf.h tell it, rounded up */
 
 struct decoder {
     enum codec_kind kind;
@@ -156,6 +157,13 @@ static bool codec_complete(void *opened)
     return decoder->ended;
 }
 
+static size_t codec_held_bytes(const void *opened)
+{
+    const struct decoder *decoder = opened;
+    size_t held = decoder->kind == CODEC_GZIP ? GZIP_BYTES : ZSTD_sizeof_DCtx(decoder->zstd);
+    return sizeof(*decoder) + held;
+}
+
 static void codec_close(void *opened)
 {
     struct decoder *decoder = opened;
@@ -176,6 +184,7 @@ struct codec_port codec_port(void)
         .open = codec_open,
         .decode = codec_decode,
         .complete = codec_complete,
+        .held_bytes = codec_held_bytes,
         .close = codec_close,
     };
     return (struct codec_port){.ops = &ops};

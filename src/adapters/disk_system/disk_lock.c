@@ -1,16 +1,26 @@
 /* The lock of a data directory: an flock on data_dir/LOCK, gone with the process that holds it.
  *
- * It is no part of the disk port: between processes of one machine only the machine can judge. */
+ * It is no part of the disk port: between processes of one machine only the machine can judge.
+ *
+ * A process that writes snapshots is forked now and then, and the copy holds the lock as well until
+ * it closed what is not its own, or saw that its parent is gone. So when the owner that LOCK names
+ * does not exist any more, what is left of it is given a moment to end: who starts a killed process
+ * again at once must not hear that it runs. */
 #include "adapters/disk_system/disk_system.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
-#define OWNER_BYTES 16
+#define OWNER_BYTES   16
+#define LEFT_TURNS    200 /* of LEFT_PAUSE_MS: how long what is left of an owner may take to end */
+#define LEFT_PAUSE_MS 10
 
 static void read_owner(int fd, char owner[OWNER_BYTES])
 {
@@ -31,6 +41,25 @@ static bool write_owner(int fd)
     return ftruncate(fd, 0) == 0 && pwrite(fd, owner, (size_t)len, 0) == len;
 }
 
+/* Whether the owner that the file names is gone. */
+static bool owner_gone(int fd)
+{
+    char owner[OWNER_BYTES];
+    read_owner(fd, owner);
+    long pid = strtol(owner, NULL, 10);
+    return pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
+static bool take(int fd)
+{
+    bool taken = flock(fd, LOCK_EX | LOCK_NB) == 0;
+    for (int turn = 0; turn < LEFT_TURNS && !taken && owner_gone(fd); turn++) {
+        (void)poll(NULL, 0, LEFT_PAUSE_MS);
+        taken = flock(fd, LOCK_EX | LOCK_NB) == 0;
+    }
+    return taken;
+}
+
 enum err disk_system_lock(const struct disk_folder *folder, int *lock, struct error *error)
 {
     int fd = openat(folder->handle, "LOCK", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -43,7 +72,7 @@ enum err disk_system_lock(const struct disk_folder *folder, int *lock, struct er
                        strerrordesc_np(errno));
         return error->code;
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (!take(fd)) {
         char owner[OWNER_BYTES];
         read_owner(fd, owner);
         *error = (struct error){.code = ERR_CONFLICT};

@@ -230,11 +230,14 @@ struct disk_port disk_system_port(void)
 
 /* --- the data directory --- */
 
-/* Makes the last component of the path if only that is missing. */
+/* Makes the last component of the path if only that is missing, and its name durable. It may be there
+ * because of a process that died before that, so the parent is synced either way; but who did not
+ * make it may not be allowed to open the parent, and can do no more. */
 static bool make_root(const char *path)
 {
-    if (mkdir(path, 0700) != 0) {
-        return errno == EEXIST;
+    bool made = mkdir(path, 0700) == 0;
+    if (!made && errno != EEXIST) {
+        return false;
     }
     int fd = open(path, FOLDER_FLAGS);
     int parent = fd < 0 ? -1 : openat(fd, "..", FOLDER_FLAGS);
@@ -247,7 +250,8 @@ static bool make_root(const char *path)
         (void)close(fd);
     }
     errno = reason;
-    return done;
+    bool in_reach = parent >= 0 && reason != EROFS && reason != EINVAL;
+    return done || (!made && !in_reach);
 }
 
 enum err

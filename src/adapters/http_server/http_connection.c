@@ -315,6 +315,7 @@ void http_connection_signal(struct http_connection *connection, unsigned signals
     }
     if ((signals & ~(unsigned)HTTP_SIGNAL_WRITABLE) != 0) {
         connection->readable = true;
+        connection->seen_us = connection->loop->now_us;
         http_connection_schedule(connection);
     }
     /* Whoever reads will meet the failure there, behind what arrived before it. */

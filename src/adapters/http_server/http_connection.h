@@ -59,6 +59,7 @@ struct http_connection {
     bool shut;        /* lingering: our side is closed */
     bool addressed;   /* counted under `address` */
     uint8_t address[16];
+    int64_t seen_us;       /* when the loop learned of what is read next, since boot */
     uint32_t served;       /* exchanges finished, modulo 2^32 */
     uint32_t armed_served; /* served when `deadline` was armed */
     struct http_loop *loop;

@@ -198,6 +198,7 @@ static void finish(struct http_connection *connection)
 {
     bool close = connection->close_after;
     CHECK(connection->work->responded);
+    connection->seen_us = connection->loop->now_us; /* what came behind it waited for it alone */
     work_release(connection);
     if (close) {
         http_connection_linger(connection, false);
@@ -254,7 +255,12 @@ static void begin(struct http_connection *connection, bool more)
 {
     struct http_loop *loop = connection->loop;
     struct http_work *work = connection->work;
-    work->exchange = (struct http_exchange){.request = &work->request};
+    int64_t now_us = loop->clock.ops->boot_us(loop->clock.ctx);
+    work->exchange = (struct http_exchange){
+        .request = &work->request,
+        .seen_us = connection->seen_us < now_us ? connection->seen_us : now_us,
+        .begun_us = now_us,
+    };
     work->begun = true;
     work->open = true;
     work->continue_due =

@@ -41,7 +41,7 @@
 #define CONNECTIONS_MAX_DEFAULT  16384
 #define OUT_BYTES_MAX_DEFAULT    ((size_t)1024 * 1024)
 #define BUFFER_BYTES_MAX_DEFAULT ((size_t)256 * 1024 * 1024)
-#define EVENTS_PER_TURN          256
+#define EVENTS_PER_TURN          2048 /* so that nearly all that waits is known at once */
 #define ACCEPTS_PER_TURN         64
 #define ACCEPT_PAUSE_US          (100 * 1000LL)
 #define IDLE_KEPT_US             US_PER_SECOND /* so long an idle connection isn't given up */

@@ -25,6 +25,7 @@
 #include "adapters/log_file/log_recover.h"
 #include "adapters/log_file/log_state.h"
 #include "base/check.h"
+#include "base/failpoint.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -176,6 +177,7 @@ static bool roll(struct log_file *log)
     bool written = false;
     int file = log_segments_activate(&log->segments, &header, &direct, &written);
     write_seal(log);
+    FAILPOINT(LOG_CONTINUES_WRITTEN);
     disk_close(&log->segments.disk, log->file);
     log->direct = direct;
     enter_segment(log, &header, file);
@@ -238,7 +240,9 @@ static void poll_write(void *ctx)
     }
     CHECK(frame->position == log->end);
     write_durably(log, frame->data, frame->end - frame->position);
+    FAILPOINT(LOG_FRAME_WRITTEN);
     frame_done(log, frame->end);
+    FAILPOINT(LOG_FRAME_DURABLE);
     log->sealed = false;
     log->idle_since_us = 0;
     log->in_flight = NULL;
@@ -280,6 +284,7 @@ static void idle(void *ctx, int64_t clock_us)
         log->end + 2 * (uint64_t)LOG_BLOCK <= log->segment_end) {
         encode_seal(log, 0);
         write_seal(log);
+        FAILPOINT(LOG_SEAL_WRITTEN);
     }
 }
 
@@ -420,6 +425,7 @@ static enum err go_on(struct log_file *log,
         return err;
     }
     cut_off(&log->segments);
+    FAILPOINT(RECOVERY_BEFORE_WITNESS);
     /* What was found above the frontier counts as durable from now on: leave a witness. */
     bool room = log->end + 2 * (uint64_t)LOG_BLOCK <= log->segment_end;
     if (!log->sealed && room) {
@@ -445,6 +451,7 @@ static enum err open_log(struct log_file *log,
     CHECK(log->segments.segment_bytes >= LOG_SEGMENT_BYTES_MIN);
     struct log_recovery recovery;
     err = log_segments_list(&log->segments, error);
+    FAILPOINT(RECOVERY_LISTED);
     if (err == OK) {
         err = log_recover(&log->segments, options, &recovery, error);
     }
@@ -498,6 +505,7 @@ void log_file_close(struct log_file *log, bool clean)
     if (clean && log->end + 2 * (uint64_t)LOG_BLOCK <= log->segment_end) {
         encode_seal(log, LOG_FLAG_CLEAN);
         write_seal(log);
+        FAILPOINT(LOG_CLEAN_WRITTEN);
     }
     destroy(log);
 }

@@ -24,6 +24,7 @@
 #include "adapters/log_file/log_disk.h"
 #include "adapters/log_file/log_walk.h"
 #include "base/check.h"
+#include "base/failpoint.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -470,7 +471,10 @@ static enum err decide(struct scan *scan, const struct log_walk *walk, struct er
     recovery->resume = up > recovery->end ? up : recovery->end;
     recovery->lost_from = recovery->end;
     recovery->lost_to = recovery->resume;
-    return keep_aside(scan, error);
+    FAILPOINT(RECOVERY_BEFORE_ASIDE);
+    enum err err = keep_aside(scan, error);
+    FAILPOINT(RECOVERY_AFTER_ASIDE);
+    return err;
 }
 
 static enum err recover_empty(struct scan *scan, struct error *error)
@@ -509,6 +513,7 @@ enum err log_recover(struct log_segments *segments,
     struct log_walk walk;
     log_walk_init(&walk, &segments->disk);
     err = walk_frames(&scan, start, &walk, error);
+    FAILPOINT(RECOVERY_WALKED);
     if (err == OK) {
         err = decide(&scan, &walk, error);
     }

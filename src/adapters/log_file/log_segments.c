@@ -18,6 +18,7 @@
 
 #include "adapters/log_file/log_disk.h"
 #include "base/check.h"
+#include "base/failpoint.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -230,8 +231,9 @@ bool log_segments_prepare(struct log_segments *segments)
     bool written = false;
     char name[LOG_NAME_BYTES];
     spare_name(name, segments->spare_count);
-    bool made = reserve(disk, file, segments->segment_bytes, &written) && disk_sync(disk, file) &&
-                rename_in(segments, "spare.tmp", name);
+    bool made = reserve(disk, file, segments->segment_bytes, &written) && disk_sync(disk, file);
+    FAILPOINT(LOG_SPARE_RESERVED);
+    made = made && rename_in(segments, "spare.tmp", name);
     int reason = errno;
     disk_close(disk, file);
     if (!made) {
@@ -239,7 +241,9 @@ bool log_segments_prepare(struct log_segments *segments)
         errno = reason;
         return false;
     }
+    FAILPOINT(LOG_SPARE_RENAMED);
     sync_folder(segments);
+    FAILPOINT(LOG_SPARE_SYNCED);
     segments->spare_reused[segments->spare_count] = false;
     segments->spare_written[segments->spare_count++] = written;
     return true;
@@ -290,10 +294,13 @@ int log_segments_activate(struct log_segments *segments,
         file = again;
         *direct = false;
     }
+    FAILPOINT(LOG_HEADER_WRITTEN);
     if (!rename_in(segments, spare, name)) {
         disk_failed(disk, "can't rename a spare to", name);
     }
+    FAILPOINT(LOG_SEGMENT_RENAMED);
     sync_folder(segments);
+    FAILPOINT(LOG_SEGMENT_SYNCED);
     *written = segments->spare_written[index];
     segments->spare_count--;
     struct disk_info info = {0};
@@ -350,8 +357,10 @@ void log_segments_drop_oldest(struct log_segments *segments)
     if (recycle) {
         spare_name(spare, segments->spare_count);
         done = rename_in(segments, name, spare);
+        FAILPOINT(LOG_SEGMENT_RECYCLED);
     } else {
         done = remove_in(segments, name);
+        FAILPOINT(LOG_SEGMENT_DROPPED);
     }
     if (!done) {
         disk_failed(&segments->disk, "can't remove", name);
@@ -435,7 +444,9 @@ enum err log_segments_discard(struct log_segments *segments, size_t index)
     CHECK(index < segments->count);
     char name[LOG_NAME_BYTES];
     log_segment_name(name, segments->list[index].header.base);
-    if (!remove_in(segments, name) || !disk_sync(&segments->disk, segments->folder)) {
+    bool removed = remove_in(segments, name);
+    FAILPOINT(LOG_SEGMENT_DISCARDED);
+    if (!removed || !disk_sync(&segments->disk, segments->folder)) {
         return failure();
     }
     table_remove(segments, index);
@@ -448,8 +459,9 @@ enum err log_segments_keep_file(struct log_segments *segments, uint64_t base)
     char torn[2 * LOG_NAME_BYTES];
     log_segment_name(name, base);
     torn_name(segments, base, torn);
-    bool kept = rename_in(segments, name, torn) && disk_sync(&segments->disk, segments->folder);
-    return kept ? OK : failure();
+    bool renamed = rename_in(segments, name, torn);
+    FAILPOINT(LOG_SEGMENT_SET_ASIDE);
+    return renamed && disk_sync(&segments->disk, segments->folder) ? OK : failure();
 }
 
 enum err log_segments_set_aside(struct log_segments *segments, size_t index)
@@ -520,14 +532,18 @@ enum err log_segments_keep_torn(
         return failure();
     }
     bool kept = copy_range(disk, file, to, LOG_BLOCK + position - base, 0, end - position) &&
-                disk_sync(disk, to) && rename_in(segments, "torn.tmp", name);
+                disk_sync(disk, to);
     int reason = errno;
     disk_close(disk, to);
-    if (!kept) {
+    FAILPOINT(LOG_TORN_COPIED);
+    errno = reason;
+    if (!kept || !rename_in(segments, "torn.tmp", name)) {
+        reason = errno;
         (void)remove_in(segments, "torn.tmp");
         errno = reason;
         return failure();
     }
+    FAILPOINT(LOG_TORN_RENAMED);
     return disk_sync(disk, segments->folder) ? OK : failure();
 }
 
@@ -543,6 +559,7 @@ void log_segments_shorten(struct log_segments *segments, uint64_t base, uint64_t
      * When it fails the file just stays as long as it is, until the next start tries again. */
     bool shorter =
         file >= 0 && disk->files->resize(disk->ctx, file, size, false) && disk_sync(disk, file);
+    FAILPOINT(LOG_SEGMENT_SHORTENED);
     if (file >= 0) {
         disk_close(disk, file);
     }

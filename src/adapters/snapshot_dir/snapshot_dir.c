@@ -17,6 +17,7 @@
 
 #include "adapters/snapshot_dir/snapshot_file.h"
 #include "base/check.h"
+#include "base/failpoint.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -150,6 +151,7 @@ static void prune(struct snapshot_dir *dir)
         char name[SNAPSHOT_NAME_BYTES];
         snapshot_name(name, dir->entries[i - 1].position);
         if (remove_in(dir, name)) {
+            FAILPOINT(SNAPSHOT_REMOVED);
             entry_remove(dir, i - 1);
         }
     }
@@ -195,13 +197,17 @@ static bool write_file(const struct snapshot_dir *dir,
     if (file.handle < 0) {
         return false;
     }
+    FAILPOINT(SNAPSHOT_CREATED);
     struct snapshot_writer writer;
     snapshot_writer_init(&writer, &file, dir->buffer, dir->position);
     struct snapshot_sink sink = {.put = put_part, .ctx = &writer};
     write_state(write_ctx, &sink);
     bool good = snapshot_writer_finish(&writer);
     close_file(dir, file.handle);
-    return good && proved(dir, name);
+    FAILPOINT(SNAPSHOT_SYNCED);
+    good = good && proved(dir, name);
+    FAILPOINT(SNAPSHOT_VERIFIED);
+    return good;
 }
 
 static bool write_snapshot(const struct snapshot_dir *dir,
@@ -214,7 +220,10 @@ static bool write_snapshot(const struct snapshot_dir *dir,
     snapshot_name(name, dir->position);
     if (write_file(dir, temporary, write_state, write_ctx) &&
         dir->disk.folders->rename(dir->disk.ctx, dir->folder, temporary, name)) {
-        return sync_folder(dir);
+        FAILPOINT(SNAPSHOT_RENAMED);
+        bool synced = sync_folder(dir);
+        FAILPOINT(SNAPSHOT_FOLDER_SYNCED);
+        return synced;
     }
     (void)remove_in(dir, temporary);
     return false;

@@ -5,6 +5,7 @@
 #include "adapters/snapshot_dir/snapshot_file.h"
 
 #include "base/check.h"
+#include "base/failpoint.h"
 
 #include <errno.h>
 #include <string.h>
@@ -75,6 +76,7 @@ static void flush_block(struct snapshot_writer *writer)
     snapshot_header_encode(writer->buffer, (uint32_t)content.len, hash);
     size_t size = SNAPSHOT_HEADER_BYTES + content.len;
     bool kept = write_all(&writer->file, writer->buffer, size, writer->offset);
+    FAILPOINT(SNAPSHOT_BLOCK_WRITTEN);
     writer->offset += size;
     writer->unsynced += size;
     if (kept && writer->unsynced >= SYNC_EVERY_BYTES) {

@@ -11,6 +11,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -308,6 +310,87 @@ static void a_second_process_is_told_who_has_the_directory(void **state)
     fixture_end(&fixture);
 }
 
+/* A process takes the lock, forks a copy that lives on for `copy_ms`, and ends; returns its id. */
+static pid_t end_with_a_copy_left(const struct fixture *fixture, int copy_ms)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        struct error error;
+        int lock = -1;
+        bool taken = disk_system_lock(&fixture->data, &lock, &error) == OK;
+        if (taken && fork() == 0) {
+            (void)poll(NULL, 0, copy_ms);
+            _exit(0);
+        }
+        _exit(taken ? 0 : 1);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    return child;
+}
+
+static void a_copy_that_an_owner_left_behind_is_waited_for(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct error error;
+    int lock = -1;
+    fixture_make(&fixture);
+    (void)end_with_a_copy_left(&fixture, 200);
+    int file = openat(fixture.data.handle, "LOCK", O_RDONLY);
+    assert_int_not_equal(flock(file, LOCK_EX | LOCK_NB), 0); /* the copy has it */
+    assert_int_equal(disk_system_lock(&fixture.data, &lock, &error), OK);
+    (void)close(file);
+    (void)close(lock);
+    fixture_end(&fixture);
+}
+
+static void a_copy_that_does_not_end_is_not_waited_for_without_end(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct error error;
+    char expected[32];
+    int lock = -1;
+    fixture_make(&fixture);
+    (void)snprintf(
+        expected, sizeof expected, "in use by pid %d", (int)end_with_a_copy_left(&fixture, 20000));
+    assert_int_equal(disk_system_lock(&fixture.data, &lock, &error), ERR_CONFLICT);
+    assert_non_null(strstr(error.text, expected));
+    fixture_end(&fixture);
+}
+
+static void an_existing_directory_below_one_that_can_not_be_opened_is_taken(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct disk_folder data;
+    struct error error;
+    char above[96];
+    char path[128];
+    fixture_make(&fixture);
+    (void)snprintf(above, sizeof above, "%s/above", fixture.root);
+    (void)snprintf(path, sizeof path, "%s/data", above);
+    assert_int_equal(mkdir(above, 0711), 0);
+    assert_int_equal(mkdir(path, 0700), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        /* Who may pass through `above`, but not read it. */
+        bool other = chmod(fixture.root, 0711) == 0 && chmod(above, 0111) == 0;
+        other = other && (geteuid() != 0 || (chown(path, 65534, 65534) == 0 && setuid(65534) == 0));
+        bool shut = open(above, O_RDONLY | O_DIRECTORY) < 0;
+        _exit(other && shut && disk_system_open(path, true, &data, &error) == OK ? 0 : 1);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(chmod(above, 0700), 0);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(rmdir(above), 0);
+    fixture_end(&fixture);
+}
+
 static void a_lock_that_can_not_be_opened_is_no_lock(void **state)
 {
     (void)state;
@@ -334,6 +417,9 @@ int main(void)
         cmocka_unit_test(dying_says_one_line_and_ends_with_the_code),
         cmocka_unit_test(a_data_directory_is_made_only_when_asked_and_only_its_last_component),
         cmocka_unit_test(a_second_process_is_told_who_has_the_directory),
+        cmocka_unit_test(a_copy_that_an_owner_left_behind_is_waited_for),
+        cmocka_unit_test(a_copy_that_does_not_end_is_not_waited_for_without_end),
+        cmocka_unit_test(an_existing_directory_below_one_that_can_not_be_opened_is_taken),
         cmocka_unit_test(a_lock_that_can_not_be_opened_is_no_lock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

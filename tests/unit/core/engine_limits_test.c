@@ -415,6 +415,50 @@ static void a_forgotten_source_belongs_to_the_default_lane_again(void **state)
     rig_deinit(&rig);
 }
 
+static void with_its_lanes_final_or_idle_a_metric_is_at_the_least_of_the_idle(void **state)
+{
+    (void)state;
+    struct rig_options options = rig_options(1, 1, 1);
+    struct script_metric on_both = metric_of(1, GROUP_NONE, "WITH (sources = '/a, /b')");
+    start(&options);
+    declare(1, BYTES("/a"));
+    declare(2, BYTES("/b"));
+    rig_send_define(&rig, &on_both);
+    struct lane_state lanes[] = {
+        {.lane = 1, .watermark = 100, .max_time = 100, .flags = LANE_IDLE},
+        {.lane = 2, .watermark = 50, .max_time = 50},
+    };
+    rig_send_pulse(&rig, lanes, 2);
+    assert_int_equal(metric_in(&rig, 1)->watermark, 50);
+    lanes[1].flags = LANE_FINAL;
+    rig_send_pulse(&rig, lanes, 2);
+    assert_int_equal(metric_in(&rig, 1)->watermark, 100);
+    rig_deinit(&rig);
+}
+
+/* What was counted since the last pulse is not in the rows yet: a window closed now would change. */
+static void a_definition_moves_no_other_metric(void **state)
+{
+    (void)state;
+    struct rig_options options = rig_options(1, 1, 1);
+    struct script_metric on_a = metric_of(1, GROUP_NONE, "WITH (sources = '/a')");
+    struct script_metric other = metric_of(2, GROUP_NONE, "WITH (sources = '/a')");
+    uint8_t memory[64];
+    struct buf out = buf_of(memory, sizeof(memory));
+    start(&options);
+    declare(1, BYTES("/a"));
+    declare(2, BYTES("/b"));
+    rig_send_define(&rig, &on_a);
+    pulse_lanes(20, 10, 15);
+    struct lane_command finish = {.lane = 1, .kind = LANE_FINISH};
+    lane_command_put(&out, &finish);
+    rig_apply(&rig, buf_bytes(&out));
+    rig_send_define(&rig, &other);
+    assert_int_equal(metric_in(&rig, 1)->watermark, 10);
+    assert_int_equal(metric_in(&rig, 1)->seal, WATERMARK_NONE);
+    rig_deinit(&rig);
+}
+
 /* --- memory --- */
 
 /* Whatever is forgotten, no identity is ever counted twice, and the fates add up. */
@@ -570,6 +614,8 @@ int main(void)
         cmocka_unit_test(a_row_of_a_closed_window_gets_a_revision_with_each_delta),
         cmocka_unit_test(a_metric_on_chosen_sources_goes_by_their_lanes_of_the_last_pulse),
         cmocka_unit_test(a_forgotten_source_belongs_to_the_default_lane_again),
+        cmocka_unit_test(with_its_lanes_final_or_idle_a_metric_is_at_the_least_of_the_idle),
+        cmocka_unit_test(a_definition_moves_no_other_metric),
         cmocka_unit_test(nothing_is_counted_twice_when_deduplication_forgets),
         cmocka_unit_test(memory_that_runs_out_costs_events_and_never_the_engine),
         cmocka_unit_test(places_are_used_again_and_memory_comes_back),

@@ -2,6 +2,8 @@
  * once, to who asked. */
 #include "../base/support.h"
 
+#include "host/gateway_thread.h"
+
 #include "world.h"
 
 static struct machine machine;
@@ -19,6 +21,11 @@ static int tear_down(void **state)
     world_stop(&world);
     machine_deinit(&machine);
     return 0;
+}
+
+static void answered(struct letter *letter)
+{
+    query_free((struct query *)(void *)letter);
 }
 
 static const struct telling event = {
@@ -72,6 +79,76 @@ static void only_so_many_letters_may_be_under_way(void **state)
     world_settle(&world);
     assert_int_equal(gateway_under_way(world.gateways[0]), 0);
     assert_int_equal(world_tell(&world, 0, &event, 1, false)->refused, OK);
+}
+
+static void questions_leave_room_for_events(void **state)
+{
+    (void)state;
+    begin(&(struct world_options){.letters_max = 4000});
+    world_settle(&world);
+    for (uint32_t n = 0; n < GATEWAY_SCANS_MAX; n++) {
+        assert_int_equal(world_scan(&world, &(struct scan){.limit = 1})->refused, OK);
+    }
+    assert_int_equal(world_scan(&world, &(struct scan){.limit = 1})->refused, ERR_OVERLOADED);
+    for (uint32_t n = 0; n < GATEWAY_QUERIES_MAX; n++) {
+        assert_int_equal(world_values(&world, "m", 0)->refused, OK);
+    }
+    assert_int_equal(world_values(&world, "m", 0)->refused, ERR_OVERLOADED);
+    assert_int_equal(world_tell(&world, 0, &event, 1, false)->refused, OK);
+    world_settle(&world);
+    assert_int_equal(gateway_under_way(world.gateways[0]), 0);
+    assert_int_equal(world_values(&world, "m", 0)->refused, OK);
+    assert_int_equal(world_scan(&world, &(struct scan){.limit = 1})->refused, OK);
+}
+
+static void few_questions_may_want_much(void **state)
+{
+    (void)state;
+    static struct query queries[GATEWAY_DEEP_QUERIES_MAX + 1];
+    begin(&(struct world_options){0});
+    world_settle(&world);
+    for (uint32_t n = 0; n <= GATEWAY_DEEP_QUERIES_MAX; n++) {
+        memset(&queries[n], 0, sizeof(queries[n]));
+        queries[n].metric = BYTES("m");
+        queries[n].limit = 1001;
+        queries[n].offset = GATEWAY_DEEP_ROWS;
+        queries[n].letter.done = answered;
+        enum err wanted = n < GATEWAY_DEEP_QUERIES_MAX ? OK : ERR_OVERLOADED;
+        assert_int_equal(gateway_query(world.gateways[0], &queries[n]), wanted);
+    }
+    assert_int_equal(world_values(&world, "m", 0)->refused, OK); /* little */
+    world_settle(&world);
+    assert_int_equal(gateway_under_way(world.gateways[0]), 0);
+    assert_int_equal(gateway_query(world.gateways[0], &queries[0]), OK);
+    world_settle(&world);
+}
+
+static void a_scan_that_is_overdue_gives_what_it_found_and_where_to_go_on(void **state)
+{
+    (void)state;
+    begin(&(struct world_options){0});
+    world_settle(&world);
+    assert_int_equal(world_tell(&world, 0, &event, 1, false)->refused, OK);
+    world_pass(&world, 200000);
+    struct scan scan = {.from = INT64_MIN, .to = INT64_MAX, .limit = 10, .deadline = {1}};
+    struct ticket *overdue = world_scan(&world, &scan);
+    world_settle(&world);
+    assert_int_equal(overdue->done, 1);
+    assert_int_equal(overdue->scan.err, OK);
+    assert_int_equal(overdue->scan.item_count, 0);
+    assert_true(overdue->scan.more);
+    scan.deadline.us = 0; /* the world's own */
+    scan.at_position = overdue->scan.at_position;
+    scan.at_record = overdue->scan.at_record;
+    scan.at_row = overdue->scan.at_row;
+    const struct ticket *next = world_scan(&world, &scan);
+    world_settle(&world);
+    assert_int_equal(next->scan.item_count, 1);
+    assert_false(next->scan.more);
+    scan = (struct scan){.kind = SCAN_FATE, .deadline = {1}};
+    const struct ticket *fate = world_scan(&world, &scan);
+    world_settle(&world);
+    assert_int_equal(fate->scan.err, ERR_UNAVAILABLE); /* half a fate would be a wrong one */
 }
 
 static void only_so_many_bytes_may_be_under_way_but_one_always(void **state)
@@ -248,6 +325,9 @@ int main(void)
         TEST(before_the_engine_is_ready_everything_is_refused),
         TEST(a_closed_gateway_refuses_but_what_is_under_way_is_answered),
         TEST(only_so_many_letters_may_be_under_way),
+        TEST(questions_leave_room_for_events),
+        TEST(few_questions_may_want_much),
+        TEST(a_scan_that_is_overdue_gives_what_it_found_and_where_to_go_on),
         TEST(only_so_many_bytes_may_be_under_way_but_one_always),
         TEST(notes_of_several_runners_make_one_answer),
         TEST(a_refused_proposal_that_waits_for_notes_is_answered_too),

@@ -14,7 +14,7 @@ static struct batch_writer writer;
 void bench_init(struct bench *bench)
 {
     *bench = (struct bench){0};
-    CHECK(tide_init(&bench->tide));
+    CHECK(tide_init(&bench->tide, 7));
     bench->frame = buf_of(malloc(FRAME_BYTES), FRAME_BYTES);
     CHECK(bench->frame.data != NULL);
     batch_writer_init(&writer, SEED, 4);
@@ -145,7 +145,7 @@ struct pulse bench_pulse(struct bench *bench, int64_t now_us)
 
 void bench_replay(const struct bench *bench, struct tide *copy)
 {
-    CHECK(tide_init(copy));
+    CHECK(tide_init(copy, 7));
     struct reader reader = reader_of(buf_bytes(&bench->frame));
     struct record record;
     while (record_next(&reader, bench->frame.data, &record)) {

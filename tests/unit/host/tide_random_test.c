@@ -61,6 +61,14 @@ static void naive_settle(struct naive *naive)
     } else if (finished && !unfinished && naive->watermark != WATERMARK_FINAL) {
         naive->before_final = naive->watermark;
         naive->watermark = WATERMARK_FINAL;
+    } else if (unfinished) { /* all idle: not below them all */
+        int64_t least_idle = WATERMARK_FINAL;
+        for (uint32_t n = 0; n < SOURCES; n++) {
+            const struct naive_lane *lane = &naive->lanes[n];
+            bool waits = lane->idle && !lane->final && (n == 0 || lane->declared);
+            least_idle = waits && lane->watermark < least_idle ? lane->watermark : least_idle;
+        }
+        naive->watermark = least_idle > naive->watermark ? least_idle : naive->watermark;
     }
 }
 
@@ -334,7 +342,7 @@ static bool load(struct tide *tide, struct bytes saved)
 {
     struct reader in = reader_of(saved);
     struct loader loader = {.read = give, .ctx = &in};
-    assert_true(tide_init(tide));
+    assert_true(tide_init(tide, 7));
     return tide_load(tide, &loader) && reader_left(&in) == 0;
 }
 

@@ -299,6 +299,20 @@ static void an_idle_lane_stands_against_final_as_well(void **state)
     assert_int_not_equal(bench.tide.watermark, WATERMARK_FINAL);
 }
 
+static void a_finished_or_forgotten_lane_does_not_hold_idle_ones_back(void **state)
+{
+    (void)state;
+    bench_declare(&bench, S(0), "a", LANE_EXPLICIT);
+    bench_declare(&bench, S(0), "b", LANE_EXPLICIT);
+    bench_command(&bench, S(1000), "a", LANE_ADVANCE, S(100)); /* a replay: not live */
+    bench_command(&bench, S(1020), "b", LANE_ADVANCE, S(50));
+    ASSERT_W(S(50));
+    (void)tick(S(1031)); /* "a" is idle */
+    ASSERT_W(S(50));
+    bench_command(&bench, S(1031), "b", LANE_FINISH, 0);
+    ASSERT_W(S(100)); /* as if "b" had finished first */
+}
+
 static void reopening_brings_the_lane_back_where_it_was(void **state)
 {
     (void)state;
@@ -393,7 +407,7 @@ static void idle_lanes_that_return_together_count_together(void **state)
     bench_say_one(&bench, S(9020), "c", S(40));
     (void)tick(S(9031));
     bench_command(&bench, S(9031), "c", LANE_FINISH, 0);
-    ASSERT_W(S(35)); /* "a" and "b" are idle, "c" is over */
+    ASSERT_W(S(45)); /* "a" and "b" are idle, "c" is over: "b" is the least of them */
     bench_say(&bench, S(9040), (struct said[]){{"a", S(101)}, {"b", S(51)}}, 2);
     assert_stamps((int64_t[]){S(45), S(45)}, 2); /* not 95, as if "a" had come alone */
     ASSERT_W(S(46));
@@ -658,6 +672,7 @@ int main(void)
         TEST(with_every_lane_final_the_watermark_is_final),
         TEST(an_unfinished_default_lane_that_spoke_stands_against_final),
         TEST(an_idle_lane_stands_against_final_as_well),
+        TEST(a_finished_or_forgotten_lane_does_not_hold_idle_ones_back),
         TEST(reopening_brings_the_lane_back_where_it_was),
         TEST(what_was_passed_before_all_were_final_stays_passed),
         TEST(a_default_lane_that_never_spoke_can_be_final_and_reopened),

@@ -155,7 +155,8 @@ bool world_start(struct world *world, struct machine *machine, const struct worl
         .replay_until = world->options.replay_until,
     };
     CHECK(sequencer_init(&world->sequencer, &sequencer_options));
-    world->librarian = librarian_create(&world->post, memory_log_reader_port(&machine->log));
+    world->librarian = librarian_create(
+        &world->post, memory_log_reader_port(&machine->log), machine_clock(machine));
     CHECK(world->librarian != NULL);
     machine->log.durable = sequencer_durable;
     machine->log.durable_ctx = &world->sequencer;
@@ -419,6 +420,9 @@ struct ticket *world_scan(struct world *world, const struct scan *scan)
     struct letter letter = ticket->scan.letter;
     ticket->scan = *scan;
     ticket->scan.letter = letter;
+    if (scan->deadline.us == 0) {
+        ticket->scan.deadline.us = world->machine->now_us + US_PER_SECOND;
+    }
     ticket->refused = gateway_scan(world->gateways[0], &ticket->scan);
     return ticket;
 }
