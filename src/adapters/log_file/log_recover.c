@@ -38,6 +38,7 @@ struct scan {
     const char *problem;
     uint64_t frontier;
     struct log_frontier rest; /* what lies at and after the walk's end in segment `index` */
+    bool more_was_there;      /* after the walk's end, as the last segment tells */
     uint64_t unused;          /* base of a last file that was never used; UINT64_MAX: none */
 };
 
@@ -305,7 +306,7 @@ continues(const struct log_walk *walk, const struct log_segment_header *next, co
 }
 
 /* Looks at the last segment's end: was there another segment after it, or more of it? */
-static void judge_end(struct scan *scan, const struct log_walk *walk, bool continued)
+static void judge_end(struct scan *scan, bool continued)
 {
     if (continued) {
         scan->problem = "the next segment is missing";
@@ -314,19 +315,7 @@ static void judge_end(struct scan *scan, const struct log_walk *walk, bool conti
     } else {
         return;
     }
-    raise_to(&scan->frontier, walk->position + 1);
-}
-
-/* The walk's segment up to where the walk stands, as far as nothing says that it is durable. */
-static enum err
-write_again(const struct scan *scan, const struct log_walk *walk, struct error *error)
-{
-    uint64_t from = scan->frontier > walk->base ? scan->frontier : walk->base;
-    if (from >= walk->position) {
-        return OK;
-    }
-    enum err err = log_segments_write_again(scan->segments, walk->base, from, walk->position);
-    return err == OK ? OK : cannot(error, err, scan, "write the last frames again", walk->base);
+    scan->more_was_there = true;
 }
 
 /* Proves frames from the beginning of segment `start` on. */
@@ -335,9 +324,6 @@ walk_frames(struct scan *scan, size_t start, struct log_walk *walk, struct error
 {
     struct log_segments *segments = scan->segments;
     struct log_recovery *recovery = scan->recovery;
-    for (size_t i = start; i < segments->count; i++) {
-        raise_to(&scan->frontier, segments->list[i].header.durable_to);
-    }
     for (size_t i = start; i < segments->count; i++) {
         const struct log_segment_header *header = &segments->list[i].header;
         bool last = i + 1 == segments->count;
@@ -370,12 +356,8 @@ walk_frames(struct scan *scan, size_t start, struct log_walk *walk, struct error
             scan->rest = log_scan_frontier(&segments->disk, file, header, walk->position);
         }
         disk_close(&segments->disk, file);
-        enum err err = write_again(scan, walk, error);
-        if (err != OK) {
-            return err;
-        }
         if (last) {
-            judge_end(scan, walk, continued);
+            judge_end(scan, continued);
         }
         if (!go_on) {
             break;
@@ -450,11 +432,34 @@ static enum err keep_aside(struct scan *scan, struct error *error)
     return err == OK ? OK : cannot(error, err, scan, "keep the torn end", header.base);
 }
 
+/* The frames that are kept and of which nothing says that they are durable: those from `durable` on.
+ */
+static enum err write_again(const struct scan *scan, uint64_t durable, struct error *error)
+{
+    struct log_segments *segments = scan->segments;
+    uint64_t end = scan->recovery->end;
+    for (size_t i = scan->index + 1; i > 0 && end > durable; i--) {
+        const struct log_segment_header *header = &segments->list[i - 1].header;
+        uint64_t from = durable > header->base ? durable / LOG_BLOCK * LOG_BLOCK : header->base;
+        enum err err =
+            from < end ? log_segments_write_again(segments, header->base, from, end) : OK;
+        if (err != OK) {
+            return cannot(error, err, scan, "write the last frames again", header->base);
+        }
+        end = header->prev_end;
+    }
+    return OK;
+}
+
 static enum err decide(struct scan *scan, const struct log_walk *walk, struct error *error)
 {
     struct log_recovery *recovery = scan->recovery;
     const struct log_segment_header *header = &scan->segments->list[scan->index].header;
     bool complete = collect_frontier(scan);
+    uint64_t durable = scan->frontier;
+    if (scan->more_was_there) {
+        raise_to(&scan->frontier, walk->position + 1);
+    }
     recovery->end = walk->position;
     recovery->seq = walk->seq;
     recovery->prev_hash = walk->prev_hash;
@@ -472,7 +477,10 @@ static enum err decide(struct scan *scan, const struct log_walk *walk, struct er
     recovery->lost_from = recovery->end;
     recovery->lost_to = recovery->resume;
     FAILPOINT(RECOVERY_BEFORE_ASIDE);
-    enum err err = keep_aside(scan, error);
+    enum err err = write_again(scan, durable, error);
+    if (err == OK) {
+        err = keep_aside(scan, error);
+    }
     FAILPOINT(RECOVERY_AFTER_ASIDE);
     return err;
 }
