@@ -102,6 +102,50 @@ bool journal_same(const struct journal *a, const struct journal *b)
     return true;
 }
 
+/* Where the recovered log ends. */
+static uint64_t end_of_log(const struct log_reader_port *port, uint64_t oldest)
+{
+    void *reader = port->ops->open(port->ctx, oldest);
+    CHECK(reader != NULL);
+    struct log_view view;
+    uint64_t end = oldest;
+    while (port->ops->next(reader, &view) == OK) {
+        end = view.end;
+    }
+    port->ops->close(reader);
+    return end;
+}
+
+static void forgive_behind(struct journal *journal, uint64_t end)
+{
+    journal_cut(journal, end);
+    for (size_t n = 0; n < journal->submission_count; n++) {
+        struct submission *submission = &journal->submissions[n];
+        if (submission->outcome == OUTCOME_ACKED && submission->as_of > end) {
+            submission->outcome = OUTCOME_UNKNOWN;
+        }
+    }
+}
+
+void journal_forgive_last(struct journal *journal,
+                          const struct log_reader_port *port,
+                          uint64_t oldest)
+{
+    size_t count = journal->frame_count;
+    uint64_t end = end_of_log(port, oldest);
+    uint64_t before_last = count < 2 ? 0 : journal->frames[count - 2].end;
+    if (count > 0 && end < journal->frames[count - 1].end && end >= before_last) {
+        forgive_behind(journal, end);
+    }
+}
+
+void journal_forgive_end(struct journal *journal,
+                         const struct log_reader_port *port,
+                         uint64_t oldest)
+{
+    forgive_behind(journal, end_of_log(port, oldest));
+}
+
 static bool same(const struct history_frame *frame, const struct log_view *view)
 {
     return frame->position == view->position && frame->end == view->end &&

@@ -227,24 +227,3 @@ void judge(struct run *run)
         (void)oracle_time_holds(&history, &run->finding);
     }
 }
-
-void judge_forgive_lost_end(struct journal *journal,
-                            const struct log_reader_port *port,
-                            uint64_t oldest)
-{
-    void *reader = port->ops->open(port->ctx, oldest);
-    CHECK(reader != NULL);
-    struct log_view view;
-    uint64_t end = oldest;
-    while (port->ops->next(reader, &view) == OK) {
-        end = view.end;
-    }
-    port->ops->close(reader);
-    journal_cut(journal, end);
-    for (size_t n = 0; n < journal->submission_count; n++) {
-        struct submission *submission = &journal->submissions[n];
-        if (submission->outcome == OUTCOME_ACKED && submission->as_of > end) {
-            submission->outcome = OUTCOME_UNKNOWN;
-        }
-    }
-}

@@ -6,9 +6,3 @@
 
 /* Sets run->finding when something is wrong. The process is drained and ended in passing. */
 void judge(struct run *run);
-
-/* A lying disk may lose the end of the log: the journal forgets what the recovered log (read from
- * `oldest`) no longer has at its end, and who was told otherwise counts as never told. */
-void judge_forgive_lost_end(struct journal *journal,
-                            const struct log_reader_port *port,
-                            uint64_t oldest);

@@ -43,6 +43,20 @@ static bool failed(const struct run *run)
     return run->finding.text[0] != '\0';
 }
 
+/* The disk holds what nobody wrote there. */
+static bool damaged(const struct run *run)
+{
+    return run->rotten > 0 ||
+           sim_disk_fault_count(run->machine.disk, FAULT_MISDIRECTED) > run->astray;
+}
+
+static void restore(struct run *run)
+{
+    sim_disk_restore_pristine(run->machine.disk);
+    run->rotten = 0;
+    run->astray = sim_disk_fault_count(run->machine.disk, FAULT_MISDIRECTED);
+}
+
 /* --- the witness --- */
 
 static void witness_opened(void *ctx, struct process *process)
@@ -50,11 +64,14 @@ static void witness_opened(void *ctx, struct process *process)
     struct run *run = ctx;
     struct log_reader_port port = log_file_reader_port(process->log);
     uint64_t oldest = process->log_start.oldest;
+    size_t known = run->journal.frame_count;
     if (run->plan.disk_class == DISK_LYING) {
-        judge_forgive_lost_end(&run->journal, &port, oldest);
-        memset(run->visitor.seen, 0, run->visitor.seen_capacity * sizeof(struct seen_row));
-        run->visitor.seen_count = 0;
-        memset(run->visitor.counters, 0, sizeof(run->visitor.counters));
+        journal_forgive_end(&run->journal, &port, oldest);
+    } else if (damaged(run)) {
+        journal_forgive_last(&run->journal, &port, oldest);
+    }
+    if (run->journal.frame_count < known) {
+        visitor_forget(&run->visitor);
     }
     if (!journal_recovered(&run->journal, &port, oldest, &run->finding)) {
         fail(run, "a recovered log is not what it was");
@@ -90,20 +107,6 @@ static void die(struct run *run)
     clients_bereaved(&run->clients, run->machine.now_us);
     visitor_bereaved(&run->visitor);
     run->alive = false;
-}
-
-/* The disk holds what nobody wrote there. */
-static bool damaged(const struct run *run)
-{
-    return run->rotten > 0 ||
-           sim_disk_fault_count(run->machine.disk, FAULT_MISDIRECTED) > run->astray;
-}
-
-static void restore(struct run *run)
-{
-    sim_disk_restore_pristine(run->machine.disk);
-    run->rotten = 0;
-    run->astray = sim_disk_fault_count(run->machine.disk, FAULT_MISDIRECTED);
 }
 
 /* Which ends the process may choose itself, and why. */

@@ -55,6 +55,13 @@ void visitor_free(struct visitor *visitor)
     visitor->seen = NULL;
 }
 
+void visitor_forget(struct visitor *visitor)
+{
+    memset(visitor->seen, 0, visitor->seen_capacity * sizeof(struct seen_row));
+    memset(visitor->counters, 0, sizeof(visitor->counters));
+    visitor->seen_count = 0;
+}
+
 /* --- errands --- */
 
 static void errand_done(struct letter *letter)

@@ -55,6 +55,9 @@ int64_t visitor_next(const struct visitor *visitor);
 /* The process is gone: nobody will answer. */
 void visitor_bereaved(struct visitor *visitor);
 
+/* What was seen is forgotten: it was taken back, as it may be on a disk that lies. */
+void visitor_forget(struct visitor *visitor);
+
 /* Asks for all values of a recipe, at once; then visitor_answers when it is answered. Used at the
  * end of a run, with nobody else at work. */
 struct errand *visitor_ask_values(struct visitor *visitor,
