@@ -158,7 +158,8 @@ static void draw_events(struct plan *plan, struct choice *choice)
     uint32_t subjects = magnitude(choice, 1, 1000);
     uint32_t usual_ms = magnitude(choice, 10, 20000);
     uint32_t x_range = magnitude(choice, 1, 100000);
-    size_t burst = magnitude(choice, 1, 500); /* so many come at a time */
+    size_t burst = magnitude(choice, 1, 500);     /* so many come at a time */
+    int64_t grain_us = coin(choice) ? SECOND : 1; /* whole seconds meet the ends of windows */
     int64_t share_us = plan->length_us / (int64_t)plan->event_count;
     for (size_t n = 0; n < plan->event_count; n++) {
         struct planned_event *event = &plan->events[n];
@@ -170,8 +171,9 @@ static void draw_events(struct plan *plan, struct choice *choice)
             .subject = choose(choice, CHOICE_CLIENTS, subjects + 1),
             .has_x = choose(choice, CHOICE_CLIENTS, 8) != 1,
             .x = (int64_t)choose(choice, CHOICE_CLIENTS, x_range) - x_range / 2,
-            .time = {MACHINE_EPOCH_US + plan->due_us[n] - draw_delay(choice, usual_ms)},
         };
+        int64_t time_us = plan->due_us[n] - draw_delay(choice, usual_ms);
+        event->time.us = MACHINE_EPOCH_US + time_us / grain_us * grain_us;
     }
 }
 

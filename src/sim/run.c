@@ -309,7 +309,7 @@ static void calamity(struct run *run)
             sim_disk_set_capacity(machine->disk, 0);
             run->refill_at =
                 machine->now_us +
-                (int64_t)choose_magnitude(run->choice, CHOICE_DISK, 1, 300) * US_PER_SECOND;
+                (int64_t)choose_magnitude(run->choice, CHOICE_DISK, 10, 3000) * US_PER_SECOND;
             run->counts.disk_full++;
         }
         break;
