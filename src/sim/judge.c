@@ -35,7 +35,7 @@ static uint64_t log_end(const struct run *run)
     return count == 0 ? 0 : run->journal.frames[count - 1].end;
 }
 
-/* What is in the log, counted by hand: an event's id is its number in the universe. */
+/* What is in the log, counted by hand. */
 struct census {
     uint64_t rows;
     uint64_t distinct;
@@ -55,16 +55,17 @@ static void count_batch(const struct record *record, bool *present, struct censu
         uint64_t id = 0;
         CHECK(batch_row_event(&batch, words, word_count, &row, &event));
         CHECK(u64_parse(event.id, &id));
+        uint64_t identity = id * PLAN_SOURCES_MAX + (uint64_t)(event.source.data[1] - '0');
         census->rows++;
-        census->distinct += !present[id];
-        present[id] = true;
+        census->distinct += !present[identity];
+        present[identity] = true;
     }
 }
 
 static struct census take_census(const struct run *run)
 {
     struct census census = {0};
-    bool *present = calloc(run->plan.event_count, sizeof(bool));
+    bool *present = calloc(run->plan.event_count * PLAN_SOURCES_MAX, sizeof(bool));
     CHECK(present != NULL);
     for (size_t n = 0; n < run->journal.frame_count; n++) {
         struct bytes body = run->journal.frames[n].body;

@@ -44,6 +44,7 @@ struct options {
     bool shrink;
     bool gate;
     bool first_failure; /* is the last */
+    bool tell;
     const char *tape;
     const char *keep; /* folder for what failed */
 };
@@ -72,6 +73,7 @@ static bool run_choice(struct choice *choice, const struct options *options, uin
 static int run_single(const struct options *options)
 {
     static struct choice choice;
+    run_tell(options->tell ? stderr : NULL);
     if (options->tape != NULL) {
         if (!choice_load(&choice, options->tape)) {
             (void)fprintf(stderr, "sim: can't read the tape %s\n", options->tape);
@@ -220,6 +222,7 @@ static void usage(void)
         "  --jobs N      workers (default: 2)\n"
         "  --gate        fail unless every kind of fault was seen often enough\n"
         "  --first-failure  stop at the first seed that fails\n"
+        "  --tell        with --seed: lives, frames and deaths as they happen\n"
         "  --shrink      after --seed N failed: look for the shortest run that does\n"
         "  --tape FILE   repeat a run from its tape\n"
         "  --keep DIR    what failed is kept there: log, tape, options\n");
@@ -235,6 +238,7 @@ static bool parse(int argc, char **argv, struct options *options)
                                           {"gate", no_argument, NULL, 'g'},
                                           {"shrink", no_argument, NULL, 'k'},
                                           {"first-failure", no_argument, NULL, 'F'},
+                                          {"tell", no_argument, NULL, 'v'},
                                           {"tape", required_argument, NULL, 'T'},
                                           {"keep", required_argument, NULL, 'K'},
                                           {NULL, 0, NULL, 0}};
@@ -255,6 +259,9 @@ static bool parse(int argc, char **argv, struct options *options)
             break;
         case 'j':
             options->jobs = (uint32_t)strtoul(optarg, NULL, 10);
+            break;
+        case 'v':
+            options->tell = true;
             break;
         case 'F':
             options->first_failure = true;

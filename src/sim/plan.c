@@ -172,6 +172,11 @@ static void draw_events(struct plan *plan, struct choice *choice)
             .has_x = choose(choice, CHOICE_CLIENTS, 8) != 1,
             .x = (int64_t)choose(choice, CHOICE_CLIENTS, x_range) - x_range / 2,
         };
+        if (n % 2 == 1 && plan->source_count > 1) {
+            /* Two sources may use one id. */
+            event->id = event[-1].id;
+            event->source = (event[-1].source + 1) % plan->source_count;
+        }
         int64_t time_us = plan->due_us[n] - draw_delay(choice, usual_ms);
         event->time.us = MACHINE_EPOCH_US + time_us / grain_us * grain_us;
     }

@@ -31,6 +31,21 @@ void run_counts_add(struct run_counts *sum, const struct run_counts *more)
     }
 }
 
+static FILE *told; /* where lives and deaths are told */
+
+void run_tell(FILE *out)
+{
+    told = out;
+}
+
+static void tell(const struct run *run, const char *what, uint64_t number)
+{
+    if (told != NULL) {
+        (void)fprintf(
+            told, "%14.6f s  %s %" PRIu64 "\n", (double)run->machine.now_us / 1e6, what, number);
+    }
+}
+
 static void fail(struct run *run, const char *what)
 {
     if (run->finding.text[0] == '\0') {
@@ -76,6 +91,7 @@ static void witness_opened(void *ctx, struct process *process)
     if (!journal_recovered(&run->journal, &port, oldest, &run->finding)) {
         fail(run, "a recovered log is not what it was");
     }
+    tell(run, "the log is open, frames:", run->journal.frame_count);
 }
 
 static void witness_durable(void *ctx, const struct log_frame *frame)
@@ -84,6 +100,7 @@ static void witness_durable(void *ctx, const struct log_frame *frame)
     struct bytes body = bytes_of(frame->data + LOG_FRAME_HEADER, frame->body_len);
     journal_frame(&run->journal, frame->position, frame->end, frame->record_count, body);
     run->counts.frames++;
+    tell(run, "a frame is durable, end:", frame->end);
 }
 
 /* --- lives --- */
@@ -250,6 +267,7 @@ static void ended(struct run *run)
         complain_of_exit(run, "it ended", machine->exit_code, machine->last_words);
         return;
     }
+    tell(run, "the process ended, how (1 kill, 2 power, 3 exit):", machine->ended);
     run->counts.kills += machine->ended == END_KILL;
     run->counts.power_cuts += machine->ended == END_POWER;
     run->counts.exits += by_itself;

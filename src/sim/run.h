@@ -8,6 +8,8 @@
 #include "sim/clients.h"
 #include "sim/visitor.h"
 
+#include <stdio.h>
+
 /* What happened, for the totals. */
 struct run_counts {
     uint64_t runs;
@@ -55,6 +57,9 @@ struct run {
     struct run_counts counts;
     struct finding finding; /* text: what was wrong; empty: nothing */
 };
+
+/* Lives and deaths are told to `out` as they happen; NULL: not. */
+void run_tell(FILE *out);
 
 /* Runs to its end. False when a promise was broken: run->finding says which. */
 bool run_all(struct run *run, struct choice *choice);

@@ -137,7 +137,7 @@ class Directory:
 
 
     def contents(self):
-        """The same for one that comes when the log was opened already: its last frame was written again as it is."""
+        """The same for a refusal that comes when the log was opened already: by content, not by time."""
         return {name: hashlib.sha1((self.data / name).read_bytes()).hexdigest() for name in self.shape()}
 
 

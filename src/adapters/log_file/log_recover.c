@@ -9,13 +9,14 @@
  *
  * Invariants:
  *  1. Nothing at or above F is needed, nothing below F is ever dropped without accept_loss.
- *  2. Only renames, copies, new files, and the same bytes written again: no byte of an existing
- *     segment is changed, so a crash in here leaves the same decision to the next start. So a segment whose first frame is torn stays
- *     until the new one takes its name: the one before may be cut off, which is no end of a log.
+ *  2. Only renames, copies and new files: no byte of an existing segment is changed or written
+ *     again, so a crash in here leaves the same decision to the next start. So a segment whose first
+ *     frame is torn stays until the new one takes its name: the one before may be cut off, which is
+ *     no end of a log.
  *  3. Positions are never used twice for acknowledged data: after an accepted loss the log goes on
  *     at F at the earliest.
- *  4. Frames above F may live in the system's cache only, also after a sync that failed; they count
- *     as durable once they were written again and synced.
+ *  4. Frames above F count as durable from now on, and are read from the medium for that: after a
+ *     sync that failed the system's cache may hold, as clean, what the disk does not.
  *
  * Frames below verify_from are proved from the beginning of its segment on; older segments are
  * checked by their headers and the seal that ends each of them. */
@@ -29,6 +30,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+/* The last segment, and the one before: its CONTINUES seal is the last to be written in it. */
+#define WITNESSED_BY_NONE 2
 
 struct scan {
     struct log_segments *segments;
@@ -318,6 +322,19 @@ static void judge_end(struct scan *scan, bool continued)
     scan->more_was_there = true;
 }
 
+/* What a killed process wrote and did not sync goes to the medium. */
+static bool sync_segment(const struct log_segments *segments, uint64_t base)
+{
+    int file = log_segments_open_readable(segments, base, false);
+    bool synced = file >= 0 && disk_sync(&segments->disk, file);
+    int reason = errno;
+    if (file >= 0) {
+        disk_close(&segments->disk, file);
+    }
+    errno = reason;
+    return synced;
+}
+
 /* Proves frames from the beginning of segment `start` on. */
 static enum err
 walk_frames(struct scan *scan, size_t start, struct log_walk *walk, struct error *error)
@@ -329,7 +346,11 @@ walk_frames(struct scan *scan, size_t start, struct log_walk *walk, struct error
         bool last = i + 1 == segments->count;
         uint64_t limit = last ? UINT64_MAX : segments->list[i + 1].header.prev_end;
         scan->index = i;
-        int file = log_segments_open_readable(segments, header->base, false);
+        bool uncached = i + WITNESSED_BY_NONE >= segments->count;
+        if (uncached && !sync_segment(segments, header->base)) {
+            return cannot(error, ERR_UNAVAILABLE, scan, "sync the file", header->base);
+        }
+        int file = log_segments_open_readable(segments, header->base, uncached);
         if (file < 0) {
             return refuse(error, "it can't be opened", header->base, header->base, scan->frontier);
         }
@@ -432,31 +453,11 @@ static enum err keep_aside(struct scan *scan, struct error *error)
     return err == OK ? OK : cannot(error, err, scan, "keep the torn end", header.base);
 }
 
-/* The frames that are kept and of which nothing says that they are durable: those from `durable` on.
- */
-static enum err write_again(const struct scan *scan, uint64_t durable, struct error *error)
-{
-    struct log_segments *segments = scan->segments;
-    uint64_t end = scan->recovery->end;
-    for (size_t i = scan->index + 1; i > 0 && end > durable; i--) {
-        const struct log_segment_header *header = &segments->list[i - 1].header;
-        uint64_t from = durable > header->base ? durable / LOG_BLOCK * LOG_BLOCK : header->base;
-        enum err err =
-            from < end ? log_segments_write_again(segments, header->base, from, end) : OK;
-        if (err != OK) {
-            return cannot(error, err, scan, "write the last frames again", header->base);
-        }
-        end = header->prev_end;
-    }
-    return OK;
-}
-
 static enum err decide(struct scan *scan, const struct log_walk *walk, struct error *error)
 {
     struct log_recovery *recovery = scan->recovery;
     const struct log_segment_header *header = &scan->segments->list[scan->index].header;
     bool complete = collect_frontier(scan);
-    uint64_t durable = scan->frontier;
     if (scan->more_was_there) {
         raise_to(&scan->frontier, walk->position + 1);
     }
@@ -477,10 +478,7 @@ static enum err decide(struct scan *scan, const struct log_walk *walk, struct er
     recovery->lost_from = recovery->end;
     recovery->lost_to = recovery->resume;
     FAILPOINT(RECOVERY_BEFORE_ASIDE);
-    enum err err = write_again(scan, durable, error);
-    if (err == OK) {
-        err = keep_aside(scan, error);
-    }
+    enum err err = keep_aside(scan, error);
     FAILPOINT(RECOVERY_AFTER_ASIDE);
     return err;
 }

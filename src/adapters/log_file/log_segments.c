@@ -498,28 +498,6 @@ static bool copy_range(const struct disk_port *disk,
     return true;
 }
 
-enum err log_segments_write_again(struct log_segments *segments,
-                                  uint64_t base,
-                                  uint64_t position,
-                                  uint64_t end)
-{
-    CHECK(base <= position && position <= end);
-    char name[LOG_NAME_BYTES];
-    log_segment_name(name, base);
-    const struct disk_port *disk = &segments->disk;
-    int file = open_in(segments, name, DISK_WRITE);
-    if (file < 0) {
-        return failure();
-    }
-    uint64_t offset = LOG_BLOCK + position - base;
-    bool written =
-        copy_range(disk, file, file, offset, offset, end - position) && disk_sync(disk, file);
-    int reason = errno;
-    disk_close(disk, file);
-    errno = reason;
-    return written ? OK : failure();
-}
-
 enum err log_segments_keep_torn(
     struct log_segments *segments, int file, uint64_t base, uint64_t position, uint64_t end)
 {

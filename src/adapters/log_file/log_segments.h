@@ -111,14 +111,6 @@ enum err log_segments_keep_file(struct log_segments *segments, uint64_t base) MU
 /* Deletes a segment in which no frame stands. Only at start. */
 enum err log_segments_discard(struct log_segments *segments, size_t index) MUST_CHECK;
 
-/* Writes the bytes of a segment from `position` to `end` once more as they are, and syncs it. After
- * a sync that failed the system's cache may hold what the disk does not, and a second sync does not
- * write it; this does. Only at start. */
-enum err log_segments_write_again(struct log_segments *segments,
-                                  uint64_t base,
-                                  uint64_t position,
-                                  uint64_t end) MUST_CHECK;
-
 /* Copies the bytes of a segment from `position` to `end` into <position>.log.torn. Only at start.
  * On failure, here and above, errno says why; ERR_NO_SPACE: the disk is full. */
 enum err log_segments_keep_torn(struct log_segments *segments,
