@@ -20,7 +20,7 @@ CHANGELOG_HEADINGS = {"Added", "Changed", "Fixed", "Internals"}
 TEXT_SUFFIXES = {".c", ".h", ".def", ".md", ".py", ".sh", ".build", ".txt", ".json", ".js", ".css",
                  ".html", ".yml", ".yaml", ".scenario", ""}
 TEXT_FILE_BYTES_MAX = 1 << 20
-SKIPPED = re.compile(r"^(\.git|build(-\w+)?|tidemark-data|\.cache)$")
+SKIPPED = re.compile(r"^(\.git|build(-[\w-]+)?|tidemark-data|\.cache)$")
 
 LINK = re.compile(r"!?\[[^\]\n]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)")
 # Spelled in halves, so that this file passes its own check.

@@ -17,12 +17,37 @@
 #define NAME          "genesis"
 #define TEMPORARY     "genesis.tmp"
 
-static enum err fail(
-    struct error *error, int *exit_code, int code, const char *what, const struct disk_folder *data)
+static enum err damaged(struct error *error, int *exit_code, const struct disk_folder *data)
 {
     *error = (struct error){.code = ERR_INTERNAL};
-    *exit_code = code;
-    (void)snprintf(error->text, sizeof(error->text), "%s: %.112s/" NAME, what, data->path);
+    *exit_code = 75;
+    (void)snprintf(error->text, sizeof(error->text), "damaged: %.112s/" NAME, data->path);
+    return ERR_INTERNAL;
+}
+
+static enum err
+other_version(struct error *error, int *exit_code, const struct disk_folder *data, uint32_t format)
+{
+    (void)damaged(error, exit_code, data);
+    (void)snprintf(error->text,
+                   sizeof(error->text),
+                   "%.112s/" NAME " is of format version %u, this program knows version %d",
+                   data->path,
+                   format,
+                   FORMAT);
+    (void)snprintf(error->hint, sizeof(error->hint), "start the version that wrote it");
+    return ERR_INTERNAL;
+}
+
+/* The disk refuses; errno says why. */
+static enum err
+cannot(struct error *error, int *exit_code, const char *what, const struct disk_folder *data)
+{
+    const char *reason = strerrordesc_np(errno);
+    *error = (struct error){.code = ERR_INTERNAL};
+    *exit_code = 78;
+    (void)snprintf(
+        error->text, sizeof(error->text), "can't %s %.112s/" NAME ": %s", what, data->path, reason);
     return ERR_INTERNAL;
 }
 
@@ -38,22 +63,27 @@ static void encode(const struct genesis *genesis, struct buf *out)
     CHECK(!out->overflow && out->len == GENESIS_BYTES);
 }
 
-static bool decode(struct bytes raw, struct genesis *genesis)
+/* False when it is damaged; with *format set when it is whole, but of another version. */
+static bool decode(struct bytes raw, struct genesis *genesis, uint32_t *format)
 {
+    *format = FORMAT;
     if (raw.len != GENESIS_BYTES) {
         return false;
     }
     struct reader in = reader_of(raw);
     struct bytes magic = read_bytes(&in, sizeof(MAGIC) - 1);
-    uint32_t format = read_u32(&in);
+    uint32_t found = read_u32(&in);
     *genesis = (struct genesis){.partitions = read_u32(&in)};
     genesis->seed = read_u64(&in);
     struct bytes instance = read_bytes(&in, sizeof(genesis->instance));
     memcpy(genesis->instance, instance.data, sizeof(genesis->instance));
     genesis->created.us = read_i64(&in);
     bool whole = read_u32(&in) == crc32c(0, bytes_slice(raw, 0, GENESIS_BYTES - 4));
-    return whole && bytes_equal(magic, BYTES(MAGIC)) && format == FORMAT &&
-           genesis->partitions >= 1 && genesis->partitions <= PARTITIONS_MAX;
+    if (!whole || !bytes_equal(magic, BYTES(MAGIC))) {
+        return false;
+    }
+    *format = found;
+    return found == FORMAT && genesis->partitions >= 1 && genesis->partitions <= PARTITIONS_MAX;
 }
 
 /* Read and write whole: a genesis is so small that anything less is a failure. */
@@ -67,7 +97,9 @@ static bool write_file(const struct disk_folder *data, struct bytes content)
     struct iovec part = {.iov_base = (void *)(uintptr_t)content.data, .iov_len = content.len};
     bool written = disk->files->write(disk->ctx, file, &part, 1, 0) == (ssize_t)content.len &&
                    disk->files->sync(disk->ctx, file);
+    int reason = errno;
     disk->files->close(disk->ctx, file);
+    errno = reason;
     FAILPOINT(GENESIS_WRITTEN);
     bool named = written && disk->folders->rename(disk->ctx, data->handle, TEMPORARY, NAME);
     FAILPOINT(GENESIS_RENAMED);
@@ -100,19 +132,21 @@ enum err directory_genesis(const struct disk_folder *data,
     if (file >= 0) {
         ssize_t len = disk->files->read(disk->ctx, file, memory, sizeof(memory), 0);
         disk->files->close(disk->ctx, file);
-        if (len < 0 || !decode(bytes_of(memory, (size_t)len), genesis)) {
-            return fail(error, exit_code, 75, "damaged, or of another version", data);
+        uint32_t format = FORMAT;
+        if (len >= 0 && decode(bytes_of(memory, (size_t)len), genesis, &format)) {
+            return OK;
         }
-        return OK;
+        return format == FORMAT ? damaged(error, exit_code, data)
+                                : other_version(error, exit_code, data, format);
     }
     if (errno != ENOENT) {
-        return fail(error, exit_code, 78, "can't be read", data);
+        return cannot(error, exit_code, "read", data);
     }
     struct buf out = buf_of(memory, sizeof(memory));
     fresh(disk, partitions, genesis);
     encode(genesis, &out);
     if (!write_file(data, buf_bytes(&out))) {
-        return fail(error, exit_code, 78, "can't be written", data);
+        return cannot(error, exit_code, "write", data);
     }
     return OK;
 }

@@ -2,12 +2,16 @@
 #include "adapters/disk_system/disk_system.h"
 #include "adapters/log_file/log_file.h"
 #include "adapters/log_file/log_verify.h"
+#include "adapters/snapshot_dir/snapshot_dir.h"
+#include "adapters/snapshot_dir/snapshot_format.h"
 #include "apps/commands.h"
+#include "apps/directory.h"
 #include "apps/log_dump.h"
 #include "apps/say.h"
 #include "apps/table.h"
 #include "apps/terminal.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -112,6 +116,30 @@ static void result_say(const struct verify *verify, const struct log_verify_resu
         (unsigned long long)result->end);
 }
 
+static bool newest_of(void *user, const char *name)
+{
+    uint64_t *newest = user;
+    uint64_t position = 0;
+    if (snapshot_parse_name(name, &position) && position > *newest) {
+        *newest = position;
+    }
+    return true;
+}
+
+/* The position in the newest snapshot's name, 0 without one. A snapshot has its name only once it is
+ * whole, so the log was durable up to there. Only looks: a server may be running. */
+static uint64_t newest_snapshot_name(const struct disk_folder *data)
+{
+    const struct disk_port *disk = &data->disk;
+    uint64_t newest = 0;
+    int folder = disk->files->open(disk->ctx, data->handle, "snapshots", DISK_FOLDER);
+    if (folder >= 0) {
+        (void)disk->folders->list(disk->ctx, folder, newest_of, &newest);
+        disk->files->close(disk->ctx, folder);
+    }
+    return newest;
+}
+
 static int verify_run(const struct command *command)
 {
     static const char *const heads[] = {
@@ -123,8 +151,11 @@ static int verify_run(const struct command *command)
         table_head(&verify.table, bytes_of_string(heads[i]));
     }
     struct disk_folder data;
+    uint64_t snapshot = 0;
     enum err err = disk_system_open(command->arguments[1], false, &data, &error);
     if (err == OK) {
+        /* Before the walk: one that is taken meanwhile stands behind what the walk may see. */
+        snapshot = newest_snapshot_name(&data);
         err = log_verify(&data, segment_report, &verify, &result, &error);
     }
     disk_system_close(&data);
@@ -140,6 +171,14 @@ static int verify_run(const struct command *command)
         complain("%s", error.text[0] != '\0' ? error.text : err_text(err));
         return EXIT_CODE_NO_INPUT;
     }
+    if (snapshot > result.end) {
+        complain(
+            "acknowledged data is missing: the log ends at position %llu, before the newest "
+            "snapshot at %llu",
+            (unsigned long long)result.end,
+            (unsigned long long)snapshot);
+        return EXIT_CODE_DAMAGED;
+    }
     return EXIT_CODE_OK;
 }
 
@@ -149,10 +188,48 @@ static void ignore_durable(void *ctx, struct log_frame *frame)
     (void)frame;
 }
 
-/* Opens and closes the log, giving up what is damaged. The caller holds the lock. */
+/* Where the newest good snapshot stands, 0 without one: all below it is not needed to go on, and the
+ * log may not end before it. The directory's lock is held. */
+static enum err
+snapshot_position(const struct disk_folder *data, uint64_t *position, struct error *error)
+{
+    const struct snapshot_dir_options options = {.data = *data};
+    struct snapshot_dir *snapshots = NULL;
+    *position = 0;
+    enum err err = snapshot_dir_open(&options, &snapshots, error);
+    if (err != OK) {
+        return err;
+    }
+    struct snapshot_port port = snapshot_dir_port(snapshots);
+    if (port.ops->open(port.ctx, UINT64_MAX, position) == OK) {
+        port.ops->close(port.ctx);
+    }
+    snapshot_dir_close(snapshots);
+    return OK;
+}
+
+/* What a log that has to be begun anew must carry; all zero where there is no genesis. */
+static enum err genesis_instance(const struct disk_folder *data,
+                                 uint8_t instance[16],
+                                 int *exit_code,
+                                 struct error *error)
+{
+    struct disk_info info;
+    struct genesis genesis;
+    if (!data->disk.folders->info(data->disk.ctx, data->handle, "genesis", &info)) {
+        return OK; /* a start without it is refused as well */
+    }
+    enum err err = directory_genesis(data, 1, &genesis, exit_code, error);
+    if (err == OK) {
+        memcpy(instance, genesis.instance, sizeof(genesis.instance));
+    }
+    return err;
+}
+
+/* The directory is locked. Returns the exit code. */
 static int salvage_locked(const struct disk_folder *data)
 {
-    const struct log_file_options options = {
+    struct log_file_options options = {
         .data = *data,
         .accept_loss = true,
         .durable = ignore_durable,
@@ -160,18 +237,32 @@ static int salvage_locked(const struct disk_folder *data)
     struct log_file *log = NULL;
     struct log_file_start start = {0};
     struct error error = {.code = OK};
+    if (genesis_instance(data, options.instance, &start.exit_code, &error) != OK) {
+        complain("%s", error.text);
+        return start.exit_code;
+    }
+    if (snapshot_position(data, &options.verify_from, &error) != OK) {
+        complain("%s", error.text);
+        return EXIT_CODE_CONFIGURATION;
+    }
     if (log_file_open(&options, &log, &start, &error) != OK) {
         complain("%s", error.text);
         return start.exit_code;
     }
     log_file_close(log, true);
+    if (start.lost_from < start.lost_to) {
+        say("positions %llu to %llu are given up; ",
+            (unsigned long long)start.lost_from,
+            (unsigned long long)start.lost_to);
+    }
     say("%s set aside as *.torn; the log goes on at position %llu\n",
         amount_bytes(start.torn_bytes).text,
         (unsigned long long)start.position);
     return EXIT_CODE_OK;
 }
 
-/* Makes a damaged log usable again: what is good up to the damage is kept, the rest is set aside. */
+/* Makes a damaged log usable again: what is good up to the damage is kept, and what the newest
+ * snapshot needs after it; the rest is set aside. */
 static int salvage_run(const struct command *command)
 {
     if (!setting_flag(command->settings, OPTION_ACCEPT_LOSS)) {

@@ -10,6 +10,7 @@
 #include "adapters/disk_system/disk_system.h"
 #include "adapters/log_file/log_file.h"
 #include "adapters/snapshot_dir/snapshot_dir.h"
+#include "adapters/snapshot_dir/snapshot_format.h"
 #include "apps/crash.h"
 #include "apps/directory.h"
 #include "apps/say.h"
@@ -122,6 +123,7 @@ static void fill_defaults(struct node_options *options)
     if (options->snapshot_every_bytes == 0) {
         options->snapshot_every_bytes = 512ull << 20;
     }
+    options->segment_bytes = options->segment_bytes / LOG_BLOCK * LOG_BLOCK;
     options->replay_until = options->replay_until == 0 ? UINT64_MAX : options->replay_until;
 }
 
@@ -198,6 +200,21 @@ static _Noreturn void cannot_restore(const struct node *node, const char *why)
     _exit(EXIT_DAMAGED);
 }
 
+static void say_foreign_snapshots(const struct node *node)
+{
+    uint32_t version = 0;
+    uint64_t count = snapshot_dir_foreign_count(node->snapshots, &version);
+    if (count > 0) {
+        (void)fprintf(stderr,
+                      "tidemark: %llu snapshots in %s are of format version %u, this program knows "
+                      "version %u; they were passed over and stay on disk\n",
+                      (unsigned long long)count,
+                      node->options.directory,
+                      version,
+                      SNAPSHOT_VERSION);
+    }
+}
+
 /* Snapshot, and whether the log reaches back to it: if not, there is no way on but to say so. */
 static void restore(struct node *node)
 {
@@ -215,6 +232,7 @@ static void restore(struct node *node)
                       (unsigned long long)damaged,
                       node->options.directory);
     }
+    say_foreign_snapshots(node);
     struct log_port log = log_file_port(node->log);
     struct log_status status;
     log.ops->status(log.ctx, &status);
@@ -318,6 +336,41 @@ static uint64_t snapshot_frontier(struct node *node)
     return position;
 }
 
+static enum err
+damaged(struct node_start *start, struct error *error, const char *what, const char *directory)
+{
+    *error = (struct error){.code = ERR_UNPROCESSABLE};
+    start->exit_code = EXIT_DAMAGED;
+    (void)snprintf(error->text, sizeof(error->text), "%s: %.120s", what, directory);
+    return error->code;
+}
+
+static bool is_segment(void *user, const char *name)
+{
+    bool *found = user;
+    uint64_t base = 0;
+    *found = log_segment_parse_name(name, &base);
+    return !*found;
+}
+
+/* A log whose genesis is gone. A new one would spread and number events in another way than the log
+ * does, so none is made: the genesis is durable before the first segment, no crash leaves this. */
+static bool genesis_is_lost(const struct disk_folder *data)
+{
+    const struct disk_port *disk = &data->disk;
+    struct disk_info info;
+    bool segments = false;
+    if (disk->folders->info(disk->ctx, data->handle, "genesis", &info)) {
+        return false;
+    }
+    int folder = disk->files->open(disk->ctx, data->handle, "log", DISK_FOLDER);
+    if (folder >= 0) {
+        (void)disk->folders->list(disk->ctx, folder, is_segment, &segments);
+        disk->files->close(disk->ctx, folder);
+    }
+    return segments;
+}
+
 static enum err open_files(struct node *node, struct node_start *start, struct error *error)
 {
     const struct node_options *options = &node->options;
@@ -328,6 +381,12 @@ static enum err open_files(struct node *node, struct node_start *start, struct e
     if (err != OK) {
         start->exit_code = err == ERR_CONFLICT ? 73 : 78;
         return err;
+    }
+    if (genesis_is_lost(&node->data)) {
+        return damaged(start,
+                       error,
+                       "there is a log, but its genesis is missing; restore that file",
+                       options->directory);
     }
     if (options->replay_until == UINT64_MAX && !crash_review(options->directory, error)) {
         start->exit_code = EXIT_POISON;
@@ -361,6 +420,12 @@ static enum err open_files(struct node *node, struct node_start *start, struct e
     err = log_file_open(&log_options, &node->log, &log_start, error);
     start->exit_code = log_start.exit_code;
     start->torn_bytes = log_start.torn_bytes;
+    if (err == OK &&
+        memcmp(log_start.instance, node->genesis.instance, sizeof(log_start.instance)) != 0) {
+        log_file_close(node->log, false);
+        return damaged(
+            start, error, "the log and the genesis are of two instances", options->directory);
+    }
     return err;
 }
 

@@ -25,7 +25,7 @@ struct node_options {
     uint64_t dedup_bytes;          /* 0: 512 MiB, at most a quarter of memory_bytes */
     int64_t retain_events_us;      /* 0: 7 days */
     uint64_t retain_events_bytes;  /* 0: 20 GiB */
-    uint64_t segment_bytes;        /* of log; 0: 64 MiB */
+    uint64_t segment_bytes;        /* of a new file of the log, >= 1 MiB; 0: 64 MiB */
     uint64_t snapshot_every_bytes; /* of log; 0: 512 MiB; UINT64_MAX: never by itself */
     uint64_t replay_until;         /* 0: to the end; else stop there, and write nothing (replay) */
     bool snapshot_in_process;      /* don't fork for snapshots (sanitizers, tests) */

@@ -14,9 +14,11 @@ struct node_options node_settings(const struct settings *settings)
         .dedup_bytes = (uint64_t)setting_number(settings, OPTION_DEDUP_MEMORY),
         .retain_events_us = setting_number(settings, OPTION_RETAIN_EVENTS),
         .retain_events_bytes = (uint64_t)setting_number(settings, OPTION_RETAIN_EVENTS_BYTES),
+        .segment_bytes = (uint64_t)setting_number(settings, OPTION_SEGMENT_BYTES),
         .snapshot_every_bytes = (uint64_t)setting_number(settings, OPTION_SNAPSHOT_EVERY),
     };
-    options.segment_bytes = failpoint_setting("TIDEMARK_HOSTILE_SEGMENT_BYTES", 0);
+    options.segment_bytes =
+        failpoint_setting("TIDEMARK_HOSTILE_SEGMENT_BYTES", options.segment_bytes);
     options.snapshot_every_bytes =
         failpoint_setting("TIDEMARK_HOSTILE_SNAPSHOT_BYTES", options.snapshot_every_bytes);
     options.retain_events_bytes =

@@ -126,9 +126,14 @@ static int snapshots_list(const struct settings *settings)
     size_t count = snapshot_dir_list(dir, entries, SNAPSHOTS_LISTED_MAX);
     for (size_t i = 0; i < count && i < SNAPSHOTS_LISTED_MAX; i++) {
         if (setting_flag(settings, OPTION_JSON)) {
-            say("{\"position\":%" PRIu64 ",\"damaged\":%s}\n",
+            say("{\"position\":%" PRIu64 ",\"damaged\":%s,\"other_version\":%" PRIu32 "}\n",
                 entries[i].position,
-                entries[i].damaged ? "true" : "false");
+                entries[i].damaged ? "true" : "false",
+                entries[i].foreign);
+        } else if (entries[i].foreign != 0) {
+            say("position %" PRIu64 "  format version %" PRIu32 "\n",
+                entries[i].position,
+                entries[i].foreign);
         } else {
             say("position %" PRIu64 "%s\n",
                 entries[i].position,

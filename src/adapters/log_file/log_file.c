@@ -382,15 +382,25 @@ static enum err begin_segment(struct log_file *log,
     header.number = recovery->next_number;
     header.prev_end = recovery->end;
     header.flags = recovery->empty ? 0 : LOG_SEGMENT_RECOVERED;
-    uint64_t before_base = has_before ? before->header.base : 0;
     bool written = false;
     int file = log_segments_activate(&log->segments, &header, &log->direct, &written);
     enter_segment(log, &header, file);
     log->written_end = written ? log->segment_end : log->written_end;
-    if (has_before) {
-        log_segments_shorten(&log->segments, before_base, recovery->end);
-    }
     return OK;
+}
+
+/* Cuts off what a recovery went on from: one that was interrupted may have left it undone. */
+static void cut_off(struct log_segments *segments)
+{
+    for (size_t i = 0; i + 1 < segments->count; i++) {
+        const struct log_segment *segment = &segments->list[i];
+        const struct log_segment_header *next = &segments->list[i + 1].header;
+        bool recovered = (next->flags & LOG_SEGMENT_RECOVERED) != 0;
+        uint64_t base = segment->header.base;
+        if (recovered && segment->file_bytes > LOG_BLOCK + next->prev_end - base) {
+            log_segments_shorten(segments, base, next->prev_end);
+        }
+    }
 }
 
 static enum err go_on(struct log_file *log,
@@ -405,13 +415,16 @@ static enum err go_on(struct log_file *log,
     enum err err =
         recovery->append ? append_to_last(log, recovery) : begin_segment(log, recovery, options);
     if (err != OK) {
+        const char *reason = strerrordesc_np(errno);
         *error = (struct error){.code = err};
         snprintf(error->text,
                  sizeof error->text,
-                 "can't open a segment for writing: %s",
-                 strerrordesc_np(errno));
+                 "can't open a segment of %.80s/log for writing: %s",
+                 options->data.path,
+                 reason);
         return err;
     }
+    cut_off(&log->segments);
     FAILPOINT(RECOVERY_BEFORE_WITNESS);
     /* What was found above the frontier counts as durable from now on: leave a witness. */
     bool room = log->end + 2 * (uint64_t)LOG_BLOCK <= log->segment_end;
@@ -455,6 +468,8 @@ static enum err open_log(struct log_file *log,
     start->created = recovery.empty;
     start->clean = recovery.clean || recovery.empty;
     start->torn_bytes = recovery.torn_bytes;
+    start->lost_from = recovery.lost_from;
+    start->lost_to = recovery.lost_to;
     return OK;
 }
 

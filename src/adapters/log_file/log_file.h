@@ -39,6 +39,8 @@ struct log_file_start {
     bool created;        /* there was no log before */
     bool clean;          /* the last run ended in order */
     uint64_t torn_bytes; /* kept aside in *.torn: never acknowledged (or given up: accept_loss) */
+    uint64_t lost_from;  /* accept_loss: positions from here ... */
+    uint64_t lost_to;    /* ... to here were given up, as far as is known; the same: none */
     int exit_code;       /* on failure: 75 damaged, 78 the directory can't be used */
 };
 

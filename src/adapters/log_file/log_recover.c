@@ -9,10 +9,13 @@
  *
  * Invariants:
  *  1. Nothing at or above F is needed, nothing below F is ever dropped without accept_loss.
- *  2. Only renames, copies and new files: no byte of an existing segment is changed, so a crash in
- *     here leaves the same decision to the next start.
+ *  2. Only renames, copies, new files, and the same bytes written again: no byte of an existing
+ *     segment is changed, so a crash in here leaves the same decision to the next start. So a segment whose first frame is torn stays
+ *     until the new one takes its name: the one before may be cut off, which is no end of a log.
  *  3. Positions are never used twice for acknowledged data: after an accepted loss the log goes on
  *     at F at the earliest.
+ *  4. Frames above F may live in the system's cache only, also after a sync that failed; they count
+ *     as durable once they were written again and synced.
  *
  * Frames below verify_from are proved from the beginning of its segment on; older segments are
  * checked by their headers and the seal that ends each of them. */
@@ -23,6 +26,7 @@
 #include "base/check.h"
 #include "base/failpoint.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -34,6 +38,7 @@ struct scan {
     const char *problem;
     uint64_t frontier;
     struct log_frontier rest; /* what lies at and after the walk's end in segment `index` */
+    uint64_t unused;          /* base of a last file that was never used; UINT64_MAX: none */
 };
 
 static void raise_to(uint64_t *highest, uint64_t value)
@@ -59,6 +64,27 @@ static enum err refuse(
              sizeof error->hint,
              "restore the file, or give up that range: tidemark log salvage --accept-loss");
     return error->code;
+}
+
+/* The disk refuses what has to be done before the log can go on: no damage. errno says why. */
+static enum err
+cannot(struct error *error, enum err code, const struct scan *scan, const char *what, uint64_t base)
+{
+    char name[LOG_NAME_BYTES];
+    const char *reason = strerrordesc_np(errno);
+    log_segment_name(name, base);
+    *error = (struct error){.code = code};
+    snprintf(error->text,
+             sizeof error->text,
+             "can't %s of %.60s/log/%s: %s",
+             what,
+             scan->options->data.path,
+             name,
+             reason);
+    if (code == ERR_NO_SPACE) {
+        snprintf(error->hint, sizeof error->hint, "nothing is lost: make some space");
+    }
+    return code;
 }
 
 static const char *header_follows(const struct log_segment_header *before,
@@ -97,7 +123,13 @@ static const char *check_header(struct log_segments *segments, size_t index)
     case LOG_HEADER_ZERO:
         return "the header block is all zero";
     case LOG_HEADER_VERSION:
-        return "the segment is of a format version that this program does not know (it knows 1)";
+        segments->other_version = true;
+        snprintf(segments->problem,
+                 sizeof segments->problem,
+                 "the segment is of format version %u, this program knows version %u",
+                 version,
+                 LOG_FORMAT_VERSION);
+        return segments->problem;
     case LOG_HEADER_BAD:
         return "the header block is damaged";
     }
@@ -214,16 +246,26 @@ give_up_segment(struct scan *scan, size_t index, const char *problem, struct err
 {
     struct log_segments *segments = scan->segments;
     uint64_t base = segments->list[index].header.base;
-    if (never_used(segments, index) || scan->options->accept_loss) {
+    if (segments->count > 1 && never_used(segments, index)) {
+        /* Unless the one before is seen to have had a successor, the log ends there. */
+        scan->unused = base;
+        log_segments_forget(segments, index);
+        return OK;
+    }
+    if (scan->options->accept_loss) {
         bool history = snapshot_covers(scan, index);
         raise_to(&scan->frontier, segments->list[index].header.durable_to);
         enum err err = history ? set_aside(segments, scan->recovery, 0, index + 1)
                                : set_aside(segments, scan->recovery, index, segments->count);
-        return err == OK ? OK : refuse(error, "it can't be renamed", base, base, scan->frontier);
+        return err == OK ? OK : cannot(error, err, scan, "set aside the file", base);
     }
     uint64_t end = index + 1 < segments->count ? segments->list[index + 1].header.base : base;
     raise_to(&end, scan->options->verify_from);
-    return refuse(error, problem, base, base, end);
+    enum err err = refuse(error, problem, base, base, end);
+    if (segments->other_version) {
+        snprintf(error->hint, sizeof error->hint, "start the version that wrote it");
+    }
+    return err;
 }
 
 static enum err check_segments(struct scan *scan, size_t *start, struct error *error)
@@ -262,12 +304,40 @@ continues(const struct log_walk *walk, const struct log_segment_header *next, co
     return false;
 }
 
+/* Looks at the last segment's end: was there another segment after it, or more of it? */
+static void judge_end(struct scan *scan, const struct log_walk *walk, bool continued)
+{
+    if (continued) {
+        scan->problem = "the next segment is missing";
+    } else if (log_segment_is_cut(&scan->segments->list[scan->index])) {
+        scan->problem = "the file is cut off, or the next segment is missing";
+    } else {
+        return;
+    }
+    raise_to(&scan->frontier, walk->position + 1);
+}
+
+/* The walk's segment up to where the walk stands, as far as nothing says that it is durable. */
+static enum err
+write_again(const struct scan *scan, const struct log_walk *walk, struct error *error)
+{
+    uint64_t from = scan->frontier > walk->base ? scan->frontier : walk->base;
+    if (from >= walk->position) {
+        return OK;
+    }
+    enum err err = log_segments_write_again(scan->segments, walk->base, from, walk->position);
+    return err == OK ? OK : cannot(error, err, scan, "write the last frames again", walk->base);
+}
+
 /* Proves frames from the beginning of segment `start` on. */
 static enum err
 walk_frames(struct scan *scan, size_t start, struct log_walk *walk, struct error *error)
 {
     struct log_segments *segments = scan->segments;
     struct log_recovery *recovery = scan->recovery;
+    for (size_t i = start; i < segments->count; i++) {
+        raise_to(&scan->frontier, segments->list[i].header.durable_to);
+    }
     for (size_t i = start; i < segments->count; i++) {
         const struct log_segment_header *header = &segments->list[i].header;
         bool last = i + 1 == segments->count;
@@ -294,21 +364,18 @@ walk_frames(struct scan *scan, size_t start, struct log_walk *walk, struct error
             disk_close(&segments->disk, file);
             return refuse(error, walk->problem, header->base, walk->position, walk->position);
         }
-        if (last && continued) {
-            scan->problem = "the next segment is missing";
-            raise_to(&scan->frontier, walk->position + 1);
-        }
         bool go_on = result == LOG_WALK_END && !last &&
                      continues(walk, &segments->list[i + 1].header, &scan->problem);
         if (!go_on) {
             scan->rest = log_scan_frontier(&segments->disk, file, header, walk->position);
         }
-        /* Frames above F may live in the page cache only; from now on they count as durable. */
-        bool synced = disk_sync(&segments->disk, file);
         disk_close(&segments->disk, file);
-        if (!synced) {
-            return refuse(
-                error, "it can't be synced", header->base, walk->position, walk->position);
+        enum err err = write_again(scan, walk, error);
+        if (err != OK) {
+            return err;
+        }
+        if (last) {
+            judge_end(scan, walk, continued);
         }
         if (!go_on) {
             break;
@@ -351,8 +418,12 @@ static enum err keep_aside(struct scan *scan, struct error *error)
     bool reused = (header.flags & LOG_SEGMENT_REUSED) != 0;
     bool torn = scan->rest.first_valid != UINT64_MAX || (!reused && scan->rest.data_end > end);
     bool later = scan->index + 1 < segments->count;
-    enum err err = set_aside(segments, recovery, scan->index + 1, segments->count);
-    if (err == OK && torn && end == header.base) {
+    bool whole = torn && end == header.base; /* no frame of that segment is good */
+    enum err err = scan->unused == UINT64_MAX ? OK : log_segments_keep_file(segments, scan->unused);
+    if (err == OK) {
+        err = set_aside(segments, recovery, scan->index + 1, segments->count);
+    }
+    if (err == OK && whole && scan->options->accept_loss) {
         err = set_aside(segments, recovery, scan->index, scan->index + 1);
     } else if (err == OK && torn) {
         /* Without a loss at most one frame was under way. */
@@ -367,12 +438,16 @@ static enum err keep_aside(struct scan *scan, struct error *error)
         if (file >= 0) {
             disk_close(&segments->disk, file);
         }
+        if (err == OK && whole) {
+            CHECK(recovery->resume == end); /* the new segment takes its name */
+            log_segments_forget(segments, scan->index);
+        }
     }
+    recovery->end = whole ? header.prev_end : end;
     recovery->append = !torn && !later && recovery->resume == end;
     /* Without a hole when that segment itself went. */
     recovery->next_number = segments->count > scan->index ? header.number + 1 : header.number;
-    return err == OK ? OK
-                     : refuse(error, "its torn end can't be kept aside", header.base, end, end);
+    return err == OK ? OK : cannot(error, err, scan, "keep the torn end", header.base);
 }
 
 static enum err decide(struct scan *scan, const struct log_walk *walk, struct error *error)
@@ -394,6 +469,8 @@ static enum err decide(struct scan *scan, const struct log_walk *walk, struct er
     }
     uint64_t up = (scan->frontier + LOG_BLOCK - 1) / LOG_BLOCK * LOG_BLOCK;
     recovery->resume = up > recovery->end ? up : recovery->end;
+    recovery->lost_from = recovery->end;
+    recovery->lost_to = recovery->resume;
     FAILPOINT(RECOVERY_BEFORE_ASIDE);
     enum err err = keep_aside(scan, error);
     FAILPOINT(RECOVERY_AFTER_ASIDE);
@@ -410,6 +487,7 @@ static enum err recover_empty(struct scan *scan, struct error *error)
     }
     recovery->resume = (scan->frontier + LOG_BLOCK - 1) / LOG_BLOCK * LOG_BLOCK;
     recovery->end = recovery->resume;
+    recovery->lost_to = recovery->resume;
     return OK;
 }
 
@@ -422,7 +500,8 @@ enum err log_recover(struct log_segments *segments,
     struct scan scan = {.segments = segments,
                         .options = options,
                         .recovery = recovery,
-                        .frontier = options->verify_from};
+                        .frontier = options->verify_from,
+                        .unused = UINT64_MAX};
     size_t start = 0;
     enum err err = check_segments(&scan, &start, error);
     if (err != OK) {

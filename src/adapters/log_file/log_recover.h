@@ -16,10 +16,13 @@ struct log_recovery {
     uint64_t next_number; /* of a new segment */
     uint64_t frontier;    /* everything below was durable before this start */
     uint64_t torn_bytes;
+    uint64_t lost_from; /* positions given up (accept_loss) ... */
+    uint64_t lost_to;   /* ... end here, as far as is known; lost_from: none */
 };
 
 /* The table must be listed. On OK it holds all headers, and all that is not part of the log was
- * kept aside. ERR_UNPROCESSABLE: durable data is damaged or missing; error says what and where. */
+ * kept aside; nothing on disk was changed otherwise. ERR_UNPROCESSABLE: durable data is damaged or
+ * missing; error says what and where. ERR_NO_SPACE: there is none to keep a torn end aside. */
 enum err log_recover(struct log_segments *segments,
                      const struct log_file_options *options,
                      struct log_recovery *recovery,

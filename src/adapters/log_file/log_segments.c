@@ -11,7 +11,9 @@
  *  2. A file named <base>.log always has a valid header block: it got it while it was a spare.
  *  3. The table holds the segments by ascending base; a segment leaves it before its file is
  *     renamed or removed, so a reader that fails can ask the table whether it lost a race.
- *  4. Space for a whole segment is reserved (fallocate, or written zeros) before it is a spare. */
+ *  4. Space for a whole segment is reserved (fallocate, or written zeros) and its size durable
+ *     before it is a spare. It is cut off only once its successor is durable, so the file of the
+ *     last segment is never shorter than its header says. */
 #include "adapters/log_file/log_segments.h"
 
 #include "adapters/log_file/log_disk.h"
@@ -425,6 +427,18 @@ static void table_remove(struct log_segments *segments, size_t index)
             (segments->count - index) * sizeof *segments->list);
 }
 
+void log_segments_forget(struct log_segments *segments, size_t index)
+{
+    CHECK(index < segments->count);
+    table_remove(segments, index);
+}
+
+/* What a failed call means, by its errno. */
+static enum err failure(void)
+{
+    return errno == ENOSPC || errno == EDQUOT ? ERR_NO_SPACE : ERR_UNAVAILABLE;
+}
+
 enum err log_segments_discard(struct log_segments *segments, size_t index)
 {
     CHECK(index < segments->count);
@@ -433,30 +447,40 @@ enum err log_segments_discard(struct log_segments *segments, size_t index)
     bool removed = remove_in(segments, name);
     FAILPOINT(LOG_SEGMENT_DISCARDED);
     if (!removed || !disk_sync(&segments->disk, segments->folder)) {
-        return ERR_UNAVAILABLE;
+        return failure();
     }
     table_remove(segments, index);
     return OK;
+}
+
+enum err log_segments_keep_file(struct log_segments *segments, uint64_t base)
+{
+    char name[LOG_NAME_BYTES];
+    char torn[2 * LOG_NAME_BYTES];
+    log_segment_name(name, base);
+    torn_name(segments, base, torn);
+    bool renamed = rename_in(segments, name, torn);
+    FAILPOINT(LOG_SEGMENT_SET_ASIDE);
+    return renamed && disk_sync(&segments->disk, segments->folder) ? OK : failure();
 }
 
 enum err log_segments_set_aside(struct log_segments *segments, size_t index)
 {
     CHECK(index < segments->count);
-    char name[LOG_NAME_BYTES];
-    char torn[2 * LOG_NAME_BYTES];
-    log_segment_name(name, segments->list[index].header.base);
-    torn_name(segments, segments->list[index].header.base, torn);
-    bool renamed = rename_in(segments, name, torn);
-    FAILPOINT(LOG_SEGMENT_SET_ASIDE);
-    if (!renamed || !disk_sync(&segments->disk, segments->folder)) {
-        return ERR_UNAVAILABLE;
+    enum err err = log_segments_keep_file(segments, segments->list[index].header.base);
+    if (err == OK) {
+        table_remove(segments, index);
     }
-    table_remove(segments, index);
-    return OK;
+    return err;
 }
 
-static bool
-copy_range(const struct disk_port *disk, int from, int to, uint64_t offset, uint64_t len)
+/* `len` bytes at `offset` of one file to `to_offset` of another, or of the same. */
+static bool copy_range(const struct disk_port *disk,
+                       int from,
+                       int to,
+                       uint64_t offset,
+                       uint64_t to_offset,
+                       uint64_t len)
 {
     static uint8_t piece[64 * 1024];
     for (uint64_t done = 0; done < len;) {
@@ -466,12 +490,34 @@ copy_range(const struct disk_port *disk, int from, int to, uint64_t offset, uint
             return n == 0;
         }
         struct iovec part = {.iov_base = piece, .iov_len = (size_t)n};
-        if (!disk_write(disk, to, &part, 1, done)) {
+        if (!disk_write(disk, to, &part, 1, to_offset + done)) {
             return false;
         }
         done += (uint64_t)n;
     }
     return true;
+}
+
+enum err log_segments_write_again(struct log_segments *segments,
+                                  uint64_t base,
+                                  uint64_t position,
+                                  uint64_t end)
+{
+    CHECK(base <= position && position <= end);
+    char name[LOG_NAME_BYTES];
+    log_segment_name(name, base);
+    const struct disk_port *disk = &segments->disk;
+    int file = open_in(segments, name, DISK_WRITE);
+    if (file < 0) {
+        return failure();
+    }
+    uint64_t offset = LOG_BLOCK + position - base;
+    bool written =
+        copy_range(disk, file, file, offset, offset, end - position) && disk_sync(disk, file);
+    int reason = errno;
+    disk_close(disk, file);
+    errno = reason;
+    return written ? OK : failure();
 }
 
 enum err log_segments_keep_torn(
@@ -483,18 +529,22 @@ enum err log_segments_keep_torn(
     const struct disk_port *disk = &segments->disk;
     int to = open_in(segments, "torn.tmp", DISK_WRITE | DISK_CREATE);
     if (to < 0) {
-        return ERR_NO_SPACE;
+        return failure();
     }
-    bool kept = copy_range(disk, file, to, LOG_BLOCK + position - base, end - position) &&
+    bool kept = copy_range(disk, file, to, LOG_BLOCK + position - base, 0, end - position) &&
                 disk_sync(disk, to);
+    int reason = errno;
     disk_close(disk, to);
     FAILPOINT(LOG_TORN_COPIED);
+    errno = reason;
     if (!kept || !rename_in(segments, "torn.tmp", name)) {
+        reason = errno;
         (void)remove_in(segments, "torn.tmp");
-        return ERR_NO_SPACE;
+        errno = reason;
+        return failure();
     }
     FAILPOINT(LOG_TORN_RENAMED);
-    return disk_sync(disk, segments->folder) ? OK : ERR_UNAVAILABLE;
+    return disk_sync(disk, segments->folder) ? OK : failure();
 }
 
 void log_segments_shorten(struct log_segments *segments, uint64_t base, uint64_t end)
@@ -505,8 +555,10 @@ void log_segments_shorten(struct log_segments *segments, uint64_t base, uint64_t
     log_segment_name(name, base);
     const struct disk_port *disk = &segments->disk;
     int file = open_in(segments, name, DISK_WRITE);
-    /* Only to save space: when it fails the file just stays as long as it is. */
-    bool shorter = file >= 0 && disk->files->resize(disk->ctx, file, size, false);
+    /* To save space, and so that it is known for one with a successor: see log_segment_is_cut.
+     * When it fails the file just stays as long as it is, until the next start tries again. */
+    bool shorter =
+        file >= 0 && disk->files->resize(disk->ctx, file, size, false) && disk_sync(disk, file);
     FAILPOINT(LOG_SEGMENT_SHORTENED);
     if (file >= 0) {
         disk_close(disk, file);

@@ -11,6 +11,7 @@
 
 #define LOG_SEGMENTS_MAX 65536u
 #define LOG_SPARES_MAX   4
+#define LOG_PROBLEM_MAX  96
 
 struct log_segment {
     struct log_segment_header header;
@@ -29,6 +30,8 @@ struct log_segments {
     int spare_count;                    /* files spare-0 .. spare-<count - 1> */
     bool spare_written[LOG_SPARES_MAX]; /* every block was written before: no unwritten extents */
     bool spare_reused[LOG_SPARES_MAX];  /* it may hold frames of a former life */
+    bool other_version;                 /* a header is of a format version that is not known ... */
+    char problem[LOG_PROBLEM_MAX];      /* ... in words */
 };
 
 /* Opens (and creates, unless read_only) log/ in the data directory. */
@@ -91,11 +94,33 @@ enum err log_segments_set_aside(struct log_segments *segments, size_t index) MUS
  */
 void log_segments_shorten(struct log_segments *segments, uint64_t base, uint64_t end);
 
+/* True when the file ends before the segment does, as only log_segments_shorten makes it: frames
+ * or a successor were there. */
+static inline bool log_segment_is_cut(const struct log_segment *segment)
+{
+    return segment->file_bytes < segment->header.segment_bytes;
+}
+
+/* Takes a segment out of the table; its file stays, until it is set aside (log_segments_keep_file)
+ * or another takes its name. Only at start. */
+void log_segments_forget(struct log_segments *segments, size_t index);
+
+/* Sets aside the file of a segment that is not in the table. Only at start. */
+enum err log_segments_keep_file(struct log_segments *segments, uint64_t base) MUST_CHECK;
+
 /* Deletes a segment in which no frame stands. Only at start. */
 enum err log_segments_discard(struct log_segments *segments, size_t index) MUST_CHECK;
 
+/* Writes the bytes of a segment from `position` to `end` once more as they are, and syncs it. After
+ * a sync that failed the system's cache may hold what the disk does not, and a second sync does not
+ * write it; this does. Only at start. */
+enum err log_segments_write_again(struct log_segments *segments,
+                                  uint64_t base,
+                                  uint64_t position,
+                                  uint64_t end) MUST_CHECK;
+
 /* Copies the bytes of a segment from `position` to `end` into <position>.log.torn. Only at start.
- */
+ * On failure, here and above, errno says why; ERR_NO_SPACE: the disk is full. */
 enum err log_segments_keep_torn(struct log_segments *segments,
                                 int file,
                                 uint64_t base,

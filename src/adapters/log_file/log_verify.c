@@ -20,7 +20,9 @@ struct verify {
     struct log_segments segments;
     struct log_walk walk;
     struct log_verify_result *result;
-    bool broken; /* damage was found: `end` stays where it is */
+    bool broken;                /* damage was found: `end` stays where it is */
+    size_t bad;                 /* index of the first segment with a bad header ... */
+    const char *header_problem; /* ... and why */
 };
 
 static void count_frame(struct log_segment_report *report,
@@ -111,6 +113,26 @@ static void verify_last(struct verify *verify,
     } else if (!log_segments_exists(&verify->segments, walk->position)) {
         found_problem(report, LOG_SEGMENT_DAMAGED, "the next segment is missing", walk->position);
     }
+    /* A recovery may have begun another segment and cut this one off since the listing. */
+    bool followed =
+        walk->position > header->base && log_segments_exists(&verify->segments, walk->position);
+    bool cut = report->file_bytes < header->segment_bytes;
+    if (cut && !followed && report->state != LOG_SEGMENT_DAMAGED) {
+        found_problem(report,
+                      LOG_SEGMENT_DAMAGED,
+                      "the file is cut off, or the next segment is missing",
+                      walk->position);
+    }
+}
+
+/* Before a segment whose header can't be read: where this one has to end is not known. */
+static void verify_before_bad(struct verify *verify,
+                              const struct log_segment_header *header,
+                              struct log_segment_report *report)
+{
+    if (!walk_all(verify, report, UINT64_MAX)) {
+        judge_tail(verify, header, report);
+    }
 }
 
 static void verify_inner(struct verify *verify,
@@ -126,10 +148,7 @@ static void verify_inner(struct verify *verify,
     }
 }
 
-static void verify_segment(struct verify *verify,
-                           size_t index,
-                           const char *header_problem,
-                           struct log_segment_report *report)
+static void verify_segment(struct verify *verify, size_t index, struct log_segment_report *report)
 {
     const struct log_segment *segment = &verify->segments.list[index];
     *report = (struct log_segment_report){.number = segment->header.number,
@@ -137,8 +156,8 @@ static void verify_segment(struct verify *verify,
                                           .end = segment->header.base,
                                           .file_bytes = segment->file_bytes};
     log_segment_name(report->file, report->base);
-    if (header_problem != NULL) {
-        found_problem(report, LOG_SEGMENT_DAMAGED, header_problem, report->base);
+    if (index == verify->bad) {
+        found_problem(report, LOG_SEGMENT_DAMAGED, verify->header_problem, report->base);
         report->problem_offset = 0;
         return;
     }
@@ -151,6 +170,8 @@ static void verify_segment(struct verify *verify,
     bool last = index + 1 == verify->segments.count;
     if (last) {
         verify_last(verify, &segment->header, report);
+    } else if (index + 1 == verify->bad) {
+        verify_before_bad(verify, &segment->header, report);
     } else {
         verify_inner(verify, &verify->segments.list[index + 1].header, report);
     }
@@ -197,19 +218,17 @@ enum err log_verify(const struct disk_folder *data,
     if (err == OK) {
         err = log_segments_list(&verify.segments, error);
     }
-    const char *problem = NULL;
-    size_t bad = 0;
     for (int looks = 0; err == OK && looks < LOOKS_MAX; looks++) {
-        bad = log_check_headers(&verify.segments, &problem);
-        if (bad == verify.segments.count ||
-            log_segments_exists(&verify.segments, verify.segments.list[bad].header.base)) {
+        verify.bad = log_check_headers(&verify.segments, &verify.header_problem);
+        if (verify.bad == verify.segments.count ||
+            log_segments_exists(&verify.segments, verify.segments.list[verify.bad].header.base)) {
             break;
         }
         err = log_segments_list(&verify.segments, error); /* it was trimmed meanwhile */
     }
     for (size_t i = 0; err == OK && i < verify.segments.count; i++) {
         struct log_segment_report found;
-        verify_segment(&verify, i, i == bad ? problem : NULL, &found);
+        verify_segment(&verify, i, &found);
         if (found.state == LOG_SEGMENT_DAMAGED && i < count_trimmed(&verify.segments)) {
             continue;
         }
@@ -218,7 +237,7 @@ enum err log_verify(const struct disk_folder *data,
         }
         add_up(&verify, &found);
         report(ctx, &found);
-        if (i == bad) {
+        if (i == verify.bad) {
             break; /* the headers after it were not read */
         }
     }
@@ -325,7 +344,7 @@ static enum err dump_end(struct log_dump *dump, bool bad, struct error *error)
                    ? dump_failed(dump, dump->walk.problem, header->base, error)
                    : ERR_NOT_FOUND;
     }
-    if (bad) {
+    if (bad && dump->index + 1 != dump->bad) {
         return dump_failed(dump, dump->walk.problem, header->base, error);
     }
     disk_close(&dump->segments.disk, dump->file);
@@ -342,7 +361,9 @@ enum err log_dump_next(struct log_dump *dump, struct log_dump_frame *frame, stru
             return err;
         }
         bool last = dump->index + 1 == dump->segments.count;
-        uint64_t limit = last ? UINT64_MAX : dump->segments.list[dump->index + 1].header.prev_end;
+        bool open_end = last || dump->index + 1 == dump->bad; /* where it ends is not known */
+        uint64_t limit =
+            open_end ? UINT64_MAX : dump->segments.list[dump->index + 1].header.prev_end;
         uint64_t begin = dump->walk.position;
         enum log_walk_result result = log_walk_next(&dump->walk, limit);
         if (result != LOG_WALK_FRAME) {

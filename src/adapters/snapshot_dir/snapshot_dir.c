@@ -8,8 +8,8 @@
  *
  * Invariants:
  *  1. A file named snap-<position> was whole, synced and read back before it got its name.
- *  2. At least `kept` good snapshots stay once there are that many; one found damaged is neither
- *     counted nor ever removed.
+ *  2. At least `kept` good snapshots stay once there are that many; one found damaged, or of another
+ *     version, is neither counted nor ever removed.
  *  3. The child makes only async-signal-safe calls (the process may have threads), holds no file
  *     descriptor but the directory's and stderr's, and does not outlive its parent.
  *  4. Without the child (in_process) nothing but the disk port is asked for anything. */
@@ -45,6 +45,8 @@ struct snapshot_dir {
     struct snapshot_dir_entry entries[ENTRIES_MAX]; /* ascending */
     size_t entry_count;
     uint64_t damaged_count;
+    uint64_t foreign_count;
+    uint32_t foreign_version;
     enum snapshot_state state;
     uint64_t position; /* of the running or last one */
     pid_t child;
@@ -104,7 +106,7 @@ static void entry_add(struct snapshot_dir *dir, uint64_t position)
 {
     size_t at = entry_slot(dir, position);
     if (at < dir->entry_count && dir->entries[at].position == position) {
-        dir->entries[at].damaged = false; /* written anew */
+        dir->entries[at] = (struct snapshot_dir_entry){.position = position}; /* written anew */
         return;
     }
     if (dir->entry_count == ENTRIES_MAX) {
@@ -124,10 +126,15 @@ static void entry_remove(struct snapshot_dir *dir, size_t at)
         dir->entries + at, dir->entries + at + 1, (dir->entry_count - at) * sizeof *dir->entries);
 }
 
+static bool entry_is_good(const struct snapshot_dir_entry *entry)
+{
+    return !entry->damaged && entry->foreign == 0;
+}
+
 static uint64_t oldest_good(const struct snapshot_dir *dir)
 {
     for (size_t i = 0; i < dir->entry_count; i++) {
-        if (!dir->entries[i].damaged) {
+        if (entry_is_good(&dir->entries[i])) {
             return dir->entries[i].position;
         }
     }
@@ -138,7 +145,7 @@ static void prune(struct snapshot_dir *dir)
 {
     size_t good = 0;
     for (size_t i = dir->entry_count; i > 0; i--) {
-        if (dir->entries[i - 1].damaged || ++good <= dir->kept) {
+        if (!entry_is_good(&dir->entries[i - 1]) || ++good <= dir->kept) {
             continue;
         }
         char name[SNAPSHOT_NAME_BYTES];
@@ -308,6 +315,7 @@ static bool try_open(struct snapshot_dir *dir, uint64_t position)
     char name[SNAPSHOT_NAME_BYTES];
     snapshot_name(name, position);
     struct snapshot_file file;
+    dir->reader = (struct snapshot_reader){0};
     if (!open_to_read(dir, name, DISK_READ, &file)) {
         return false;
     }
@@ -317,6 +325,20 @@ static bool try_open(struct snapshot_dir *dir, uint64_t position)
     }
     dir->opened = true;
     return true;
+}
+
+/* try_open did not take it. */
+static void not_good(struct snapshot_dir *dir, struct snapshot_dir_entry *entry)
+{
+    uint32_t version = dir->reader.footer.version;
+    entry->foreign = version == SNAPSHOT_VERSION ? 0 : version;
+    entry->damaged = entry->foreign == 0;
+    if (entry->damaged) {
+        dir->damaged_count++;
+    } else {
+        dir->foreign_count++;
+        dir->foreign_version = version;
+    }
 }
 
 static void close_opened(void *ctx)
@@ -340,15 +362,14 @@ static enum err open_newest(void *ctx, uint64_t until, uint64_t *position)
     }
     for (size_t i = dir->entry_count; i > 0; i--) {
         struct snapshot_dir_entry *entry = &dir->entries[i - 1];
-        if (entry->position > until || entry->damaged) {
+        if (entry->position > until || !entry_is_good(entry)) {
             continue;
         }
         if (try_open(dir, entry->position)) {
             *position = entry->position;
             return OK;
         }
-        entry->damaged = true;
-        dir->damaged_count++;
+        not_good(dir, entry);
     }
     free(dir->read_buffer);
     dir->read_buffer = NULL;
@@ -372,6 +393,12 @@ struct snapshot_port snapshot_dir_port(struct snapshot_dir *dir)
 uint64_t snapshot_dir_damaged_count(const struct snapshot_dir *dir)
 {
     return dir->damaged_count;
+}
+
+uint64_t snapshot_dir_foreign_count(const struct snapshot_dir *dir, uint32_t *version)
+{
+    *version = dir->foreign_version;
+    return dir->foreign_count;
 }
 
 size_t

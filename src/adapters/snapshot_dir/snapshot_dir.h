@@ -31,10 +31,15 @@ struct snapshot_port snapshot_dir_port(struct snapshot_dir *dir);
 /* Files found damaged since the start; they stay on disk. */
 uint64_t snapshot_dir_damaged_count(const struct snapshot_dir *dir);
 
+/* Files found since the start that are of another format version, *version that of the last; they
+ * stay on disk, too. */
+uint64_t snapshot_dir_foreign_count(const struct snapshot_dir *dir, uint32_t *version);
+
 /* One line of a listing. */
 struct snapshot_dir_entry {
     uint64_t position;
-    bool damaged; /* known to be */
+    bool damaged;     /* known to be */
+    uint32_t foreign; /* known to be of this other format version; 0: not */
 };
 
 /* Writes at most `max` entries, newest first; returns how many there are. */

@@ -51,7 +51,8 @@ struct snapshot_reader {
 };
 
 /* Proves the whole file: every block, the footer, the position. Afterwards the reader stands at the
- * beginning. */
+ * beginning. False: reader->footer.version is not SNAPSHOT_VERSION and not 0 when it is whole, but of
+ * that version. */
 bool snapshot_reader_open(struct snapshot_reader *reader,
                           const struct snapshot_file *file,
                           uint8_t *buffer,

@@ -77,8 +77,12 @@ bool snapshot_footer_decode(const uint8_t in[SNAPSHOT_FOOTER_BYTES], struct snap
     struct bytes reserved = read_bytes(&reader, (size_t)(in + CRC_AT - reader.at));
     uint32_t crc = read_u32(&reader);
     CHECK(!reader.bad);
-    return bytes_equal(magic, bytes_of(footer_magic, sizeof footer_magic)) &&
-           crc == crc32c(0, bytes_of(in, CRC_AT)) && footer->version == SNAPSHOT_VERSION &&
+    if (!bytes_equal(magic, bytes_of(footer_magic, sizeof footer_magic)) ||
+        crc != crc32c(0, bytes_of(in, CRC_AT))) {
+        footer->version = 0;
+        return false;
+    }
+    return footer->version == SNAPSHOT_VERSION &&
            bytes_equal(reserved, bytes_of(zeros, reserved.len));
 }
 

@@ -31,7 +31,8 @@ bool snapshot_header_decode(const uint8_t in[SNAPSHOT_HEADER_BYTES], uint32_t *l
 void snapshot_footer_encode(uint8_t out[SNAPSHOT_FOOTER_BYTES],
                             const struct snapshot_footer *footer);
 
-/* False when it is no footer, damaged, or of another version (footer->version says which then). */
+/* False when it is no footer, damaged, or of another version: footer->version says which then, and
+ * is 0 in the other cases. */
 bool snapshot_footer_decode(const uint8_t in[SNAPSHOT_FOOTER_BYTES],
                             struct snapshot_footer *footer);
 
