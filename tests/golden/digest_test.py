@@ -7,13 +7,11 @@ that alters a digest alters what old logs mean: record anew (record.py) only bef
 """
 import os
 import pathlib
-import subprocess
-import tarfile
 import tempfile
 import unittest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-LOGS = sorted((ROOT / "tests/golden/logs").glob("*.tar.gz"))
+from recording import LOGS, ROOT, digest, unpack
+
 BUILDS = ("build-gcc", "build-clang", "build-plain", "build-asan", "build")
 
 
@@ -24,27 +22,19 @@ def binaries():
     return {name: path for name, path in found.items() if path.exists()}
 
 
-def digest(binary, directory, threads):
-    run = subprocess.run(
-        [binary, "replay", "--data", directory, "--threads", str(threads), "--quiet"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
-    if run.returncode != 0:
-        raise AssertionError(f"{binary} ends with {run.returncode}: {run.stderr}")
-    return next(line.split()[1] for line in run.stdout.splitlines() if line.startswith("digest"))
-
-
 class Digests(unittest.TestCase):
     def test_recorded_logs_give_their_digest_in_every_build(self):
-        self.assertTrue(LOGS, "no log was recorded")
+        logs = sorted(LOGS.glob("*.tar.gz"))
+        self.assertTrue(logs, "no log was recorded")
         self.assertTrue(binaries(), "nothing was built")
-        for log in LOGS:
+        for log in logs:
             want = log.with_name(log.name.replace(".tar.gz", ".digest")).read_text().strip()
-            with tempfile.TemporaryDirectory() as work, tarfile.open(log) as archive:
-                archive.extractall(work)
+            with tempfile.TemporaryDirectory() as work:
+                data = unpack(log, work)
                 for name, binary in binaries().items():
                     for threads in (1, 2, 3):
                         with self.subTest(log=log.name, build=name, threads=threads):
-                            self.assertEqual(digest(binary, f"{work}/data", threads), want)
+                            self.assertEqual(digest(binary, data, threads), want)
 
     def test_compilers_and_optimisations_differ(self):
         """What the comparison is worth: gcc, clang and -O0 are there, and are not one binary thrice."""

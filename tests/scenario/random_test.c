@@ -13,7 +13,8 @@
 #define SOURCES     4
 #define IDS         400
 #define TICKETS_MAX 4096
-#define SEEDS       100
+#define SEEDS_SHORT 40
+#define SEEDS_LONG  400
 #define ACTIONS     300
 #define LIVES       3
 #define TOLD_MAX    8
@@ -324,7 +325,8 @@ static void random_lives_keep_what_they_promised(void **state)
     (void)state;
     uint64_t seed = seed_of_run("random lives");
     bool single = getenv("SEED") != NULL;
-    for (uint64_t n = 0; n < (single ? 1 : SEEDS); n++) {
+    uint64_t seeds = single ? 1 : is_long_run() ? SEEDS_LONG : SEEDS_SHORT;
+    for (uint64_t n = 0; n < seeds; n++) {
         print_message("SEED=%llu\r", (unsigned long long)(seed + n));
         live_one(seed + n);
     }

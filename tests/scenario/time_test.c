@@ -6,6 +6,15 @@
 
 static struct story story;
 
+#define LATER                                                                                      \
+    "CREATE METRIC later AS SELECT subject AS airport, count(*) AS n "                             \
+    "FROM TUMBLE(events, time, INTERVAL '1 minute') GROUP BY subject"
+
+#define OF_UA(name)                                                                                \
+    "CREATE METRIC " name                                                                          \
+    " WITH (sources = 'ua') AS SELECT subject AS airport, count(*) AS n "                          \
+    "FROM TUMBLE(events, time, INTERVAL '1 minute') GROUP BY subject"
+
 static int tear_down(void **state)
 {
     (void)state;
@@ -58,6 +67,167 @@ static void final_closes_all_windows_and_what_was_final_stays_final(void **state
                  "arrivals: [0 ATL 1 closed final] [60 ATL 1 closed final] "
                  "[120 JFK 1 closed final] [180 ATL 1]\n"
                  "arrivals: counted 4 filtered 0 corrected 0 dropped 2\n");
+}
+
+static void what_was_passed_before_final_stays_passed(void **state)
+{
+    (void)state;
+    story_begin(&story, &(struct world_options){.runners = 2});
+    story_define(&story, ARRIVALS, DEFINE_CREATE);
+    story_source(&story, "ua", LANE_EXPLICIT);
+    story_lane(&story, "ua", LANE_ADVANCE, 5);
+    for (uint32_t n = 0; n < 4; n++) {
+        story_tell(&story, "ATL@90");
+        story_pass(&story, 10); /* "ua" falls idle, and W goes by the others */
+    }
+    story_watermark(&story);
+    story_lane(&story, "*", LANE_FINISH, 0);
+    story_lane(&story, "ua", LANE_FINISH, 0);
+    story_pass(&story, 0.1);
+    story_watermark(&story);
+    story_lane(&story, "ua", LANE_REOPEN, 0);
+    story_watermark(&story); /* not 5, where "ua" is: up to 85 windows were shown closed */
+    story_define(&story, LATER, DEFINE_CREATE); /* it was not there when all was final */
+    story_tell(&story, "ua/ORD@20 ua/ORD@125");
+    story_pass(&story, 0.1);
+    ASSERT_STORY(&story,
+                 "define arrivals: OK created v1\n"
+                 "source ua: OK created v1\n"
+                 "advance ua 5: OK\n"
+                 "events ATL@90: OK\n"
+                 "events ATL@90: OK\n"
+                 "events ATL@90: OK\n"
+                 "events ATL@90: OK\n"
+                 "W 85\n"
+                 "finish *: OK\n"
+                 "finish ua: OK\n"
+                 "W final\n"
+                 "reopen ua: OK\n"
+                 "W 85\n"
+                 "define later: OK created v1\n"
+                 "events ua/ORD@20 ua/ORD@125: OK\n");
+    for (uint32_t n = 0; n < 2; n++) { /* and once more by who reads it in the log */
+        story_watermark(&story);
+        story_values(&story, "arrivals");
+        story_fates(&story, "arrivals");
+        story_values(&story, "later");
+        story_fates(&story, "later");
+        ASSERT_STORY(&story,
+                     "W 85\n"
+                     "arrivals: [60 ATL 4 closed final] [120 ORD 1]\n"
+                     "arrivals: counted 5 filtered 0 corrected 0 dropped 1\n"
+                     "later: [120 ORD 1]\n"
+                     "later: counted 1 filtered 0 corrected 0 dropped 1\n");
+        story_restart(&story, &(struct world_options){.runners = 1});
+    }
+}
+
+static void who_is_final_may_speak_and_say_it_again(void **state)
+{
+    (void)state;
+    story_begin(&story, &(struct world_options){0});
+    story_source(&story, "ua", LANE_BOUNDED);
+    story_tell(&story, "ua/ATL@90 ATL@100");
+    story_lane(&story, "*", LANE_FINISH, 0);
+    story_lane(&story, "ua", LANE_FINISH, 0);
+    story_watermark(&story);
+    story_tell(&story, "ua/ATL@95 ATL@140"); /* both lanes move, and W is final before and after */
+    story_lane(&story, "ua", LANE_FINISH, 0);
+    story_watermark(&story);
+    story_lane(&story, "*", LANE_REOPEN, 0);
+    story_watermark(&story); /* 140 - 5: "ua" holds nothing back */
+    story_lane(&story, "ua", LANE_REOPEN, 0);
+    story_watermark(&story);
+    ASSERT_STORY(&story,
+                 "source ua: OK created v1\n"
+                 "events ua/ATL@90 ATL@100: OK\n"
+                 "finish *: OK\n"
+                 "finish ua: OK\n"
+                 "W final\n"
+                 "events ua/ATL@95 ATL@140: OK\n"
+                 "finish ua: OK unchanged\n"
+                 "W final\n"
+                 "reopen *: OK\n"
+                 "W 135\n"
+                 "reopen ua: OK\n"
+                 "W 135\n");
+}
+
+static void who_is_finished_holds_idle_ones_back_no_longer(void **state)
+{
+    (void)state;
+    story_begin(&story, &(struct world_options){0});
+    story_define(&story, ARRIVALS, DEFINE_CREATE);
+    story_source(&story, "ua", LANE_EXPLICIT);
+    story_source(&story, "dl", LANE_EXPLICIT);
+    story_tell(&story, "ua/ATL@-3560"); /* an hour ago: the clock does not speak for it */
+    story_lane(&story, "*", LANE_FINISH, 0);
+    story_lane(&story, "ua", LANE_ADVANCE, -3500);
+    story_lane(&story, "dl", LANE_ADVANCE, -3550);
+    story_pass(&story, 20);
+    story_lane(&story, "dl", LANE_ADVANCE, -3549);
+    story_pass(&story, 15); /* "ua" is idle */
+    story_watermark(&story);
+    story_values(&story, "arrivals");
+    story_lane(&story, "dl", LANE_FINISH, 0);
+    story_pass(&story, 0.1);
+    story_watermark(&story);
+    story_values(&story, "arrivals");
+    ASSERT_STORY(&story,
+                 "define arrivals: OK created v1\n"
+                 "source ua: OK created v1\n"
+                 "source dl: OK created v1\n"
+                 "events ua/ATL@-3560: OK\n"
+                 "finish *: OK\n"
+                 "advance ua -3500: OK\n"
+                 "advance dl -3550: OK\n"
+                 "advance dl -3549: OK\n"
+                 "W -3549\n"
+                 "arrivals: [-3600 ATL 1]\n"
+                 "finish dl: OK\n"
+                 "W -3500\n"
+                 "arrivals: [-3600 ATL 1 closed final]\n");
+}
+
+static void a_definition_between_two_pulses_closes_nothing_of_others(void **state)
+{
+    (void)state;
+    story_begin(&story, &(struct world_options){.pulse_every_us = 10 * US_PER_SECOND});
+    story_source(&story, "ua", LANE_EXPLICIT);
+    story_define(&story, OF_UA("arrivals"), DEFINE_CREATE);
+    story_tell(&story, "ua/ATL@10");
+    story_lane(&story, "ua", LANE_ADVANCE, 30);
+    story_pass(&story, 20);
+    story_tell(&story, "ua/ATL@35"); /* with its pulse; from here on the next one is far */
+    story_tell(&story, "ua/ATL@40");
+    story_lane(&story, "ua", LANE_FINISH, 0);
+    story_define(&story, OF_UA("later"), DEFINE_CREATE); /* for it alone "ua" was over */
+    story_lane(&story, "ua", LANE_REOPEN, 0);
+    story_tell(&story, "ua/ATL@45");
+    story_values(&story, "arrivals");
+    story_pass(&story, 10);
+    ASSERT_STORY(&story,
+                 "source ua: OK created v1\n"
+                 "define arrivals: OK created v1\n"
+                 "events ua/ATL@10: OK\n"
+                 "advance ua 30: OK\n"
+                 "events ua/ATL@35: OK\n"
+                 "events ua/ATL@40: OK\n"
+                 "finish ua: OK\n"
+                 "define later: OK created v1\n"
+                 "reopen ua: OK\n"
+                 "events ua/ATL@45: OK\n"
+                 "arrivals: [0 ATL 2]\n");
+    for (uint32_t n = 0; n < 2; n++) {
+        story_values(&story, "arrivals");
+        story_fates(&story, "arrivals");
+        story_fates(&story, "later");
+        ASSERT_STORY(&story,
+                     "arrivals: [0 ATL 4]\n"
+                     "arrivals: counted 4 filtered 0 corrected 0 dropped 0\n"
+                     "later: counted 0 filtered 0 corrected 0 dropped 1\n");
+        story_restart(&story, &(struct world_options){.runners = 2});
+    }
 }
 
 static void a_seal_survives_a_restart(void **state)
@@ -243,11 +413,7 @@ static void a_metric_of_chosen_sources_waits_for_those_alone(void **state)
 {
     (void)state;
     story_begin(&story, &(struct world_options){0});
-    story_define(&story,
-                 "CREATE METRIC arrivals WITH (sources = 'ua') AS SELECT subject AS airport, "
-                 "count(*) AS n FROM TUMBLE(events, time, INTERVAL '1 minute') "
-                 "GROUP BY subject",
-                 DEFINE_CREATE);
+    story_define(&story, OF_UA("arrivals"), DEFINE_CREATE);
     story_source(&story, "ua", LANE_BOUNDED);
     story_tell(&story, "ua/ATL@10 ATL@-347155200");
     story_tell(&story, "ua/JFK@66");
@@ -362,6 +528,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(final_closes_all_windows_and_what_was_final_stays_final),
+        TEST(what_was_passed_before_final_stays_passed),
+        TEST(who_is_final_may_speak_and_say_it_again),
+        TEST(who_is_finished_holds_idle_ones_back_no_longer),
+        TEST(a_definition_between_two_pulses_closes_nothing_of_others),
         TEST(a_seal_survives_a_restart),
         TEST(commands_on_sources_are_checked),
         TEST(an_idle_source_releases_the_watermark),

@@ -29,6 +29,13 @@ static inline uint64_t seed_of_run(const char *test)
     return seed;
 }
 
+/* Whether there is time for full counts: the long run says so. */
+static inline bool is_long_run(void)
+{
+    const char *given = getenv("TIDEMARK_LONG");
+    return given != NULL && strcmp(given, "1") == 0;
+}
+
 /* splitmix64 */
 static inline uint64_t random_next(uint64_t *state)
 {

@@ -408,7 +408,7 @@ static void power_cuts_lose_only_what_was_not_synced(void **state)
 {
     (void)state;
     uint64_t random = seed_of_run("disk_cut_test");
-    uint32_t rounds = getenv("TIDEMARK_LONG") != NULL ? ROUNDS_LONG : ROUNDS_SHORT;
+    uint32_t rounds = is_long_run() ? ROUNDS_LONG : ROUNDS_SHORT;
     memset(totals, 0, sizeof(totals));
     for (uint32_t round = 0; round < rounds; round++) {
         rig_open(&rig, random_next(&random), 1 << 20);
