@@ -82,5 +82,5 @@ ci: ## what the CI machine runs
 	@.ci/run
 
 clean: ## remove all build directories
-	rm -rf build build-gcc build-clang build-asan build-tsan build-hostile build-fuzz build-sim build-sim-asan \
+	rm -rf build build-gcc build-clang build-asan build-tsan build-hostile build-fuzz build-plain build-sim build-sim-asan \
 		build-planted

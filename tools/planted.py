@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Plants bugs into a copy of the product and looks whether the simulator finds them.
 
-Usage: planted.py --list | NAME ...     the bugs are in tests/planted/bugs.py
+Usage: planted.py --list | --control | NAME ...     the bugs are in tests/planted/bugs.py
 
 For each bug: the copy under build-planted/ is changed, the simulator built from it and run over at
 most SEEDS_MAX seeds until one fails. Prints after how many; exits 1 when a bug was not found.
+--control runs the same seeds without a bug: none may fail, or finding one would prove nothing.
 """
+import os
 import pathlib
 import re
 import shutil
@@ -17,8 +19,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 from planted.bugs import BUGS  # noqa: E402  (only found with the path above)
 
-SEEDS_MAX = 1000
-SECONDS_MAX = 240
+SEEDS_MAX = 300
+SECONDS_MAX = 500
 TREE = ROOT / "build-planted/tree"
 BUILD = ROOT / "build-planted/build"
 COPIED = ["src", "include", "tools", "meson.build", "meson_options.txt", "docs/man"]
@@ -55,20 +57,35 @@ def plant(name, file, text, instead):
     run(["ninja", "-C", str(BUILD), "--quiet", "src/sim/tidemark-sim"])
 
 
-def hunt(name, purpose):
-    """Runs seeds until one fails; whether one did."""
+def simulate():
+    """The first seed that fails, and how; or None. And the seconds it took."""
     start = time.monotonic()
     done = subprocess.run(
         [str(BUILD / "src/sim/tidemark-sim"), "--many", str(SEEDS_MAX), "--seconds", str(SECONDS_MAX),
-         "--first-failure"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    took = time.monotonic() - start
+         "--jobs", str(os.cpu_count() or 2), "--first-failure"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     failed = re.search(r"sim: seed (\d+) FAILED: (.*)", done.stdout)
-    seeds = re.search(r"sim: (\d+) seeds", done.stdout)
-    count = int(seeds[1]) if seeds else 0
+    return failed, done, time.monotonic() - start
+
+
+def control():
+    """The product as it is, over the seeds in which every bug has to show."""
+    prepare()
+    run(["ninja", "-C", str(BUILD), "--quiet", "src/sim/tidemark-sim"])
+    failed, done, took = simulate()
+    print(done.stdout[-2000:])
+    complete = f"sim: {SEEDS_MAX} seeds" in done.stdout
+    print(f"without a bug: {'all well' if complete and not failed else 'NOT WELL'}, {took:.0f} s")
+    return 0 if complete and not failed and done.returncode == 0 else 1
+
+
+def hunt(name, purpose):
+    """Runs seeds until one fails; whether one did."""
+    failed, _, took = simulate()
     if failed is None:
-        print(f"{name}: NOT FOUND in {count} seeds, {took:.0f} s ({purpose})")
+        print(f"{name}: NOT FOUND in {SEEDS_MAX} seeds, {took:.0f} s ({purpose})")
         return False
-    print(f"{name}: found after {count} seeds, {took:.1f} s: {failed[2]}")
+    print(f"{name}: found by seed {failed[1]} of {SEEDS_MAX}, {took:.1f} s: {failed[2]}")
     print("totals: planted_bugs_found=1")
     return True
 
@@ -78,6 +95,8 @@ def main():
     if names == ["--list"]:
         print("\n".join(name for name, *_ in BUGS))
         return 0
+    if names == ["--control"]:
+        return control()
     known = {name: (purpose, file, text, instead) for name, purpose, file, text, instead in BUGS}
     if not names or any(name not in known for name in names):
         sys.exit(__doc__.strip())

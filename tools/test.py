@@ -149,7 +149,7 @@ def execute(command, environment=None, seconds=PROGRAM_SECONDS_MAX):
 
 def has_full_counts(source):
     """Whether a script counts further in the long run: by itself, or through what it shares."""
-    return "TIDEMARK_LONG" in source or "import decoder" in source
+    return any(word in source for word in ("TIDEMARK_LONG", "import decoder", "thinned(", "totals.LONG"))
 
 
 class Runner:
@@ -287,7 +287,7 @@ class Runner:
         """Each bug that is planted into the product is found, or the simulator is blind."""
         names = subprocess.run([sys.executable, "tools/planted.py", "--list"], cwd=ROOT, check=True,
                                stdout=subprocess.PIPE, text=True).stdout.split()
-        for name in names:
+        for name in ["--control", *names]:
             self.program(f"planted: {name}", [sys.executable, "tools/planted.py", name])
 
     def build_only(self, flavour):

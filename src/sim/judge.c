@@ -91,6 +91,26 @@ static bool wait_for(struct run *run, const struct errand *errand)
     return errand_answered(errand);
 }
 
+/* The counters of a metric's fates. */
+static void
+judge_fates(struct run *run, const struct recipe *recipe, const struct expected_metric *expected)
+{
+    struct errand *errand = visitor_ask_stats(&run->visitor, &run->process);
+    if (errand == NULL || !wait_for(run, errand)) {
+        (void)snprintf(run->finding.text, sizeof(run->finding.text), "fates: no answer");
+        return;
+    }
+    const struct query *query = errand_query(errand);
+    const struct expected_fates fates = {
+        .counted = (uint64_t)stats_sum(query, "counted", recipe->name),
+        .filtered = (uint64_t)stats_sum(query, "filtered", recipe->name),
+        .late_corrected = (uint64_t)stats_sum(query, "late_corrected", recipe->name),
+        .late_dropped = (uint64_t)stats_sum(query, "late_dropped", recipe->name),
+    };
+    (void)oracle_fates_match(recipe, expected, &fates, &run->finding);
+    errand_free(errand);
+}
+
 static void judge_values(struct run *run, const struct recipe *recipe)
 {
     struct history history = history_of(run);
@@ -121,6 +141,9 @@ static void judge_values(struct run *run, const struct recipe *recipe)
     } else if (known) {
         (void)oracle_windows_match(recipe, &expected, answers, query->runner_count, &run->finding);
         run->counts.rows += expected.row_count;
+    }
+    if (known && run->finding.text[0] == '\0') {
+        judge_fates(run, recipe, &expected);
     }
     errand_free(errand);
     oracle_windows_free(&expected);

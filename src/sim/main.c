@@ -18,9 +18,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WORKERS_MAX     16
-#define FAILURES_MAX    20
-#define RUN_SECONDS_MAX 120
+#define WORKERS_MAX       16
+#define FAILURES_MAX      20
+#define RUN_SECONDS_MAX   120
+#define FATAL_SECONDS_MAX 20
 
 /* Every so many seeds one is run twice. */
 #define REPEATED_ONCE_IN 50
@@ -58,31 +59,57 @@ static double now_seconds(void)
 
 /* --- one run --- */
 
-static bool run_choice(struct choice *choice, const struct options *options, uint64_t seed)
+static struct run run;       /* under way */
+static struct choice choice; /* its choices */
+static const struct options *under_way;
+static uint64_t seed_under_way;
+
+/* What is known of a run that failed; kept before the process is lost. */
+static void tell_all(void)
 {
-    static struct run run;
-    bool good = run_all(&run, choice);
-    report_run(&run, seed, stdout);
-    if (!good && options->keep != NULL) {
-        report_keep(&run, seed, options->keep);
+    report_run(&run, seed_under_way, stdout);
+    if (under_way->keep != NULL) {
+        report_keep(&run, seed_under_way, under_way->keep);
     }
-    run_free(&run);
-    return good;
+    (void)fflush(stdout);
+}
+
+/* The process is lost anyway: what it does here needs not be safe, only tried. */
+static void on_fatal(int signal_number)
+{
+    (void)signal(signal_number, SIG_DFL);
+    (void)alarm(FATAL_SECONDS_MAX);
+    tell_all();
+    (void)raise(signal_number);
+}
+
+static void catch_fatal(const struct options *options)
+{
+    under_way = options;
+    (void)signal(SIGABRT, on_fatal);
+    (void)signal(SIGSEGV, on_fatal);
+    (void)signal(SIGBUS, on_fatal);
+    (void)signal(SIGALRM, on_fatal);
 }
 
 static int run_single(const struct options *options)
 {
-    static struct choice choice;
     run_tell(options->tell ? stderr : NULL);
-    if (options->tape != NULL) {
-        if (!choice_load(&choice, options->tape)) {
-            (void)fprintf(stderr, "sim: can't read the tape %s\n", options->tape);
-            return EXIT_FAILURE;
-        }
-    } else {
+    catch_fatal(options);
+    seed_under_way = options->seed;
+    if (options->tape == NULL) {
         choice_from_seed(&choice, options->seed);
+    } else if (!choice_load(&choice, options->tape)) {
+        (void)fprintf(stderr, "sim: can't read the tape %s\n", options->tape);
+        return EXIT_FAILURE;
     }
-    bool good = run_choice(&choice, options, options->seed);
+    bool good = run_all(&run, &choice);
+    if (good) {
+        report_run(&run, options->seed, stdout);
+    } else {
+        tell_all();
+    }
+    run_free(&run);
     choice_free(&choice);
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }
@@ -90,45 +117,43 @@ static int run_single(const struct options *options)
 /* --- many --- */
 
 /* Runs the seed once more: a run must be the same every time, or it can't be repeated. */
-static bool same_again(struct run *run, uint64_t seed)
+static bool same_again(uint64_t seed)
 {
     static struct run again;
-    static struct choice choice;
-    choice_from_seed(&choice, seed);
-    bool good = run_all(&again, &choice) && journal_same(&run->journal, &again.journal);
+    static struct choice same;
+    choice_from_seed(&same, seed);
+    bool good = run_all(&again, &same) && journal_same(&run.journal, &again.journal);
     if (!good) {
-        (void)snprintf(run->finding.text,
-                       sizeof(run->finding.text),
+        (void)snprintf(run.finding.text,
+                       sizeof(run.finding.text),
                        "the seed's second run was another one than the first");
     }
     run_free(&again);
-    choice_free(&choice);
+    choice_free(&same);
     return good;
 }
 
 static void worker_main(struct worker *worker, const struct options *options, double until)
 {
-    static struct run run;
-    static struct choice choice;
+    catch_fatal(options);
     uint64_t end = options->first + options->many;
     for (uint64_t seed = worker->next_seed; seed < end; seed += options->jobs) {
         if (until > 0 && now_seconds() >= until) {
             break;
         }
         worker->seed = seed;
+        seed_under_way = seed;
         (void)alarm(RUN_SECONDS_MAX);
         choice_from_seed(&choice, seed);
         bool good = run_all(&run, &choice);
         run_counts_add(&worker->counts, &run.counts);
         worker->done++;
         if (good && seed % REPEATED_ONCE_IN == 0) {
-            good = same_again(&run, seed);
+            good = same_again(seed);
         }
         if (!good) {
             worker->finding = run.finding;
-            if (options->keep != NULL) {
-                report_keep(&run, seed, options->keep);
-            }
+            tell_all();
             _exit(EXIT_FAILURE);
         }
         run_free(&run);
@@ -195,6 +220,11 @@ static int run_many(const struct options *options)
                 break;
             }
             tell_failure(worker, status);
+            for (uint32_t other = 0; options->first_failure && other < options->jobs; other++) {
+                if (other != n && workers[other].pid > 0) {
+                    (void)kill(workers[other].pid, SIGKILL);
+                }
+            }
             worker->next_seed = worker->seed + options->jobs;
             if (++failures < (options->first_failure ? 1 : FAILURES_MAX)) {
                 start_worker(worker, options, until);

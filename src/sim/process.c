@@ -17,8 +17,8 @@
 #include <string.h>
 
 #define SHARED_BYTES    ((size_t)8 << 20)
-#define PARTITION_BYTES ((size_t)4 << 20)
-#define DEDUP_BYTES     ((size_t)1 << 20)
+#define PARTITION_BYTES ((size_t)16 << 20)
+#define DEDUP_BYTES     ((size_t)8 << 20) /* nothing a run can send is forgotten for lack of room */
 #define LATE_BYTES      ((size_t)1 << 16)
 #define ROUNDS_MAX      200000u
 #define SKIP_ONCE_IN    3

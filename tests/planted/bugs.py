@@ -51,6 +51,14 @@ BUGS = [
      "src/core/save.c",
      "    partition->unique = load_u64(in);",
      "    partition->unique = load_u64(in) & 0;"),
+    ("pane-lost-at-snapshot", "a snapshot forgets the last row of each window",
+     "src/core/save.c",
+     "    write_u32(out, rows->row_count);\n    struct rows_cursor cursor = {0};\n"
+     "    for (struct row *row; (row = rows_next(rows, &cursor)) != NULL;) {\n        size_t need = 32",
+     "    uint32_t left = rows->row_count - (rows->row_count > 3 && !out->digest);\n"
+     "    write_u32(out, left);\n    struct rows_cursor cursor = {0};\n"
+     "    for (struct row *row; left > 0 && (row = rows_next(rows, &cursor)) != NULL; left--) {\n"
+     "        size_t need = 32"),
     ("watermark-goes-back", "W follows the slowest lane down",
      "src/host/tide.c",
      "    if (least > tide->watermark) {\n        tide->watermark = least;",
