@@ -219,6 +219,9 @@ static int run_many(const struct options *options)
             if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS) {
                 break;
             }
+            if (options->first_failure && failures > 0) {
+                break; /* it was ended from here */
+            }
             tell_failure(worker, status);
             for (uint32_t other = 0; options->first_failure && other < options->jobs; other++) {
                 if (other != n && workers[other].pid > 0) {
