@@ -87,6 +87,19 @@ static void put_status(struct out *out, const struct inspection *inspection)
           "log_full",
           "1 when the disk is full and ingest is refused.",
           inspection->log_full ? 1 : 0);
+    counter(out,
+            "log_slow_writes_total",
+            "Writes of the log that took a second or more.",
+            inspection->slow_writes);
+    counter(out,
+            "clock_steps_total",
+            "Steps of the wall clock that were seen since the start.",
+            inspection->clock_steps);
+    int64_t off_us = inspection->clock_ahead_us;
+    gauge(out,
+          "clock_off_microseconds",
+          "How far the engine's clock is from the wall clock, ahead or behind.",
+          (uint64_t)(off_us < 0 ? -off_us : off_us));
     counter(out, "frames_total", "Frames written.", inspection->frames);
     counter(out, "pulses_total", "Pulses written.", inspection->pulses);
     counter(out, "log_events_total", "Events written.", inspection->events);

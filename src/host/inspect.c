@@ -81,6 +81,12 @@ void sequencer_inspect(struct sequencer *sequencer, struct inspection *inspectio
     inspection->log_bytes = status.bytes_on_disk;
     inspection->log_segments = status.segment_count;
     inspection->log_full = status.full;
+    inspection->slow_writes = sequencer->slow_writes;
+    if (sequencer->options.steady != NULL) {
+        const struct steady *steady = sequencer->options.steady;
+        inspection->clock_steps = atomic_load_explicit(&steady->steps, memory_order_relaxed);
+        inspection->clock_ahead_us = steady_ahead_us(steady);
+    }
     inspection->snapshot_position = sequencer->attempt.last_position;
     inspection->snapshot_taken = sequencer->attempt.last_taken;
     inspection->frames = sequencer->frame_count;

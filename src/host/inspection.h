@@ -58,6 +58,9 @@ struct inspection {
     uint64_t log_bytes;
     uint64_t log_segments;
     bool log_full;
+    uint64_t slow_writes;       /* of the log: they took a second or more */
+    uint64_t clock_steps;       /* of the wall clock, seen since the start */
+    int64_t clock_ahead_us;     /* the engine's clock - the wall clock */
     uint64_t snapshot_position; /* of the newest; UINT64_MAX: none yet */
     struct clock_time snapshot_taken;
     uint64_t frames;

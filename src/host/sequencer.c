@@ -608,18 +608,28 @@ static void give_up(struct sequencer *sequencer)
     }
 }
 
+/* Drives the log; a disk that takes long shows. */
+static void poll_log(struct sequencer *sequencer)
+{
+    const struct log_port *log = &sequencer->options.log;
+    const struct clock_port *clock = &sequencer->options.clock;
+    int64_t began_us = clock->ops->boot_us(clock->ctx);
+    log->ops->poll(log->ctx);
+    sequencer->slow_writes += clock->ops->boot_us(clock->ctx) - began_us >= SEQUENCER_SLOW_US;
+}
+
 /* Submits the frame once and drives the log until it is durable (the file log: at once). */
 static void drive_write(struct sequencer *sequencer)
 {
     const struct log_port *log = &sequencer->options.log;
     if (sequencer->submitted) {
-        log->ops->poll(log->ctx);
+        poll_log(sequencer);
         return;
     }
     enum err err = log->ops->submit(log->ctx, &sequencer->filling->log);
     if (err == OK) {
         sequencer->submitted = true;
-        log->ops->poll(log->ctx);
+        poll_log(sequencer);
     } else {
         CHECK(err == ERR_NO_SPACE);
         sequencer->full = true; /* the frame waits; what comes now is refused */

@@ -34,6 +34,7 @@
 #define SEQUENCER_FRAMES    4
 #define SEQUENCER_EARLY_MAX 256 /* more than all workers of a bulk load have under way */
 #define SEQUENCER_TICK_US   100000
+#define SEQUENCER_SLOW_US   US_PER_SECOND
 
 struct sequencer_options {
     struct post *post;
@@ -104,6 +105,7 @@ struct sequencer {
     struct applying applying; /* replaying: the record that tide and catalogue take */
     uint64_t position;        /* end of the last frame */
     uint64_t frame_count;
+    uint64_t slow_writes; /* took SEQUENCER_SLOW_US or more */
     uint64_t event_count;
     struct snapshot_attempt attempt;
 };

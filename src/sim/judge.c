@@ -2,17 +2,22 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "host/read.h"
 #include "sim/memory.h"
 #include "sim/oracle_log.h"
 #include "sim/oracle_time.h"
 #include "sim/oracle_windows.h"
+#include "sim/recut.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define TURNS_MAX 100000u
-#define STRIDE_US 20000
+#define RECUT_ROWS 97
+#define ROWS_MAX   100000
+#define TURNS_MAX  100000u
+#define STRIDE_US  20000
 
 static struct history history_of(const struct run *run)
 {
@@ -149,6 +154,40 @@ static void judge_values(struct run *run, const struct recipe *recipe)
     oracle_windows_free(&expected);
 }
 
+/* The same log in batches of another size must give the same values. */
+static void judge_recut(struct run *run)
+{
+    struct history history = history_of(run);
+    const struct engine_limits limits = process_limits(&run->plan.process);
+    struct recut recut;
+    recut_apply(&recut, &history, &limits, 1 + (uint32_t)(run->journal.frame_count % RECUT_ROWS));
+    for (size_t n = 0; n < run->plan.recipe_count && run->finding.text[0] == '\0'; n++) {
+        const struct recipe *recipe = &run->plan.recipes[n];
+        struct expected_metric expected;
+        if (!oracle_windows(&history, recipe, &expected, &run->finding)) {
+            break;
+        }
+        const struct query query = {.kind = QUERY_VALUES,
+                                    .metric = bytes_of_string(recipe->name),
+                                    .from = INT64_MIN,
+                                    .to = INT64_MAX,
+                                    .limit = ROWS_MAX};
+        struct query_answer answer = {0};
+        read_answer(recut.engine, &query, &answer);
+        struct bytes rows = buf_bytes(&answer.rows);
+        if (expected.exists && !oracle_windows_match(recipe, &expected, &rows, 1, &run->finding)) {
+            const char *also = " (in other batches)";
+            size_t len = strlen(run->finding.text);
+            (void)snprintf(run->finding.text + len, sizeof(run->finding.text) - len, "%s", also);
+        }
+        free(answer.rows.data);
+        free(answer.definition);
+        oracle_windows_free(&expected);
+    }
+    run->counts.recuts++;
+    recut_free(&recut);
+}
+
 static void judge_counters(struct run *run)
 {
     struct errand *errand = visitor_ask_stats(&run->visitor, &run->process);
@@ -241,6 +280,10 @@ void judge(struct run *run)
     }
     if (good) {
         judge_counters(run);
+        good = run->finding.text[0] == '\0';
+    }
+    if (good) {
+        judge_recut(run);
         good = run->finding.text[0] == '\0';
     }
     if (good) {

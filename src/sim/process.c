@@ -163,16 +163,21 @@ static void *region(size_t bytes)
     return memory;
 }
 
-static void make_runners(struct process *process)
+struct engine_limits process_limits(const struct process_options *options)
 {
-    const struct process_options *options = &process->options;
-    struct engine_limits limits = {
+    return (struct engine_limits){
         .partitions = options->partitions,
         .seed = options->hash_seed,
         .dedup_bytes = DEDUP_BYTES,
         .dedup_horizon_us = options->dedup_horizon_us,
         .late_bytes = LATE_BYTES,
     };
+}
+
+static void make_runners(struct process *process)
+{
+    const struct process_options *options = &process->options;
+    struct engine_limits limits = process_limits(options);
     for (uint32_t n = 0; n < options->runners; n++) {
         struct engine *engine = region(sizeof(*engine));
         engine_init(engine, &limits, region(SHARED_BYTES), SHARED_BYTES);

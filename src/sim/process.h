@@ -88,6 +88,9 @@ struct process {
     struct process_witness witness;
 };
 
+/* What its engines are made with. */
+struct engine_limits process_limits(const struct process_options *options);
+
 /* Begins a life: *process is the simulator's memory, what it allocates is the process's. */
 void process_start(struct process *process,
                    struct machine *machine,

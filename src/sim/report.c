@@ -103,7 +103,8 @@ bool report_totals(
                   "sim: %" PRIu64
                   " seeds, %.1f simulated hours in %.1f s by %u workers: %.0f "
                   "simulated hours a minute and worker; %" PRIu64 " lives, %" PRIu64
-                  " frames, %" PRIu64 " events, %" PRIu64 " rows and %" PRIu64 " digests judged\n",
+                  " frames, %" PRIu64 " events, %" PRIu64 " rows, %" PRIu64 " digests and %" PRIu64
+                  " logs in other batches judged\n",
                   sum->runs,
                   hours,
                   seconds,
@@ -113,7 +114,8 @@ bool report_totals(
                   sum->frames,
                   sum->events,
                   sum->rows,
-                  sum->digests);
+                  sum->digests,
+                  sum->recuts);
     (void)fprintf(out,
                   "totals: sim_seeds=%" PRIu64 " sim_hours=%.0f crashes=%" PRIu64
                   " torn_writes=%" PRIu64 " rots=%" PRIu64 "\n",

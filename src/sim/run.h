@@ -32,6 +32,7 @@ struct run_counts {
     uint64_t refused;
     uint64_t rows; /* compared with the oracle's */
     uint64_t digests;
+    uint64_t recuts; /* logs applied once more in other batches */
     uint64_t faults[FAULT_KINDS];
 };
 

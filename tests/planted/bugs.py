@@ -27,9 +27,9 @@ BUGS = [
      "bool covered = true;"),
     ("answered-before-durable", "answers when a frame is submitted",
      "src/host/sequencer.c",
-     "        sequencer->submitted = true;\n        log->ops->poll(log->ctx);",
+     "        sequencer->submitted = true;\n        poll_log(sequencer);",
      "        sequencer->submitted = true;\n        answer_frame(sequencer, sequencer->filling->log.end);\n"
-     "        post_flush(sequencer->options.post, POST_SEQUENCER);\n        log->ops->poll(log->ctx);"),
+     "        post_flush(sequencer->options.post, POST_SEQUENCER);\n        poll_log(sequencer);"),
     ("full-disk-acknowledged", "forgets a frame that found no space, and says yes",
      "src/host/sequencer.c",
      "        sequencer->full = true; /* the frame waits; what comes now is refused */",
