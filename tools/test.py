@@ -103,7 +103,8 @@ def count(output, code):
     last = output.strip().splitlines()[-1] if output.strip() else ""
     if code == SKIP_EXIT:
         return Result(skips=[last or "no reason given"], output=output)
-    counted = count_tap(output) or count_unittest(output)
+    # unittest first: what a program prints between a test's name and its "ok" looks like TAP.
+    counted = count_unittest(output) or count_tap(output)
     passed, failed, skips = counted or ((1, 0, []) if code == 0 else (0, 1, []))
     if code != 0 and failed == 0:
         failed = 1

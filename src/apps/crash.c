@@ -101,15 +101,16 @@ static void on_fatal(int number, siginfo_t *info, void *context)
     (void)context;
     const struct applying *at = here;
     bool own = info->si_code > 0 || info->si_pid == getpid();
-    if (own && at != NULL && at->active) {
-        if (atomic_exchange(&noting, true)) {
-            (void)poll(NULL, 0, OTHERS_PAUSE_MS);
-        } else {
-            say_where(at);
-            write_note(at, number);
-        }
+    bool mine = own && at != NULL && at->active && !atomic_exchange(&noting, true);
+    if (mine) {
+        say_where(at);
+        write_note(at, number);
+    } else if (atomic_load(&noting)) {
+        (void)poll(NULL, 0, OTHERS_PAUSE_MS);
     }
-    (void)raise(number); /* SA_RESETHAND: the default, as soon as this returns */
+    /* Not before: the default would end the process at another thread's fault, and the note with it. */
+    (void)signal(number, SIG_DFL);
+    (void)raise(number); /* as soon as this returns */
 }
 
 /* --- watching --- */
@@ -117,8 +118,7 @@ static void on_fatal(int number, siginfo_t *info, void *context)
 void crash_watch(void)
 {
     static const int numbers[] = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE};
-    struct sigaction action = {.sa_sigaction = on_fatal,
-                               .sa_flags = SA_SIGINFO | SA_ONSTACK | (int)SA_RESETHAND};
+    struct sigaction action = {.sa_sigaction = on_fatal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     (void)sigemptyset(&action.sa_mask);
     for (size_t n = 0; n < sizeof(numbers) / sizeof(numbers[0]); n++) {
         struct sigaction former;

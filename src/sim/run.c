@@ -357,8 +357,8 @@ static void calamities(struct run *run)
     }
     if (!run->peace && machine->now_us >= run->next_calamity) {
         uint32_t mean_ms = (uint32_t)(run->plan.length_us / 1000 / CALAMITIES) + 1;
-        run->next_calamity =
-            machine->now_us + (1 + (int64_t)choose(run->choice, CHOICE_CRASH, 2 * mean_ms)) * 1000;
+        uint32_t sooner_ms = choose(run->choice, CHOICE_CRASH, 2 * mean_ms);
+        run->next_calamity = machine->now_us + (int64_t)(2 * mean_ms - sooner_ms) * 1000;
         if (run->counts.lives < LIVES_MAX) {
             calamity(run);
         }

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define BUDGET_SECONDS  300
-#define ATTEMPT_SECONDS 60
+#define ATTEMPT_SECONDS 10
 #define KIND_BYTES      24 /* as much of a finding as tells one kind from another */
 #define PATH_BYTES      512
 
@@ -89,12 +89,29 @@ struct shrinking {
     uint32_t attempts;
 };
 
+static size_t length_of(const struct choice_tape *tapes)
+{
+    size_t sum = 0;
+    for (uint32_t stream = 0; stream < CHOICE_STREAMS; stream++) {
+        for (size_t n = 0; n < tapes[stream].count; n++) {
+            sum += tapes[stream].values[n] != 0;
+        }
+    }
+    return sum;
+}
+
 static bool still_fails(struct shrinking *shrinking)
 {
     choice_from_tapes(&choice, shrinking->tapes);
     struct verdict verdict = attempt(shrinking->shared);
     choice_free(&choice);
     shrinking->attempts++;
+    if (isatty(STDERR_FILENO)) {
+        (void)fprintf(stderr,
+                      "\r%6u attempts, %8zu choices ",
+                      shrinking->attempts,
+                      length_of(shrinking->tapes));
+    }
     return same(&verdict, &shrinking->wanted);
 }
 
@@ -174,17 +191,6 @@ static void lower(struct shrinking *shrinking, struct choice_tape *tape)
             }
         }
     }
-}
-
-static size_t length_of(const struct choice_tape *tapes)
-{
-    size_t sum = 0;
-    for (uint32_t stream = 0; stream < CHOICE_STREAMS; stream++) {
-        for (size_t n = 0; n < tapes[stream].count; n++) {
-            sum += tapes[stream].values[n] != 0;
-        }
-    }
-    return sum;
 }
 
 static void take_tapes(struct shrinking *shrinking)

@@ -476,8 +476,9 @@ void visitor_act(struct visitor *visitor, struct process *process)
     if (process->machine->now_us < visitor->next_at) {
         return;
     }
-    uint32_t wait_ms =
-        1 + choose(visitor->choice, CHOICE_CLIENTS, 2 * visitor->plan->command_every_ms);
+    /* The simplest choice is the longest rest. */
+    uint32_t mean_ms = visitor->plan->command_every_ms;
+    uint32_t wait_ms = 2 * mean_ms - choose(visitor->choice, CHOICE_CLIENTS, 2 * mean_ms);
     visitor->next_at = process->machine->now_us + (int64_t)wait_ms * 1000;
     if (place == NULL || !may_ask(process)) {
         return;

@@ -154,7 +154,7 @@ class Crash:
         before = self.hits(point)
         try:
             act()
-        except (Died, OSError, http.client.HTTPException):
+        except (Died, OSError, http.client.HTTPException, AttributeError):  # closed under its hands
             self.server.close()
             self.ended_as = self.server.process.wait(30)
             if self.hits(point) == before:
