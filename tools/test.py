@@ -51,7 +51,7 @@ VALGRIND = "tests/e2e/valgrind_test.py"
 LONG_ONLY = {LOAD, VALGRIND}
 FUZZ_SECONDS = {False: 15, True: 60}  # of each target: in the short run, in the long one
 FUZZ_AT_ONCE = 2
-SIM_SECONDS = {False: {"sim": 180}, True: {"sim": 240, "sim-asan": 180}}  # by build
+SIM_SECONDS = {False: {"sim": 180}, True: {"sim": 150, "sim-asan": 120}}  # by build
 ENVIRONMENT = {
     "CMOCKA_MESSAGE_OUTPUT": "TAP",
     "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:abort_on_error=0",
