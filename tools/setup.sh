@@ -61,17 +61,13 @@ look() {
     need_command clang-format clang-format
     need_command curl curl
     need_command git git
-    need_command strace strace
     need_library cmocka.h libcmocka-dev cmocka -lcmocka
     echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { return 0; }' |
         clang -x c -fsanitize=fuzzer -o /dev/null - >/dev/null 2>&1 ||
         missing="${missing}libFuzzer libclang-rt-14-dev
 "
     [ "$level" = test ] && return
-    if [ "$level" = long ]; then
-        need_command valgrind valgrind
-        return
-    fi
+    [ "$level" = long ] && return
     need_command clang-tidy clang-tidy
 }
 
@@ -121,5 +117,18 @@ if [ -n "$missing" ]; then
         exit 1
     fi
 fi
+# What only some tests use: without it they are skipped, visibly.
+wish_command() {
+    command -v "$1" >/dev/null 2>&1 && return
+    echo "setup: trying to install $1"
+    { [ "$(id -u)" = 0 ] && DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
+        install --no-install-recommends "$1"; } >/dev/null 2>&1 ||
+        echo "setup: there is no $1 here; its tests will be skipped" >&2
+}
+
+case $level in
+test | long) wish_command strace ;;
+esac
+[ "$level" != long ] || wish_command valgrind
 check_meson
 echo "setup: everything for '$level' is here"
