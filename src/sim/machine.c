@@ -92,7 +92,6 @@ static void on_moment(void *ctx, const char *kind, const char *file, bool after)
 {
     (void)file;
     struct machine *machine = ctx;
-    machine->moments++;
     struct machine_weather weather = machine->weather;
     if (!after && strcmp(kind, "write") == 0) {
         /* Nothing is as delicate as a write under way. */

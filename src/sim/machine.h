@@ -41,7 +41,6 @@ struct machine {
     enum process_end ended;
     int exit_code; /* END_EXIT */
     char last_words[256];
-    uint64_t moments;
     void (*wait)(void *ctx, int64_t us); /* how the process's threads wait */
     void *wait_ctx;
 };

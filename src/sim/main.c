@@ -28,7 +28,6 @@
 
 struct worker {
     _Atomic uint64_t seed; /* under way */
-    _Atomic uint64_t done;
     struct run_counts counts;
     struct finding finding; /* of the run that failed */
     pid_t pid;
@@ -147,7 +146,6 @@ static void worker_main(struct worker *worker, const struct options *options, do
         choice_from_seed(&choice, seed);
         bool good = run_all(&run, &choice);
         run_counts_add(&worker->counts, &run.counts);
-        worker->done++;
         if (good && seed % REPEATED_ONCE_IN == 0) {
             good = same_again(seed);
         }

@@ -37,8 +37,7 @@ void __wrap_free(void *memory);
 
 static struct header ring = {.next = &ring, .previous = &ring};
 static bool of_process;
-static size_t held;
-static size_t peak;
+static size_t held; /* bytes of the process */
 static uint64_t fail_after = UINT64_MAX;
 static uint64_t failures;
 
@@ -83,7 +82,6 @@ static void *make(size_t alignment, size_t bytes)
         ring.previous->next = header;
         ring.previous = header;
         held += bytes;
-        peak = held > peak ? held : peak;
     }
     return base + before;
 }
@@ -151,18 +149,7 @@ void memory_drop_all(void)
         __wrap_free((uint8_t *)ring.next + HEADER_BYTES);
     }
     CHECK(held == 0);
-    peak = 0;
     fail_after = UINT64_MAX;
-}
-
-size_t memory_held(void)
-{
-    return held;
-}
-
-size_t memory_peak(void)
-{
-    return peak;
 }
 
 void memory_fail_after(uint64_t count)

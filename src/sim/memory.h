@@ -16,10 +16,6 @@ bool memory_switch(bool to_process);
 /* The process is gone: its blocks too. */
 void memory_drop_all(void);
 
-/* Bytes that the process holds, and the most it ever held since memory_drop_all. */
-size_t memory_held(void);
-size_t memory_peak(void);
-
 /* The allocation after so many more fails (0: the next one), once; UINT64_MAX: none. */
 void memory_fail_after(uint64_t count);
 uint64_t memory_failures(void);

@@ -37,26 +37,12 @@ struct answers {
     size_t capacity;
 };
 
-static int compare_keys(const struct expected_row *a, const struct expected_row *b)
-{
-    if (a->window_start != b->window_start) {
-        return a->window_start < b->window_start ? -1 : 1;
-    }
-    if (a->source != b->source) {
-        return a->source < b->source ? -1 : 1;
-    }
-    if (a->type != b->type) {
-        return a->type < b->type ? -1 : 1;
-    }
-    return (a->subject > b->subject) - (a->subject < b->subject);
-}
-
 static int compare_answers(const void *a, const void *b, const void *ctx)
 {
     const struct answer *left = a;
     const struct answer *right = b;
     (void)ctx;
-    return compare_keys(&left->key, &right->key);
+    return expected_row_compare(&left->key, &right->key);
 }
 
 /* A finding about a row. */
@@ -261,7 +247,7 @@ static bool match_all(const struct recipe *recipe,
     for (size_t i = 0; i < expected->row_count; i++) {
         const struct expected_row *row = &expected->rows[i];
         const struct answer *answer = at < count ? answers[at] : NULL;
-        int order = answer == NULL ? -1 : compare_keys(row, &answer->key);
+        int order = answer == NULL ? -1 : expected_row_compare(row, &answer->key);
         if (order > 0) {
             return wrong(finding, recipe, &answer->key, "a row that nothing was counted in");
         }

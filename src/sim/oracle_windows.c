@@ -382,7 +382,7 @@ static bool follow_record(struct counter *counter)
 
 /* --- rows --- */
 
-static int compare_keys(const struct expected_row *a, const struct expected_row *b)
+int expected_row_compare(const struct expected_row *a, const struct expected_row *b)
 {
     if (a->window_start != b->window_start) {
         return a->window_start < b->window_start ? -1 : 1;
@@ -401,7 +401,7 @@ static int compare_entries(const void *a, const void *b, const void *ctx)
     const struct entry *left = a;
     const struct entry *right = b;
     (void)ctx;
-    return compare_keys(&left->key, &right->key);
+    return expected_row_compare(&left->key, &right->key);
 }
 
 static void add_entry(struct expected_row *row, const struct entry *entry)

@@ -26,6 +26,9 @@ struct expected_row {
     bool may_be_gone; /* as old as what `retain` lets go */
 };
 
+/* The order of rows: by window start, then source, type, subject. */
+int expected_row_compare(const struct expected_row *a, const struct expected_row *b);
+
 /* Fates of the log's distinct events for one metric, since its definition. */
 struct expected_fates {
     uint64_t counted;

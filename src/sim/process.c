@@ -260,7 +260,6 @@ static bool restore(struct process *process)
         refuse(process, EXIT_DAMAGED);
         return false;
     }
-    process->snapshots_damaged = snapshot_dir_damaged_count(process->snapshots.dir);
     if (process->log_start.oldest > process->replay_from) {
         refuse(process, EXIT_DAMAGED);
         return false;

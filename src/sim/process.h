@@ -81,9 +81,7 @@ struct process {
     struct gateway *gateways[RUNNERS_MAX];
     struct engine *owners[PARTITIONS_MAX];
     struct process_thread threads[3];
-    uint32_t first_turn;
     uint64_t replay_from;
-    uint64_t snapshots_damaged;
     bool drain;
     struct process_witness witness;
 };
