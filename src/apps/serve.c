@@ -112,12 +112,17 @@ static bool network_create(struct network_thread *network, int listen_fd)
 /* One turn: what the engine answered, then the sockets, sleeping when there is nothing. */
 static void network_turn(struct network_thread *network)
 {
-    struct waker *waker = node_waker(network->node, network->number);
-    bool busy = node_gateway_step(network->node, network->number);
-    waker_prepare(waker);
-    bool sleep = !busy && !node_waiting(network->node, network->number);
-    http_server_poll(network->server, sleep ? TICK_MS : 0);
-    waker_awake(waker);
+    bool busy = node_gateway_step(network->node, network->number) ||
+                http_server_behind(network->server);
+    if (busy) {
+        http_server_poll(network->server, 0);
+    } else {
+        struct waker *waker = node_waker(network->node, network->number);
+        waker_prepare(waker);
+        bool sleep = !node_waiting(network->node, network->number);
+        http_server_poll(network->server, sleep ? TICK_MS : 0);
+        waker_awake(waker);
+    }
     api_tick(network->api);
 }
 

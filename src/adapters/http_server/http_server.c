@@ -1,15 +1,19 @@
 /* The loop of a network thread.
  *
  * A turn:
- *     run the ready, send for the dirty     what was responded since the last turn
+ *     send for the dirty                    what was responded since the last turn
  *     wait                                  epoll, not beyond the next deadline
  *     take note of the events               connections: their signals; listeners: accept; watches
- *     expire deadlines
- *     run the ready, send for the dirty     every response of this turn leaves in one call
+ *     run what is ready                     for 1 ms
+ *     expire deadlines                      when all of it has run
+ *     send for the dirty                    every response of this turn leaves in one call
  *     free the dead
  *
- * A run or a send may make others ready or dirty: they are next turn's, which then does not wait.
- * So each connection gets a bounded share of a turn, and a turn always ends.
+ * What is ready is taken as one harvest. When 1 ms is not enough for it, the turn ends all the same, so
+ * that the thread can pass on what was asked and bring back what was answered; the next turn goes on
+ * with the harvest and waits for nothing. A run or a send may make others ready or dirty: they are the
+ * next harvest's, which then does not wait. So each connection gets a bounded share of a harvest, and a
+ * turn always ends.
  *
  * Full (connections_max, or no descriptor left below descriptor_limit): the connection that has been
  * idle longest, for a second at least, makes room for the new one; when there is none, the new one
@@ -42,6 +46,7 @@
 #define OUT_BYTES_MAX_DEFAULT    ((size_t)1024 * 1024)
 #define BUFFER_BYTES_MAX_DEFAULT ((size_t)256 * 1024 * 1024)
 #define EVENTS_PER_TURN          2048 /* so that nearly all that waits is known at once */
+#define RUN_US_PER_TURN          1000
 #define ACCEPTS_PER_TURN         64
 #define ACCEPT_PAUSE_US          (100 * 1000LL)
 #define IDLE_KEPT_US             US_PER_SECOND /* so long an idle connection isn't given up */
@@ -78,6 +83,7 @@ struct http_server {
     int descriptor_limit;
     struct http_addresses addresses; /* used when there is a limit per address */
     bool polling;
+    struct http_link harvest; /* ready connections that this turn and the next ones run */
     struct epoll_event events[EVENTS_PER_TURN];
 };
 
@@ -189,6 +195,7 @@ struct http_server *http_server_create(const struct http_server_options *options
         return NULL;
     }
     loop_init(&server->loop, options);
+    http_list_init(&server->harvest);
     server->epoll_fd = -1;
     server->connections_max =
         options->connections_max == 0 ? CONNECTIONS_MAX_DEFAULT : options->connections_max;
@@ -443,15 +450,16 @@ static void take_event(struct http_server *server, const struct epoll_event *eve
     }
 }
 
-static void run_ready(struct http_loop *loop)
+static void run_harvest(struct http_server *server)
 {
-    struct http_link ready;
+    int64_t until_us = server->loop.now_us + RUN_US_PER_TURN;
     struct http_link *link;
-    http_list_init(&ready);
-    http_list_move(&loop->ready, &ready);
-    while ((link = http_list_first(&ready)) != NULL) {
+    while ((link = http_list_first(&server->harvest)) != NULL) {
         http_list_remove(link);
         http_connection_run(HTTP_LIST_ENTRY(link, struct http_connection, ready_link));
+        if (boot_us(server) >= until_us) {
+            break;
+        }
     }
 }
 
@@ -504,15 +512,9 @@ static int wait_ms(const struct http_server *server, int timeout_ms)
     return timeout_ms >= 0 && timeout_ms < left_ms ? timeout_ms : (int)left_ms;
 }
 
-void http_server_poll(struct http_server *server, int timeout_ms)
+/* Waits for events, and takes all that is ready for the turns to come. */
+static void gather_harvest(struct http_server *server, int timeout_ms)
 {
-    struct http_loop *loop = &server->loop;
-    CHECK(!server->polling);
-    server->polling = true;
-    loop->now_us = boot_us(server);
-    run_ready(loop);
-    flush_dirty(loop);
-    reap(server);
     int count =
         epoll_wait(server->epoll_fd, server->events, EVENTS_PER_TURN, wait_ms(server, timeout_ms));
     CHECK(count >= 0 || errno == EINTR);
@@ -520,15 +522,36 @@ void http_server_poll(struct http_server *server, int timeout_ms)
         /* A signal, perhaps the one that ends a long stop: what came meanwhile goes before timers. */
         count = epoll_wait(server->epoll_fd, server->events, EVENTS_PER_TURN, 0);
     }
-    loop->now_us = boot_us(server);
+    server->loop.now_us = boot_us(server);
     for (int i = 0; i < count; i++) {
         take_event(server, &server->events[i]);
     }
-    run_ready(loop);
-    expire(server); /* only now: what has come may be what a deadline waits for */
+    http_list_move(&server->loop.ready, &server->harvest);
+}
+
+void http_server_poll(struct http_server *server, int timeout_ms)
+{
+    struct http_loop *loop = &server->loop;
+    CHECK(!server->polling);
+    server->polling = true;
+    loop->now_us = boot_us(server);
+    flush_dirty(loop);
+    reap(server);
+    if (!http_server_behind(server)) {
+        gather_harvest(server, timeout_ms);
+    }
+    run_harvest(server);
+    if (!http_server_behind(server)) {
+        expire(server); /* only now: what has come may be what a deadline waits for */
+    }
     flush_dirty(loop);
     reap(server);
     server->polling = false;
+}
+
+bool http_server_behind(const struct http_server *server)
+{
+    return !http_list_empty(&server->harvest);
 }
 
 void http_server_stop_accepting(struct http_server *server)

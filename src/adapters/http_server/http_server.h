@@ -41,9 +41,12 @@ void http_server_destroy(struct http_server *server);
 struct http_server_port http_server_port(struct http_server *server);
 
 /* One turn: sends what was responded since the last, waits up to timeout_ms (-1: no end, 0: not at
- * all) for something to happen, does it. Returns earlier for deadlines. Never called by a handler.
- */
+ * all) for something to happen, does it, for about 1 ms at most. Returns earlier for deadlines. Never
+ * called by a handler. */
 void http_server_poll(struct http_server *server, int timeout_ms);
+
+/* The last turn ended before all was done that it saw: the next won't wait. */
+bool http_server_behind(const struct http_server *server);
 
 /* Has the turn end when the fd is readable, after callback(ctx) if that is not NULL;
  * level-triggered, so the callback (or the caller after the turn) must read it. False when no more
