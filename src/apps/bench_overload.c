@@ -64,6 +64,7 @@ struct sender {
 
 struct part_result {
     struct histogram acks;     /* of what was accepted, from when it was due */
+    struct histogram answers;  /* the same from when it was sent: without the sender's own lateness */
     struct histogram refusals; /* 429 and 503, from when they were sent */
     uint64_t offered;
     uint64_t held_back;
@@ -84,7 +85,7 @@ struct overload {
     uint32_t *idle; /* a stack */
     uint32_t idle_count;
     uint32_t batch;
-    uint64_t number; /* of the next event */
+    char next_id[ID_DIGITS]; /* decimal, counted up in place: the sender must cost little */
     size_t request_len;
     size_t *id_offsets; /* of each event's digits */
     int epoll_fd;
@@ -157,11 +158,12 @@ static bool template_make(struct overload *overload, struct buf *out)
 static void ids_put(struct overload *overload, struct sender *sender)
 {
     for (uint32_t n = 0; n < overload->batch; n++) {
-        uint64_t number = overload->number++;
-        uint8_t *digits = sender->request + overload->id_offsets[n];
-        for (size_t i = ID_DIGITS; i-- > 0; number /= 10) {
-            digits[i] = (uint8_t)('0' + number % 10);
+        memcpy(sender->request + overload->id_offsets[n], overload->next_id, ID_DIGITS);
+        size_t at = ID_DIGITS - 1;
+        for (; overload->next_id[at] == '9' && at > 0; at--) {
+            overload->next_id[at] = '0';
         }
+        overload->next_id[at]++;
     }
 }
 
@@ -213,6 +215,7 @@ answer_take(struct overload *overload, struct sender *sender, const struct http_
     int64_t now_us = steady_us();
     if (head->status == 200) {
         histogram_add(&result->acks, now_us - sender->due_us);
+        histogram_add(&result->answers, now_us - sender->start_us);
         if (slot != NULL) {
             histogram_add(&slot->acks, now_us - sender->due_us);
         }
@@ -429,6 +432,8 @@ static void part_say(struct overload *overload, enum part part)
         settings, name, (double)result->acks.count * overload->batch / seconds, "events/s");
     text_put(name, sizeof(name), "overload_%s_ack", part_names[part]);
     bench_latencies(settings, name, &result->acks);
+    text_put(name, sizeof(name), "overload_%s_answer", part_names[part]);
+    bench_latencies(settings, name, &result->answers);
     text_put(name, sizeof(name), "overload_%s_refused", part_names[part]);
     bench_result(settings, name, (double)result->refusals.count, "requests");
     if (result->refusals.count > 0) {
@@ -513,6 +518,7 @@ static int overload_open(struct overload *overload, const struct settings *setti
     CHECK(overload->count <= CONNECTIONS_MAX);
     text_put(
         overload->prefix, sizeof(overload->prefix), "v%llx-", (unsigned long long)bench_now_us());
+    memset(overload->next_id, '0', sizeof(overload->next_id));
     overload->all = calloc(overload->count, sizeof(*overload->all));
     overload->idle = calloc(overload->count, sizeof(*overload->idle));
     if (overload->all == NULL || overload->idle == NULL || overload->epoll_fd < 0) {
