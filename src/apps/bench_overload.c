@@ -63,8 +63,9 @@ struct sender {
 };
 
 struct part_result {
-    struct histogram acks;     /* of what was accepted, from when it was due */
-    struct histogram answers;  /* the same from when it was sent: without the sender's own lateness */
+    struct histogram acks; /* of what was accepted, from when it was due */
+    struct histogram
+        answers; /* the same from when it was sent: without the sender's own lateness */
     struct histogram refusals; /* 429 and 503, from when they were sent */
     uint64_t offered;
     uint64_t held_back;

@@ -112,8 +112,8 @@ static bool network_create(struct network_thread *network, int listen_fd)
 /* One turn: what the engine answered, then the sockets, sleeping when there is nothing. */
 static void network_turn(struct network_thread *network)
 {
-    bool busy = node_gateway_step(network->node, network->number) ||
-                http_server_behind(network->server);
+    bool busy =
+        node_gateway_step(network->node, network->number) || http_server_behind(network->server);
     if (busy) {
         http_server_poll(network->server, 0);
     } else {
