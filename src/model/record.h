@@ -25,6 +25,10 @@ enum record_kind {
     RECORD_SOURCE = 6,  /* a source is declared, or declared anew */
     RECORD_FORGET = 7,  /* a declared source goes back to the default lane */
     RECORD_LANE = 8,    /* a producer speaks about its own watermark */
+    RECORD_TIMEOUTS = 9,  /* commands on explicit timeouts (model/timeout.h) */
+    RECORD_RULE = 10,     /* a rule over the stream begins here (model/rule.h); as DEFINE */
+    RECORD_RULE_DROP = 11,
+    RECORD_CONSUMER = 12, /* a reader of the feed says how far it is */
 };
 
 struct record {
@@ -68,6 +72,7 @@ struct pulse {
     struct clock_time clock;
     int64_t watermark; /* over all lanes */
     uint8_t flags;     /* enum pulse_flags */
+    uint64_t position; /* of the record in the log: not encoded, whoever reads it fills it in */
     uint32_t lane_count;
     struct bytes lanes; /* encoded: read with pulse_next_lane */
 };
