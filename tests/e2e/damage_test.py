@@ -32,7 +32,8 @@ class Damage(unittest.TestCase):
         return sorted(p for p in (self.data / "log").iterdir() if p.is_file())
 
     def snapshots(self):
-        return sorted((self.data / "snapshots").iterdir())
+        """Whole ones: a .tmp is what a kill left of one that was being written."""
+        return sorted(p for p in (self.data / "snapshots").iterdir() if p.suffix != ".tmp")
 
     def files(self):
         return {p.name: p.read_bytes() for p in self.data.rglob("*") if p.is_file() and p.name != "LOCK"}
@@ -86,6 +87,7 @@ class Damage(unittest.TestCase):
             self.flip(path, at)
             self.server.start()
             self.assertEqual(before, self.rows(), f"byte {at} of {path.name}")
+            self.assertIn(b"\ntidemark_snapshots_damaged_total 1\n", self.server.request("GET", "/metrics").body)
             self.server.kill9()
             path.write_bytes(kept)
         path.write_bytes(b"")
