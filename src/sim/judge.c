@@ -107,10 +107,10 @@ judge_fates(struct run *run, const struct recipe *recipe, const struct expected_
     }
     const struct query *query = errand_query(errand);
     const struct expected_fates fates = {
-        .counted = (uint64_t)stats_sum(query, "counted", recipe->name),
-        .filtered = (uint64_t)stats_sum(query, "filtered", recipe->name),
-        .late_corrected = (uint64_t)stats_sum(query, "late_corrected", recipe->name),
-        .late_dropped = (uint64_t)stats_sum(query, "late_dropped", recipe->name),
+        .counted = (uint64_t)visitor_stats_sum(query, "counted", recipe->name),
+        .filtered = (uint64_t)visitor_stats_sum(query, "filtered", recipe->name),
+        .late_corrected = (uint64_t)visitor_stats_sum(query, "late_corrected", recipe->name),
+        .late_dropped = (uint64_t)visitor_stats_sum(query, "late_dropped", recipe->name),
     };
     (void)oracle_fates_match(recipe, expected, &fates, &run->finding);
     errand_free(errand);
@@ -146,6 +146,10 @@ static void judge_values(struct run *run, const struct recipe *recipe)
     } else if (known) {
         (void)oracle_windows_match(recipe, &expected, answers, query->runner_count, &run->finding);
         run->counts.rows += expected.row_count;
+    }
+    if (run->finding.text[0] == '\0') {
+        (void)readers_judge_values(
+            &run->readers, (uint32_t)(recipe - run->plan.recipes), &expected, &run->finding);
     }
     if (known && run->finding.text[0] == '\0') {
         judge_fates(run, recipe, &expected);
@@ -197,8 +201,8 @@ static void judge_counters(struct run *run)
     }
     struct census census = take_census(run);
     run->counts.events = census.rows;
-    int64_t unique = stats_sum(errand_query(errand), "unique", "");
-    int64_t duplicates = stats_sum(errand_query(errand), "duplicates", "");
+    int64_t unique = visitor_stats_sum(errand_query(errand), "unique", "");
+    int64_t duplicates = visitor_stats_sum(errand_query(errand), "duplicates", "");
     if (unique != (int64_t)census.distinct ||
         duplicates != (int64_t)(census.rows - census.distinct)) {
         (void)snprintf(run->finding.text,
@@ -273,7 +277,8 @@ static void judge_digests(struct run *run)
 void judge(struct run *run)
 {
     struct history history = history_of(run);
-    bool good = oracle_log_holds(&history, &run->finding);
+    bool good = oracle_log_holds(&history, &run->finding) &&
+                readers_judge_listings(&run->readers, &history, &run->finding);
     for (size_t n = 0; good && n < run->plan.recipe_count; n++) {
         judge_values(run, &run->plan.recipes[n]);
         good = run->finding.text[0] == '\0';
