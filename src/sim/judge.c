@@ -19,6 +19,8 @@
 #define TURNS_MAX  100000u
 #define STRIDE_US  20000
 
+#define FOOTPRINT_PAGES 8
+
 static struct history history_of(const struct run *run)
 {
     return (struct history){.hash_seed = run->plan.process.hash_seed,
@@ -86,12 +88,17 @@ static struct census take_census(const struct run *run)
     return census;
 }
 
+static void pass_time(struct run *run)
+{
+    process_settle(&run->process);
+    run->machine.now_us += STRIDE_US;
+}
+
 /* Time passes until the process has answered. False: it never did. */
 static bool wait_for(struct run *run, const struct errand *errand)
 {
     for (uint32_t turn = 0; !errand_answered(errand) && turn < TURNS_MAX; turn++) {
-        process_settle(&run->process);
-        run->machine.now_us += STRIDE_US;
+        pass_time(run);
     }
     return errand_answered(errand);
 }
@@ -217,6 +224,80 @@ static void judge_counters(struct run *run)
     errand_free(errand);
 }
 
+/* What pages cost the process once they were read. */
+struct footprint {
+    size_t memory_bytes;
+    size_t files;
+};
+
+/* Reads a list from its beginning, some pages of it; false: one was not answered. */
+static bool read_pages(struct run *run, struct web_exchange *exchange)
+{
+    struct page_head head = {0};
+    for (uint32_t n = 0; n < FOOTPRINT_PAGES && (n == 0 || head.cursor[0] != '\0'); n++) {
+        (void)snprintf(exchange->query,
+                       WEB_QUERY_BYTES,
+                       "limit=3%s%s",
+                       head.cursor[0] == '\0' ? "" : "&cursor=",
+                       head.cursor);
+        (void)web_ask(&run->readers.web, &run->process, exchange);
+        for (uint32_t turn = 0; exchange->open && turn < TURNS_MAX; turn++) {
+            pass_time(run);
+        }
+        if (exchange->status != 200 ||
+            !page_read_head(bytes_of(exchange->body, exchange->body_len), &head)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A snapshot that is being written is not the readers'. */
+static void let_writer_end(struct run *run)
+{
+    for (uint32_t turn = 0; run->process.snapshots.writing && turn < TURNS_MAX; turn++) {
+        pass_time(run);
+    }
+}
+
+static bool read_lists(struct run *run, struct footprint *after)
+{
+    struct web_exchange exchange = {.path = "/v1/events"};
+    bool good = read_pages(run, &exchange);
+    web_reset(&exchange);
+    (void)snprintf(
+        exchange.path, WEB_PATH_BYTES, "/v1/metrics/%s/values", run->plan.recipes[0].name);
+    good = good && read_pages(run, &exchange);
+    web_reset(&exchange);
+    let_writer_end(run);
+    *after = (struct footprint){.memory_bytes = memory_held_bytes(),
+                                .files = sim_disk_open_count(run->machine.disk)};
+    return good;
+}
+
+/* Pages leave nothing behind: the second reading has no more of the process than the first. A
+ * reader that goes away, or never comes back, costs nothing. */
+static void judge_footprint(struct run *run)
+{
+    struct footprint first = {0};
+    struct footprint second = {0};
+    if (run->plan.reader_count == 0) {
+        return;
+    }
+    if (!read_lists(run, &first) || !read_lists(run, &second)) {
+        (void)snprintf(run->finding.text, sizeof(run->finding.text), "a page was not answered");
+    } else if (second.memory_bytes > first.memory_bytes || second.files > first.files) {
+        (void)snprintf(
+            run->finding.text,
+            sizeof(run->finding.text),
+            "pages leave behind %zu bytes of memory and %zu open files, then %zu and %zu",
+            first.memory_bytes,
+            first.files,
+            second.memory_bytes,
+            second.files);
+    }
+}
+
 /* A replay of the log up to its end by another process on this disk: its digest. */
 static bool look(struct run *run, bool from_snapshot, uint64_t until, uint64_t *digest)
 {
@@ -289,6 +370,10 @@ void judge(struct run *run)
     }
     if (good) {
         judge_recut(run);
+        good = run->finding.text[0] == '\0';
+    }
+    if (good) {
+        judge_footprint(run);
         good = run->finding.text[0] == '\0';
     }
     if (good) {

@@ -243,6 +243,20 @@ static bool read_page(struct bytes text, struct page_reading *page)
            page->has_items && page->has_cursor;
 }
 
+static bool pass_item(void *items, size_t index, struct json_scanner *scanner)
+{
+    struct json_value value;
+    (void)items;
+    (void)index;
+    return json_value(scanner, &value) == OK;
+}
+
+bool page_read_head(struct bytes text, struct page_head *head)
+{
+    struct page_reading page = {.head = head, .read_item = pass_item, .items_max = SIZE_MAX};
+    return read_page(text, &page);
+}
+
 bool page_read_values(struct bytes text,
                       struct page_head *head,
                       struct expected_row *rows,

@@ -19,6 +19,9 @@ struct page_event {
     uint32_t id;
 };
 
+/* Of either list. */
+bool page_read_head(struct bytes text, struct page_head *head);
+
 /* Each fills as many items as there are, at most items_max; false when the text is not such a page,
  * or holds more. Of a row window, group, count, x_* and closed, final are set. */
 bool page_read_values(struct bytes text,
