@@ -20,6 +20,7 @@
 #define STRIDE_US  20000
 
 #define FOOTPRINT_PAGES 8
+#define READINGS_TRIED  8
 
 static struct history history_of(const struct run *run)
 {
@@ -228,6 +229,7 @@ static void judge_counters(struct run *run)
 struct footprint {
     size_t memory_bytes;
     size_t files;
+    uint64_t snapshots; /* begun in this life, and one */
 };
 
 /* Reads a list from its beginning, some pages of it; false: one was not answered. */
@@ -271,30 +273,35 @@ static bool read_lists(struct run *run, struct footprint *after)
     web_reset(&exchange);
     let_writer_end(run);
     *after = (struct footprint){.memory_bytes = memory_held_bytes(),
-                                .files = sim_disk_open_count(run->machine.disk)};
+                                .files = sim_disk_open_count(run->machine.disk),
+                                .snapshots = 1 + run->process.snapshots.begun};
     return good;
 }
 
-/* Pages leave nothing behind: the second reading has no more of the process than the first. A
- * reader that goes away, or never comes back, costs nothing. */
+/* Pages leave nothing behind: a second reading leaves the process no more than the first did. So a
+ * reader that rests, or never comes back, costs nothing. A snapshot between the two keeps memory of
+ * its own: then there is another reading. */
 static void judge_footprint(struct run *run)
 {
-    struct footprint first = {0};
-    struct footprint second = {0};
-    if (run->plan.reader_count == 0) {
-        return;
+    struct footprint before = {0};
+    struct footprint after = {0};
+    bool good = run->plan.reader_count == 0 || read_lists(run, &after);
+    for (uint32_t n = 0; good && before.snapshots != after.snapshots && n < READINGS_TRIED; n++) {
+        before = after;
+        good = read_lists(run, &after);
     }
-    if (!read_lists(run, &first) || !read_lists(run, &second)) {
+    if (!good) {
         (void)snprintf(run->finding.text, sizeof(run->finding.text), "a page was not answered");
-    } else if (second.memory_bytes > first.memory_bytes || second.files > first.files) {
+    } else if (before.snapshots == after.snapshots &&
+               (after.memory_bytes > before.memory_bytes || after.files > before.files)) {
         (void)snprintf(
             run->finding.text,
             sizeof(run->finding.text),
             "pages leave behind %zu bytes of memory and %zu open files, then %zu and %zu",
-            first.memory_bytes,
-            first.files,
-            second.memory_bytes,
-            second.files);
+            before.memory_bytes,
+            before.files,
+            after.memory_bytes,
+            after.files);
     }
 }
 
