@@ -169,14 +169,16 @@ static void begin(struct readers *readers, struct reader_client *reader)
 static void ask(struct readers *readers, struct reader_client *reader, struct process *process)
 {
     const char *and = reader->filters[0] == '\0' ? "" : "&";
-    (void)snprintf(reader->exchange.query,
-                   WEB_QUERY_BYTES,
+    char query[WEB_QUERY_BYTES];
+    (void)snprintf(query,
+                   sizeof(query),
                    "limit=%u%s%s%s%s",
                    reader->probes ? 1 : (unsigned)reader->limit,
                    and,
                    reader->filters,
                    reader->cursor[0] == '\0' ? "" : "&cursor=",
                    reader->cursor);
+    memcpy(reader->exchange.query, query, sizeof(query));
     reader->durable_end = durable_end(readers);
     reader->asked = web_ask(&readers->web, process, &reader->exchange);
     reader->next_at = process->machine->now_us + TICK_US;
