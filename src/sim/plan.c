@@ -324,8 +324,7 @@ static const char *group_columns(enum recipe_group group)
     case BY_SOURCE_AND_TYPE:
         return "source, type";
     }
-    CHECK(!"a group of the enumeration");
-    return "";
+    UNREACHABLE("a group of the enumeration");
 }
 
 struct bytes recipe_sql(const struct recipe *recipe, char *text, size_t cap)

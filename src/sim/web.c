@@ -39,7 +39,7 @@ static void no_body(void *server, struct http_exchange *exchange)
 {
     (void)server;
     (void)exchange;
-    CHECK(!"a body is read on");
+    UNREACHABLE("a body is read on");
 }
 
 static bool web_open(struct web *web, struct process *process)

@@ -290,14 +290,16 @@ static void what_is_not_a_page_is_refused(void **state)
         "{\"items\":[{\"source\":\"t1\",\"id\":\"1\"}],\"next_cursor\":null}",
         "{\"items\":[],\"next_cursor\":\"\"}",
         "{\"items\":[],\"next_cursor\":null} x",
-        "{\"items\":[{\"source\":\"s1\",\"id\":\"1\"},{\"source\":\"s1\",\"id\":\"2\"}],"
-        "\"next_cursor\":null}",
     };
     struct page_head head;
     struct page_event event;
     for (size_t n = 0; n < sizeof(bad) / sizeof(bad[0]); n++) {
         assert_false(page_read_events(TEXT(bad[n]), &head, &event, 1));
     }
+    static const char two[] =
+        "{\"items\":[{\"source\":\"s1\",\"id\":\"1\"},"
+        "{\"source\":\"s1\",\"id\":\"2\"}],\"next_cursor\":null}";
+    assert_false(page_read_events(TEXT(two), &head, &event, 1)); /* more than was asked for */
     assert_true(page_read_events(
         TEXT("{\"items\":[{\"source\":\"s1\",\"id\":\"12\"}],\"next_cursor\":null}"),
         &head,
