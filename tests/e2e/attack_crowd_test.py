@@ -6,6 +6,7 @@ import os
 import resource
 import select
 import shutil
+import signal
 import socket
 import time
 import unittest
@@ -206,24 +207,27 @@ class Flood(unittest.TestCase):
                 time.sleep(0.1)
 
     def test_an_idle_crowd_gives_way_to_who_comes_with_work(self):
+        """Also when one network thread has taken all connections before the other one woke."""
         server = LimitedServer(64)
         self.addCleanup(server.discard)
         server.start()
-        crowd = []
+        few = descriptors(server)
+        processor = {min(os.sched_getaffinity(0))}
+        for thread in os.listdir(f"/proc/{server.process.pid}/task"):
+            os.sched_setaffinity(int(thread), processor)
+        server.process.send_signal(signal.SIGSTOP)  # so that all are waiting when the first thread runs
         for _ in range(100):
-            s = socket.socket()
-            s.settimeout(0.2)
-            try:
-                s.connect(("127.0.0.1", server.port))
-                crowd.append(s)
-            except OSError:
-                s.close()
-        time.sleep(1.5)  # idle for a second at least
-        for _ in range(20):
+            self.addCleanup(connected(server).close)
+        server.process.send_signal(signal.SIGCONT)
+        full = few + (64 * 3 // 4 - few) * 2 // 3
+        deadline = time.monotonic() + 10
+        while descriptors(server) < full and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self.assertGreaterEqual(descriptors(server), full, "the crowd was not let in")
+        time.sleep(1.2)  # idle for a second at least, counted from when it was let in
+        for _ in range(40):
             server.close()
             self.assertEqual(200, server.send([event()]).status)
-        for s in crowd:
-            s.close()
 
 
 class Streams(unittest.TestCase):

@@ -344,7 +344,7 @@ class Stopped(unittest.TestCase):
             c.start()
         time.sleep(STOP_SECONDS / 2)
         halves.sendall(body[20:])
-        time.sleep(STOP_SECONDS - (time.monotonic() - began))
+        time.sleep(max(0.0, STOP_SECONDS - (time.monotonic() - began)))
         os.kill(server.process.pid, signal.SIGCONT)
         for c in clients:
             c.join(60)
