@@ -46,12 +46,13 @@ RUNNING = totals.thinned([
 # While it starts on a log with a torn end.
 STARTING = totals.thinned([
     ("pwritev", EIO, 2), ("pwritev", KILL, 1), ("pwritev", KILL, 4), ("fsync", EIO, 2), ("fsync", KILL, 3),
-    ("fdatasync", EIO, 1), ("renameat", EIO, 1), ("renameat", KILL, 2), ("ftruncate", EIO, 2), ("ftruncate", KILL, 2),
-    ("openat", EIO, LOADER_OPENS + 5), ("openat", KILL, LOADER_OPENS + 14), ("fallocate", ENOSPC, 1), ("fallocate", KILL, 1)],
+    ("fdatasync", EIO, 1), ("renameat", EIO, 1), ("renameat", KILL, 2), ("ftruncate", EIO, 1), ("ftruncate", KILL, 1),
+    ("pwrite64", EIO, 1), ("openat", EIO, LOADER_OPENS + 5), ("openat", KILL, LOADER_OPENS + 14), ("fallocate", ENOSPC, 1),
+    ("fallocate", KILL, 1)],
     long_run("pwritev", EIO, ENOSPC, KILL, last=8) + long_run("fsync", EIO, KILL, last=8)
     + long_run("fdatasync", EIO, KILL, last=4) + long_run("renameat", EIO, KILL, last=4)
-    + long_run("ftruncate", EIO, KILL, last=3) + long_run("fallocate", EIO, ENOSPC, KILL, last=2)
-    + long_run("unlinkat", EIO, KILL, last=3)
+    + long_run("ftruncate", EIO, KILL, last=2) + long_run("pwrite64", EIO, KILL, last=2)
+    + long_run("fallocate", EIO, ENOSPC, KILL, last=2) + long_run("unlinkat", EIO, KILL, last=3)
     + long_run("openat", EIO, KILL, first=LOADER_OPENS, last=LOADER_OPENS + 20))
 READS = totals.thinned((0, 1, 2, 4, 7), range(50))
 
@@ -164,6 +165,7 @@ class Injections(unittest.TestCase):
 
     def check_exit_seconds(self, seconds):
         """{note: from the call that failed to the end of the process}: at once, before anything else can be promised."""
+        self.assertNotEqual({}, seconds, "no call that failed ended it")
         self.assertNotIn(None, seconds.values(), f"an end without a cause: {seconds}")
         took = sorted(seconds.values())
         middle = took[len(took) // 2]
