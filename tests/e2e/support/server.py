@@ -36,6 +36,12 @@ def _end_all():
 atexit.register(_end_all)
 
 
+def sanitized():
+    """Whether the binary is built under AddressSanitizer, which takes more memory than it is allowed here or there."""
+    with open(BINARY, "rb") as binary:
+        return b"__asan_init" in binary.read()
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
