@@ -22,12 +22,6 @@ MIB = 1 << 20
 CONNECTIONS = 1000
 
 
-def resident(server):
-    """Bytes of memory in use."""
-    with open(f"/proc/{server.process.pid}/status", encoding="ascii") as text:
-        return next(int(line.split()[1]) for line in text if line.startswith("VmRSS")) * 1024
-
-
 def descriptors(server):
     return len(os.listdir(f"/proc/{server.process.pid}/fd"))
 
@@ -247,7 +241,7 @@ class Streams(unittest.TestCase):
                 s.sendall(framed)
                 sent += len(piece)
                 if sent >= flat_after:
-                    now = resident(server)
+                    now = server.resident_bytes()
                     base = base or now
                     most = max(most, now)
             s.sendall(b"0\r\n\r\n")
@@ -305,7 +299,7 @@ class Memory(unittest.TestCase):
                 f"Content-Length: {4 * MIB}\r\n\r\n").encode()
         some = [connected(server, head + b"[" + b" " * (4 * MIB - 2)) for _ in range(16)]
         deadline = time.monotonic() + 10
-        while resident(server) < 64 * MIB and time.monotonic() < deadline:
+        while server.resident_bytes() < 64 * MIB and time.monotonic() < deadline:
             time.sleep(0.02)
         for s in some:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
@@ -314,13 +308,13 @@ class Memory(unittest.TestCase):
     def slow_readers(self, server):
         """They ask for much and take nothing of it. Returns how much memory that took."""
         ask = f"GET /v1/metrics/wide/values?limit=1000 HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode()
-        before = resident(server)
+        before = server.resident_bytes()
         some = []
         for _ in range(20):
             s = connected(server, ask * 50, receive_bytes=4096)
             some.append(s)
         time.sleep(1)
-        grown = resident(server) - before
+        grown = server.resident_bytes() - before
         for s in some:
             s.close()
         return grown
@@ -339,7 +333,7 @@ class Memory(unittest.TestCase):
                 self.assertLess(grown, 20 * 8 * MIB)
                 time.sleep(0.3)
                 self.assertEqual(200, server.send([event()]).status)
-                after.append(resident(server))
+                after.append(server.resident_bytes())
             say("memory after each attack, in MiB: " + " ".join(f"{n / MIB:.0f}" for n in after))
             self.assertLess(after[-1] - after[1], 48 * MIB, "each attack leaves something behind")
             self.assertEqual(1001, len(server.values("wide")))
@@ -360,7 +354,7 @@ class Memory(unittest.TestCase):
                 while descriptors(server) > files + 5 and time.monotonic() < deadline:
                     time.sleep(0.02)
                 self.assertLessEqual(descriptors(server), files + 5)
-                after.append(resident(server))
+                after.append(server.resident_bytes())
             say("memory after each crowd, in MiB: " + " ".join(f"{n / MIB:.0f}" for n in after))
             self.assertLess(after[-1] - after[0], 24 * MIB)
 

@@ -197,6 +197,14 @@ def zero(n, size):
     return act
 
 
+def change_an_event(n):
+    def act(d):
+        path = d.segment(n)
+        write(path, path.read_bytes().index(b"/lane/"), b"?")
+        return path.name
+    return act
+
+
 def all_zeros(n):
     def act(d):
         path = d.segment(n)
@@ -343,6 +351,8 @@ REFUSED = [
     ("zeros for a middle header block", BOTH, zero(1, BLOCK)),
     ("zeros for the first header block", BOTH, zero(0, BLOCK)),
     ("the last segment is all zeros", BOTH, all_zeros(-1)),
+    ("a byte changed in the first segment's events", LOG, change_an_event(0)),
+    ("a byte changed in a middle segment's events", LOG, change_an_event(1)),
     ("two segments swapped", BOTH, swapped_segments),
     ("a symbolic link for a segment", BOTH, symbolic_link),
     ("a folder for a segment", BOTH, folder_as_segment),
