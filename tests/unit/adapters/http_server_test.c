@@ -143,6 +143,41 @@ static void answers_of_many_connections_do_not_mix(void **state)
     fixture_close(&fixture);
 }
 
+/* So that answers of the engine aren't kept by whoever asks after them. */
+static void a_turn_ends_after_a_millisecond_and_the_next_goes_on(void **state)
+{
+    enum { CLIENTS = 3 };
+    struct fixture fixture;
+    struct client clients[CLIENTS];
+    (void)state;
+    fixture_open(&fixture, NO_OPTIONS, false);
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = client_pair(&fixture);
+    }
+    fixture_turn(&fixture);
+    for (int i = 0; i < CLIENTS; i++) {
+        const struct bytes request = BYTES(GET("/slow"));
+        assert_int_equal(send(clients[i].fd, request.data, request.len, 0), request.len);
+    }
+    for (int i = 0; i < CLIENTS; i++) {
+        http_server_poll(fixture.server, 0);
+        assert_int_equal(fixture.heads, i + 1);
+        assert_int_equal(http_server_behind(fixture.server), i + 1 < CLIENTS);
+        for (int n = 0; n < CLIENTS; n++) {
+            client_read(&clients[n]);
+        }
+        size_t answered = 0;
+        for (int n = 0; n < CLIENTS; n++) {
+            answered += client_responses(&clients[n]);
+        }
+        assert_int_equal(answered, i + 1);
+    }
+    for (int i = 0; i < CLIENTS; i++) {
+        client_close(&clients[i]);
+    }
+    fixture_close(&fixture);
+}
+
 static void a_peer_that_closed_its_side_still_gets_its_answer(void **state)
 {
     struct fixture fixture;
@@ -517,6 +552,7 @@ int main(void)
         cmocka_unit_test(a_value_with_control_characters_begins_no_new_line),
         cmocka_unit_test(pipelined_requests_are_answered_in_one_send),
         cmocka_unit_test(requests_behind_one_that_waits_wait_too),
+        cmocka_unit_test(a_turn_ends_after_a_millisecond_and_the_next_goes_on),
         cmocka_unit_test(answers_of_many_connections_do_not_mix),
         cmocka_unit_test(a_peer_that_closed_its_side_still_gets_its_answer),
         cmocka_unit_test(an_end_that_comes_with_the_last_request_is_seen),
