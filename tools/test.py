@@ -8,8 +8,9 @@ Usage: test.py all|quick|long|lint|unit|asan|tsan|clang|e2e|fuzz ... [-k WORD]
            short while
     quick  lint and the unit tests by gcc: the loop before each commit
     long   what takes its time: the tests that have full counts (they read TIDEMARK_LONG=1), the unit
-           tests and a loaded server under ThreadSanitizer, recovery under valgrind, the simulator
-           plain and under ASan + UBSan and with bugs planted into the product, fuzzing
+           tests and a loaded server under ThreadSanitizer, recovery under valgrind, the scripts against
+           a server under ASan + UBSan, the simulator plain and under ASan + UBSan and with bugs planted
+           into the product, fuzzing
     -k     only the test programs with WORD in their name
 
 A test program is an executable that Meson knows, or a Python script named *_test.py. It says how
@@ -42,20 +43,32 @@ STEPS = {
     "quick": ["lint", "gcc"],
     "unit": ["gcc"],
     "all": ["lint", "gcc", "clang", "asan", "plain", "e2e", "sim", "fuzz"],
-    "long": ["full", "sim", "planted", "asan", "tsan", "load", "valgrind", "fuzz"],
+    "long": ["full", "sim", "planted", "asan", "sanitized", "tsan", "load", "valgrind", "fuzz"],
 }
 FOLDERS = ("differential", "golden", "scenario", "e2e")
 # Scripts of the long run that need a build of their own, so that nothing else starts them.
 LOAD = "tests/e2e/tsan_load_test.py"
 VALGRIND = "tests/e2e/valgrind_test.py"
 LONG_ONLY = {LOAD, VALGRIND}
+# Scripts that say nothing about a server under ASan + UBSan. Those that use support.hostile run one already.
+NOT_SANITIZED = {
+    "tests/e2e/attack_crowd_test.py": "figures of memory, most of which would be the sanitizer's",
+    "tests/e2e/attack_injections_test.py": "strace: leaks can't be looked for in a traced process",
+    "tests/e2e/attack_short_writes_test.py": "a preloaded library, which would have to come after the sanitizer's",
+    "tests/e2e/overload_test.py": "figures of memory and of load",
+    "tests/golden/digest_test.py": "runs the build under ASan in any case",
+}
+# Scripts with figures that want the machine to themselves.
+ALONE = {"tests/e2e/attack_crowd_test.py", "tests/e2e/overload_test.py"}
+SCRIPTS_AT_ONCE = 2
 FUZZ_SECONDS = {False: 15, True: 60}  # of each target: in the short run, in the long one
 FUZZ_AT_ONCE = 2
-# By build: seconds, and seeds (first, at most how many). A landing is judged by seeds that are known;
-# new ones are looked for by "make sim", which begins at another place each time.
+# By build: seeds (first, how many). A landing is judged by seeds that are known, and by all of them:
+# some 100 s of two idle cores each. New ones are looked for by "make sim", which begins at another
+# place each time.
 SIM_RUNS = {
-    False: {"sim": (180, 1, 1000)},
-    True: {"sim": (150, 100001, 800), "sim-asan": (120, 200001, 150)},
+    False: {"sim": (1, 1000)},
+    True: {"sim": (100001, 800), "sim-asan": (200001, 150)},
 }
 ENVIRONMENT = {
     "CMOCKA_MESSAGE_OUTPUT": "TAP",
@@ -153,6 +166,26 @@ def execute(command, environment=None, seconds=PROGRAM_SECONDS_MAX):
     return text + late, code
 
 
+def environment_of(flavour):
+    """What tells a script which build to use."""
+    directory = ROOT / f"build-{flavour}"
+    return {"TIDEMARK": str(directory / "tidemark"), "TIDEMARK_BUILD": str(directory)}
+
+
+def name_of(path):
+    return str(path.relative_to(ROOT))
+
+
+def scripts():
+    """All that need no build of their own."""
+    paths = [path for folder in FOLDERS for path in sorted((ROOT / "tests" / folder).glob("*_test.py"))]
+    return [path for path in paths if name_of(path) not in LONG_ONLY]
+
+
+def uses_hostile(path):
+    return "support.hostile" in path.read_text(encoding="utf-8")
+
+
 def has_full_counts(source):
     """Whether a script counts further in the long run: by itself, or through what it shares."""
     return any(word in source for word in ("TIDEMARK_LONG", "import decoder", "thinned(", "totals.LONG"))
@@ -238,22 +271,46 @@ class Runner:
         name = f"{path.parent.name}: {path.name}"
         if (self.word and self.word not in name) or not self.build(flavour):
             return
-        if "support.hostile" in path.read_text(encoding="utf-8"):
+        if uses_hostile(path):
             self.build("hostile")
-        directory = ROOT / f"build-{flavour}"
-        self.program(name, [sys.executable, str(path)],
-                     {"TIDEMARK": str(directory / "tidemark"), "TIDEMARK_BUILD": str(directory)})
+        self.program(name, [sys.executable, str(path)], environment_of(flavour))
 
-    def scripts(self, wanted=lambda path: True):
-        for folder in FOLDERS:
-            for path in sorted((ROOT / "tests" / folder).glob("*_test.py")):
-                if str(path.relative_to(ROOT)) not in LONG_ONLY and wanted(path):
-                    self.script(path)
+    def scripts(self):
+        for path in scripts():
+            self.script(path)
+
+    def together(self, flavour, paths, label, environment=None):
+        """Scripts two at a time, for they wait more than they work; told in order."""
+        named = [(f"{label(path)}: {path.name}", path) for path in paths]
+        named = [(name, path) for name, path in named if not self.word or self.word in name]
+        if not named or not self.build(flavour):
+            return
+        if any(uses_hostile(path) for _, path in named):
+            self.build("hostile")
+
+        def one(path):
+            start = time.monotonic()
+            output, code = execute([sys.executable, str(path)],
+                                   {**self.environment, **environment_of(flavour), **(environment or {})})
+            return count(output, code), time.monotonic() - start
+
+        with concurrent.futures.ThreadPoolExecutor(SCRIPTS_AT_ONCE) as pool:
+            for (name, _), (result, took) in zip(named, pool.map(one, [path for _, path in named])):
+                self.note(name, result, took)
 
     def full(self):
         """The unit tests and those scripts that count further in the long run."""
         self.unit("gcc")
-        self.scripts(lambda path: has_full_counts(path.read_text(encoding="utf-8")))
+        paths = [path for path in scripts() if has_full_counts(path.read_text(encoding="utf-8"))]
+        self.together("gcc", [path for path in paths if name_of(path) not in ALONE], lambda path: path.parent.name)
+        for path in paths:
+            if name_of(path) in ALONE:
+                self.script(path)
+
+    def sanitized(self):
+        """The scripts once more, with short counts, against a server under ASan + UBSan."""
+        paths = [path for path in scripts() if name_of(path) not in NOT_SANITIZED and not uses_hostile(path)]
+        self.together("asan", paths, lambda _: "asan", {"TIDEMARK_LONG": "0"})
 
     def fuzz(self):
         """Each target for a while, two at a time, beginning with its seeds and what broke it once."""
@@ -277,8 +334,8 @@ class Runner:
                 self.note(f"fuzz: {target}", result, took)
 
     def sim(self):
-        """Known seeds, as many as fit into a fixed time, on all cores."""
-        for flavour, (seconds, first, seeds) in SIM_RUNS[self.long_run].items():
+        """Known seeds, on all cores."""
+        for flavour, (first, seeds) in SIM_RUNS[self.long_run].items():
             name = f"simulator: {flavour}"
             if self.word and self.word not in name:
                 continue
@@ -287,7 +344,7 @@ class Runner:
             program = ROOT / f"build-{flavour}" / "src/sim/tidemark-sim"
             gate = ["--gate"] if flavour == "sim" else []
             self.program(name, [str(program), "--many", str(seeds), "--first", str(first), *gate,
-                                "--seconds", str(seconds), "--jobs", str(os.cpu_count() or 2),
+                                "--jobs", str(os.cpu_count() or 2),
                                 "--keep", str(ROOT / "build-sim/failed")])
 
     def planted(self):
@@ -310,6 +367,7 @@ class Runner:
             "plain": lambda: self.build_only("plain"),
             "gcc": lambda: self.unit("gcc"),
             "asan": lambda: self.unit("asan"),
+            "sanitized": self.sanitized,
             "tsan": lambda: self.unit("tsan"),
             "fuzz": self.fuzz,
             "full": self.full,

@@ -92,6 +92,10 @@ static void put_status(struct out *out, const struct inspection *inspection)
             "Writes of the log that took a second or more.",
             inspection->slow_writes);
     counter(out,
+            "snapshots_damaged_total",
+            "Snapshots that were found damaged since the start and passed over.",
+            inspection->snapshots_damaged);
+    counter(out,
             "clock_steps_total",
             "Steps of the wall clock that were seen since the start.",
             inspection->clock_steps);

@@ -96,6 +96,7 @@ static bool network_create(struct network_thread *network, int listen_fd)
         .handler = &network->handler,
         .clock = clock_system_port(),
         .connections_max = CONNECTIONS_MAX / network->threads,
+        .servers = network->threads,
         .connections_per_address_max = CONNECTIONS_PER_ADDRESS_MAX,
         .out_bytes_max = RESPONSE_BYTES_MAX,
         .buffer_bytes_max = share_of(network, BUFFER_BYTES_MIN, BUFFER_BYTES_MAX),

@@ -89,6 +89,8 @@ void sequencer_inspect(struct sequencer *sequencer, struct inspection *inspectio
     }
     inspection->snapshot_position = sequencer->attempt.last_position;
     inspection->snapshot_taken = sequencer->attempt.last_taken;
+    const struct snapshot_port *snapshots = &sequencer->options.snapshot;
+    inspection->snapshots_damaged = snapshots->ops->damaged(snapshots->ctx);
     inspection->frames = sequencer->frame_count;
     inspection->pulses = sequencer->pulse_ordinal;
     inspection->events = sequencer->event_count;

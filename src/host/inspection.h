@@ -63,6 +63,7 @@ struct inspection {
     int64_t clock_ahead_us;     /* the engine's clock - the wall clock */
     uint64_t snapshot_position; /* of the newest; UINT64_MAX: none yet */
     struct clock_time snapshot_taken;
+    uint64_t snapshots_damaged; /* found so since the start */
     uint64_t frames;
     uint64_t pulses;
     uint64_t events;

@@ -41,6 +41,10 @@ struct snapshot_ops {
     bool (*read)(void *ctx, void *into, size_t len);
 
     void (*close)(void *ctx);
+
+    /* How many snapshots were found damaged since the start: when one is opened, and read back after
+     * it was written. */
+    uint64_t (*damaged)(void *ctx);
 };
 
 struct snapshot_port {

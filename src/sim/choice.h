@@ -17,6 +17,7 @@ enum choice_stream {
     CHOICE_DISK,    /* how long it takes, what fails */
     CHOICE_CRASH,   /* when, and what is left of what was not synced */
     CHOICE_CLOCK,   /* drift, steps, freezes */
+    CHOICE_READERS, /* who reads what, and how slowly */
     CHOICE_STREAMS,
 };
 

@@ -243,6 +243,15 @@ uint64_t sim_disk_fault_count(const struct sim_disk *disk, enum disk_fault fault
     return disk->luck.counts[fault];
 }
 
+size_t sim_disk_open_count(const struct sim_disk *disk)
+{
+    size_t count = 0;
+    for (uint32_t n = 0; n < SIM_HANDLES_MAX; n++) {
+        count += disk->handles[n].open && n != SIM_ROOT;
+    }
+    return count;
+}
+
 void sim_disk_validate(const struct sim_disk *disk)
 {
     CHECK(disk->handles[SIM_ROOT].open);

@@ -89,6 +89,9 @@ void sim_disk_power_cut(struct sim_disk *disk);
 /* How often each fault has happened since creation: only what had an effect counts. */
 uint64_t sim_disk_fault_count(const struct sim_disk *disk, enum disk_fault fault);
 
+/* Handles that the process has open, the root aside. */
+size_t sim_disk_open_count(const struct sim_disk *disk);
+
 /* CHECKs the invariants; as slow as the disk is full. */
 void sim_disk_validate(const struct sim_disk *disk);
 

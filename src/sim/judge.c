@@ -19,6 +19,9 @@
 #define TURNS_MAX  100000u
 #define STRIDE_US  20000
 
+#define FOOTPRINT_PAGES 8
+#define READINGS_TRIED  8
+
 static struct history history_of(const struct run *run)
 {
     return (struct history){.hash_seed = run->plan.process.hash_seed,
@@ -86,12 +89,17 @@ static struct census take_census(const struct run *run)
     return census;
 }
 
+static void pass_time(struct run *run)
+{
+    process_settle(&run->process);
+    run->machine.now_us += STRIDE_US;
+}
+
 /* Time passes until the process has answered. False: it never did. */
 static bool wait_for(struct run *run, const struct errand *errand)
 {
     for (uint32_t turn = 0; !errand_answered(errand) && turn < TURNS_MAX; turn++) {
-        process_settle(&run->process);
-        run->machine.now_us += STRIDE_US;
+        pass_time(run);
     }
     return errand_answered(errand);
 }
@@ -107,10 +115,10 @@ judge_fates(struct run *run, const struct recipe *recipe, const struct expected_
     }
     const struct query *query = errand_query(errand);
     const struct expected_fates fates = {
-        .counted = (uint64_t)stats_sum(query, "counted", recipe->name),
-        .filtered = (uint64_t)stats_sum(query, "filtered", recipe->name),
-        .late_corrected = (uint64_t)stats_sum(query, "late_corrected", recipe->name),
-        .late_dropped = (uint64_t)stats_sum(query, "late_dropped", recipe->name),
+        .counted = (uint64_t)visitor_stats_sum(query, "counted", recipe->name),
+        .filtered = (uint64_t)visitor_stats_sum(query, "filtered", recipe->name),
+        .late_corrected = (uint64_t)visitor_stats_sum(query, "late_corrected", recipe->name),
+        .late_dropped = (uint64_t)visitor_stats_sum(query, "late_dropped", recipe->name),
     };
     (void)oracle_fates_match(recipe, expected, &fates, &run->finding);
     errand_free(errand);
@@ -146,6 +154,10 @@ static void judge_values(struct run *run, const struct recipe *recipe)
     } else if (known) {
         (void)oracle_windows_match(recipe, &expected, answers, query->runner_count, &run->finding);
         run->counts.rows += expected.row_count;
+    }
+    if (run->finding.text[0] == '\0') {
+        (void)readers_judge_values(
+            &run->readers, (uint32_t)(recipe - run->plan.recipes), &expected, &run->finding);
     }
     if (known && run->finding.text[0] == '\0') {
         judge_fates(run, recipe, &expected);
@@ -197,8 +209,8 @@ static void judge_counters(struct run *run)
     }
     struct census census = take_census(run);
     run->counts.events = census.rows;
-    int64_t unique = stats_sum(errand_query(errand), "unique", "");
-    int64_t duplicates = stats_sum(errand_query(errand), "duplicates", "");
+    int64_t unique = visitor_stats_sum(errand_query(errand), "unique", "");
+    int64_t duplicates = visitor_stats_sum(errand_query(errand), "duplicates", "");
     if (unique != (int64_t)census.distinct ||
         duplicates != (int64_t)(census.rows - census.distinct)) {
         (void)snprintf(run->finding.text,
@@ -211,6 +223,86 @@ static void judge_counters(struct run *run)
                        duplicates);
     }
     errand_free(errand);
+}
+
+/* What pages cost the process once they were read. */
+struct footprint {
+    size_t memory_bytes;
+    size_t files;
+    uint64_t snapshots; /* begun in this life, and one */
+};
+
+/* Reads a list from its beginning, some pages of it; false: one was not answered. */
+static bool read_pages(struct run *run, struct web_exchange *exchange)
+{
+    struct page_head head = {0};
+    for (uint32_t n = 0; n < FOOTPRINT_PAGES && (n == 0 || head.cursor[0] != '\0'); n++) {
+        (void)snprintf(exchange->query,
+                       WEB_QUERY_BYTES,
+                       "limit=3%s%s",
+                       head.cursor[0] == '\0' ? "" : "&cursor=",
+                       head.cursor);
+        (void)web_ask(&run->readers.web, &run->process, exchange);
+        for (uint32_t turn = 0; exchange->open && turn < TURNS_MAX; turn++) {
+            pass_time(run);
+        }
+        if (exchange->status != 200 ||
+            !page_read_head(bytes_of(exchange->body, exchange->body_len), &head)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A snapshot that is being written is not the readers'. */
+static void let_writer_end(struct run *run)
+{
+    for (uint32_t turn = 0; run->process.snapshots.writing && turn < TURNS_MAX; turn++) {
+        pass_time(run);
+    }
+}
+
+static bool read_lists(struct run *run, struct footprint *after)
+{
+    struct web_exchange exchange = {.path = "/v1/events"};
+    bool good = read_pages(run, &exchange);
+    web_reset(&exchange);
+    (void)snprintf(
+        exchange.path, WEB_PATH_BYTES, "/v1/metrics/%s/values", run->plan.recipes[0].name);
+    good = good && read_pages(run, &exchange);
+    web_reset(&exchange);
+    let_writer_end(run);
+    *after = (struct footprint){.memory_bytes = memory_held_bytes(),
+                                .files = sim_disk_open_count(run->machine.disk),
+                                .snapshots = 1 + run->process.snapshots.begun};
+    return good;
+}
+
+/* Pages leave nothing behind: a second reading leaves the process no more than the first did. So a
+ * reader that rests, or never comes back, costs nothing. A snapshot between the two keeps memory of
+ * its own: then there is another reading. */
+static void judge_footprint(struct run *run)
+{
+    struct footprint before = {0};
+    struct footprint after = {0};
+    bool good = run->plan.reader_count == 0 || read_lists(run, &after);
+    for (uint32_t n = 0; good && before.snapshots != after.snapshots && n < READINGS_TRIED; n++) {
+        before = after;
+        good = read_lists(run, &after);
+    }
+    if (!good) {
+        (void)snprintf(run->finding.text, sizeof(run->finding.text), "a page was not answered");
+    } else if (before.snapshots == after.snapshots &&
+               (after.memory_bytes > before.memory_bytes || after.files > before.files)) {
+        (void)snprintf(
+            run->finding.text,
+            sizeof(run->finding.text),
+            "pages leave behind %zu bytes of memory and %zu open files, then %zu and %zu",
+            before.memory_bytes,
+            before.files,
+            after.memory_bytes,
+            after.files);
+    }
 }
 
 /* A replay of the log up to its end by another process on this disk: its digest. */
@@ -273,7 +365,8 @@ static void judge_digests(struct run *run)
 void judge(struct run *run)
 {
     struct history history = history_of(run);
-    bool good = oracle_log_holds(&history, &run->finding);
+    bool good = oracle_log_holds(&history, &run->finding) &&
+                readers_judge_listings(&run->readers, &history, &run->finding);
     for (size_t n = 0; good && n < run->plan.recipe_count; n++) {
         judge_values(run, &run->plan.recipes[n]);
         good = run->finding.text[0] == '\0';
@@ -284,6 +377,10 @@ void judge(struct run *run)
     }
     if (good) {
         judge_recut(run);
+        good = run->finding.text[0] == '\0';
+    }
+    if (good) {
+        judge_footprint(run);
         good = run->finding.text[0] == '\0';
     }
     if (good) {

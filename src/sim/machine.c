@@ -129,7 +129,7 @@ __attribute__((noreturn)) static void on_die(void *ctx, int exit_code, const cha
     struct machine *machine = ctx;
     (void)snprintf(machine->last_words, sizeof(machine->last_words), "%s", text);
     machine_end_process(machine, END_EXIT, exit_code);
-    CHECK(!"a process outside of a fiber can't die");
+    UNREACHABLE("a process outside of a fiber can't die");
 }
 
 bool machine_init(struct machine *machine, struct choice *choice, uint64_t disk_bytes)

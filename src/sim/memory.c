@@ -161,3 +161,8 @@ uint64_t memory_failures(void)
 {
     return failures;
 }
+
+size_t memory_held_bytes(void)
+{
+    return held;
+}

@@ -19,3 +19,6 @@ void memory_drop_all(void);
 /* The allocation after so many more fails (0: the next one), once; UINT64_MAX: none. */
 void memory_fail_after(uint64_t count);
 uint64_t memory_failures(void);
+
+/* What the process has now. */
+size_t memory_held_bytes(void);

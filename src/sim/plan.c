@@ -9,6 +9,8 @@
 #define LENGTH_MIN 20    /* seconds */
 #define LENGTH_MAX 28800 /* seconds */
 
+#define READER_PAUSE_MAX_MS 1800000
+
 static uint32_t pick(struct choice *choice, uint32_t end)
 {
     return choose(choice, CHOICE_OPTIONS, end);
@@ -182,6 +184,20 @@ static void draw_events(struct plan *plan, struct choice *choice)
     }
 }
 
+/* From a stream of their own: what else is drawn does not depend on them. */
+static void draw_readers(struct plan *plan, struct choice *choice)
+{
+    if (choose(choice, CHOICE_READERS, 2) == 1) {
+        plan->reader_count = 1 + choose(choice, CHOICE_READERS, PLAN_READERS_MAX);
+        plan->reader_pause_ms = choose_magnitude(choice, CHOICE_READERS, 10, READER_PAUSE_MAX_MS);
+    }
+}
+
+bool plan_droppable(uint32_t recipe)
+{
+    return recipe % 2 == 1;
+}
+
 bool plan_draw(struct plan *plan, struct choice *choice)
 {
     *plan = (struct plan){0};
@@ -199,6 +215,7 @@ bool plan_draw(struct plan *plan, struct choice *choice)
         return false;
     }
     draw_events(plan, choice);
+    draw_readers(plan, choice);
     return true;
 }
 
@@ -280,6 +297,12 @@ void plan_print(const struct plan *plan, FILE *out)
         plan->lanes ? ", lanes" : "",
         plan->questions ? ", questions" : "",
         plan->command_every_ms);
+    if (plan->reader_count > 0) {
+        (void)fprintf(out,
+                      "  readers      %u, slow: they rest up to %u ms between two pages\n",
+                      plan->reader_count,
+                      plan->reader_pause_ms);
+    }
     print_faults(plan, out);
     for (size_t n = 0; n < plan->recipe_count; n++) {
         struct bytes text = recipe_sql(&plan->recipes[n], sql, sizeof(sql));
@@ -301,8 +324,7 @@ static const char *group_columns(enum recipe_group group)
     case BY_SOURCE_AND_TYPE:
         return "source, type";
     }
-    CHECK(!"a group of the enumeration");
-    return "";
+    UNREACHABLE("a group of the enumeration");
 }
 
 struct bytes recipe_sql(const struct recipe *recipe, char *text, size_t cap)

@@ -11,6 +11,7 @@
 #define PLAN_RECIPES_MAX 8
 #define PLAN_CLIENTS_MAX 6
 #define PLAN_SOURCES_MAX 8
+#define PLAN_READERS_MAX 3
 
 /* What may be wrong with the disk, and what must come of it. */
 enum disk_class {
@@ -32,6 +33,8 @@ struct plan {
     bool commands;             /* metrics come and go, sources are declared, snapshots asked for */
     bool lanes;                /* sources get lanes of their own, explicit ones too */
     bool questions;
+    uint32_t reader_count;    /* slow readers; 0: none */
+    uint32_t reader_pause_ms; /* they rest between two pages, at most */
     bool slow_disk;
     bool full_disk;
     bool disk_errors; /* EIO, short and interrupted calls */
@@ -57,6 +60,9 @@ struct plan {
 /* Draws a plan. False on no memory. */
 bool plan_draw(struct plan *plan, struct choice *choice);
 void plan_free(struct plan *plan);
+
+/* Every second recipe may go and come back (when `commands`). */
+bool plan_droppable(uint32_t recipe);
 
 /* One line per option, for people. */
 void plan_print(const struct plan *plan, FILE *out);

@@ -27,6 +27,8 @@ static void each_count(const struct run_counts *counts, each_named tell, void *c
         {"disk full", counts->disk_full},
         {"no memory", counts->no_memory},
         {"snapshot", counts->snapshots},
+        {"slow reading", counts->slow_readings},
+        {"slow reading over a life", counts->readings_over_lives},
     };
     for (size_t n = 0; n < sizeof(all) / sizeof(all[0]); n++) {
         (void)tell(ctx, all[n].name, all[n].count);

@@ -87,6 +87,7 @@ static void witness_opened(void *ctx, struct process *process)
     }
     if (run->journal.frame_count < known) {
         visitor_forget(&run->visitor);
+        readers_forget(&run->readers);
     }
     if (!journal_recovered(&run->journal, &port, oldest, &run->finding)) {
         fail(run, "a recovered log is not what it was");
@@ -123,6 +124,7 @@ static void die(struct run *run)
     process_bury(&run->process);
     clients_bereaved(&run->clients, run->machine.now_us);
     visitor_bereaved(&run->visitor);
+    readers_bereaved(&run->readers);
     run->alive = false;
 }
 
@@ -377,6 +379,7 @@ static void let_time_pass(struct run *run, int64_t until_us)
     struct machine *machine = &run->machine;
     int64_t next = run->alive ? process_next(&run->process) : machine->now_us;
     next = earlier(next, earlier(clients_next(&run->clients), visitor_next(&run->visitor)));
+    next = earlier(next, readers_next(&run->readers));
     next = earlier(next, run->peace ? INT64_MAX : run->next_calamity);
     next = earlier(next, until_us);
     machine->now_us = next > machine->now_us ? next : machine->now_us + STRIDE_US;
@@ -404,9 +407,13 @@ static void moment(struct run *run, int64_t until_us)
     }
     clients_act(&run->clients, &run->process);
     visitor_act(&run->visitor, &run->process);
+    readers_act(&run->readers, &run->process);
     settle(run);
     if (run->visitor.finding.text[0] != '\0') {
         fail(run, run->visitor.finding.text);
+    }
+    if (run->readers.finding.text[0] != '\0') {
+        fail(run, run->readers.finding.text);
     }
     if (!process_ended(&run->process)) {
         calamities(run);
@@ -445,6 +452,7 @@ static void be_at_peace(struct run *run)
     run->refill_at = 0;
     run->clients.hurried = true;
     run->visitor.only_questions = true;
+    run->readers.hurried = true;
     run->peace = true;
 }
 
@@ -452,7 +460,7 @@ static void be_at_peace(struct run *run)
 static bool at_rest(struct run *run)
 {
     return run->alive && run->process.state == PROCESS_READY && clients_content(&run->clients) &&
-           visitor_define_all(&run->visitor, &run->process) &&
+           readers_content(&run->readers) && visitor_define_all(&run->visitor, &run->process) &&
            sequencer_is_idle(&run->process.sequencer) && !run->process.sequencer.moved;
 }
 
@@ -481,6 +489,7 @@ static bool set_up(struct run *run, struct choice *choice)
     bool good = machine_init(&run->machine, choice, run->plan.disk_bytes) &&
                 clients_init(&run->clients, &run->plan, choice, &run->journal) &&
                 visitor_init(&run->visitor, &run->plan, choice, &run->journal);
+    readers_init(&run->readers, &run->plan, choice, &run->journal);
     if (good) {
         run->machine.weather = run->plan.weather;
         run->machine.drift_ppm =
@@ -509,6 +518,8 @@ bool run_all(struct run *run, struct choice *choice)
     run->counts.simulated_us = (uint64_t)run->machine.now_us;
     run->counts.acked = run->journal.acked;
     run->counts.refused = run->clients.refused;
+    run->counts.slow_readings = run->readers.slow;
+    run->counts.readings_over_lives = run->readers.over_lives;
     for (uint32_t fault = 0; fault < FAULT_KINDS; fault++) {
         run->counts.faults[fault] = sim_disk_fault_count(run->machine.disk, (enum disk_fault)fault);
     }
@@ -521,6 +532,7 @@ void run_free(struct run *run)
         process_bury(&run->process);
     }
     visitor_free(&run->visitor);
+    readers_free(&run->readers);
     clients_free(&run->clients);
     journal_free(&run->journal);
     machine_deinit(&run->machine);

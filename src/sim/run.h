@@ -6,6 +6,7 @@
 #pragma once
 
 #include "sim/clients.h"
+#include "sim/readers.h"
 #include "sim/visitor.h"
 
 #include <stdio.h>
@@ -32,7 +33,9 @@ struct run_counts {
     uint64_t refused;
     uint64_t rows; /* compared with the oracle's */
     uint64_t digests;
-    uint64_t recuts; /* logs applied once more in other batches */
+    uint64_t slow_readings;       /* of several pages, to the end */
+    uint64_t readings_over_lives; /* of these, over the end of a process */
+    uint64_t recuts;              /* logs applied once more in other batches */
     uint64_t faults[FAULT_KINDS];
 };
 
@@ -45,6 +48,7 @@ struct run {
     struct journal journal;
     struct clients clients;
     struct visitor visitor;
+    struct readers readers;
     struct process process;
     bool alive; /* there is a process */
     bool over;  /* nothing more can be asked of this run: a loss was found, as it must be */

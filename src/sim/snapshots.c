@@ -99,9 +99,16 @@ static void close_opened(void *ctx)
     port.ops->close(port.ctx);
 }
 
+static uint64_t damaged(void *ctx)
+{
+    const struct sim_snapshots *snapshots = ctx;
+    struct snapshot_port port = snapshot_dir_port(snapshots->dir);
+    return port.ops->damaged(port.ctx);
+}
+
 struct snapshot_port sim_snapshots_port(struct sim_snapshots *snapshots)
 {
     static const struct snapshot_ops ops = {
-        start, poll_state, open_newest, read_opened, close_opened};
+        start, poll_state, open_newest, read_opened, close_opened, damaged};
     return (struct snapshot_port){.ops = &ops, .ctx = snapshots};
 }

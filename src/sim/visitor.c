@@ -197,12 +197,6 @@ static struct errand *define(struct visitor *visitor, struct process *process, u
     return go(visitor, process, errand);
 }
 
-/* Every second recipe may go and come back. */
-static bool droppable(uint32_t number)
-{
-    return number % 2 == 1;
-}
-
 static struct errand *command_source(struct visitor *visitor, struct process *process)
 {
     struct choice *choice = visitor->choice;
@@ -243,7 +237,7 @@ static struct errand *command(struct visitor *visitor, struct process *process)
     if (what < 4) {
         return define(visitor, process, number);
     }
-    if (what == 4 && droppable(number) && visitor->plan->commands) {
+    if (what == 4 && plan_droppable(number) && visitor->plan->commands) {
         struct errand *errand = errand_create(ERRAND_PROPOSAL);
         (void)snprintf(errand->name, sizeof(errand->name), "m%u", number);
         errand->proposal.kind = PROPOSE_DROP;
@@ -370,7 +364,7 @@ look_at_row(struct visitor *visitor, const struct errand *errand, const struct r
 /* Lanes that are reopened may take closedness back: that is what reopening means. */
 static bool remembered(const struct visitor *visitor, const struct errand *errand)
 {
-    return !droppable(errand->recipe) && !visitor->plan->lanes;
+    return !plan_droppable(errand->recipe) && !visitor->plan->lanes;
 }
 
 static void look_at_values(struct visitor *visitor, const struct errand *errand)
@@ -396,7 +390,7 @@ static void look_at_stats(struct visitor *visitor, const struct errand *errand)
 {
     static const char *const names[] = {"unique", "duplicates"};
     for (size_t n = 0; n < sizeof(names) / sizeof(names[0]); n++) {
-        int64_t sum = stats_sum(&errand->query, names[n], "");
+        int64_t sum = visitor_stats_sum(&errand->query, names[n], "");
         if (sum >= 0 && (uint64_t)sum < visitor->counters[n]) {
             complain(visitor, errand, names[n]);
         }
@@ -426,7 +420,7 @@ static void look_at(struct visitor *visitor, const struct errand *errand)
     }
 }
 
-int64_t stats_sum(const struct query *query, const char *counter, const char *metric)
+int64_t visitor_stats_sum(const struct query *query, const char *counter, const char *metric)
 {
     int64_t sum = 0;
     for (uint32_t n = 0; n < query->runner_count; n++) {

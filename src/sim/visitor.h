@@ -73,4 +73,4 @@ void errand_free(struct errand *errand);
 bool visitor_define_all(struct visitor *visitor, struct process *process);
 
 /* A counter of an answer to QUERY_STATS, over all runners. */
-int64_t stats_sum(const struct query *query, const char *counter, const char *metric);
+int64_t visitor_stats_sum(const struct query *query, const char *counter, const char *metric);

@@ -6,6 +6,7 @@ import os
 import resource
 import select
 import shutil
+import signal
 import socket
 import time
 import unittest
@@ -19,12 +20,6 @@ LINES = "application/x-ndjson"
 BATCH = "application/cloudevents-batch+json"
 MIB = 1 << 20
 CONNECTIONS = 1000
-
-
-def resident(server):
-    """Bytes of memory in use."""
-    with open(f"/proc/{server.process.pid}/status", encoding="ascii") as text:
-        return next(int(line.split()[1]) for line in text if line.startswith("VmRSS")) * 1024
 
 
 def descriptors(server):
@@ -206,24 +201,27 @@ class Flood(unittest.TestCase):
                 time.sleep(0.1)
 
     def test_an_idle_crowd_gives_way_to_who_comes_with_work(self):
+        """Also when one network thread has taken all connections before the other one woke."""
         server = LimitedServer(64)
         self.addCleanup(server.discard)
         server.start()
-        crowd = []
+        few = descriptors(server)
+        processor = {min(os.sched_getaffinity(0))}
+        for thread in os.listdir(f"/proc/{server.process.pid}/task"):
+            os.sched_setaffinity(int(thread), processor)
+        server.process.send_signal(signal.SIGSTOP)  # so that all are waiting when the first thread runs
         for _ in range(100):
-            s = socket.socket()
-            s.settimeout(0.2)
-            try:
-                s.connect(("127.0.0.1", server.port))
-                crowd.append(s)
-            except OSError:
-                s.close()
-        time.sleep(1.5)  # idle for a second at least
-        for _ in range(20):
+            self.addCleanup(connected(server).close)
+        server.process.send_signal(signal.SIGCONT)
+        full = few + (64 * 3 // 4 - few) * 2 // 3
+        deadline = time.monotonic() + 10
+        while descriptors(server) < full and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self.assertGreaterEqual(descriptors(server), full, "the crowd was not let in")
+        time.sleep(1.2)  # idle for a second at least, counted from when it was let in
+        for _ in range(40):
             server.close()
             self.assertEqual(200, server.send([event()]).status)
-        for s in crowd:
-            s.close()
 
 
 class Streams(unittest.TestCase):
@@ -243,7 +241,7 @@ class Streams(unittest.TestCase):
                 s.sendall(framed)
                 sent += len(piece)
                 if sent >= flat_after:
-                    now = resident(server)
+                    now = server.resident_bytes()
                     base = base or now
                     most = max(most, now)
             s.sendall(b"0\r\n\r\n")
@@ -301,7 +299,7 @@ class Memory(unittest.TestCase):
                 f"Content-Length: {4 * MIB}\r\n\r\n").encode()
         some = [connected(server, head + b"[" + b" " * (4 * MIB - 2)) for _ in range(16)]
         deadline = time.monotonic() + 10
-        while resident(server) < 64 * MIB and time.monotonic() < deadline:
+        while server.resident_bytes() < 64 * MIB and time.monotonic() < deadline:
             time.sleep(0.02)
         for s in some:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
@@ -310,13 +308,13 @@ class Memory(unittest.TestCase):
     def slow_readers(self, server):
         """They ask for much and take nothing of it. Returns how much memory that took."""
         ask = f"GET /v1/metrics/wide/values?limit=1000 HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode()
-        before = resident(server)
+        before = server.resident_bytes()
         some = []
         for _ in range(20):
             s = connected(server, ask * 50, receive_bytes=4096)
             some.append(s)
         time.sleep(1)
-        grown = resident(server) - before
+        grown = server.resident_bytes() - before
         for s in some:
             s.close()
         return grown
@@ -335,7 +333,7 @@ class Memory(unittest.TestCase):
                 self.assertLess(grown, 20 * 8 * MIB)
                 time.sleep(0.3)
                 self.assertEqual(200, server.send([event()]).status)
-                after.append(resident(server))
+                after.append(server.resident_bytes())
             say("memory after each attack, in MiB: " + " ".join(f"{n / MIB:.0f}" for n in after))
             self.assertLess(after[-1] - after[1], 48 * MIB, "each attack leaves something behind")
             self.assertEqual(1001, len(server.values("wide")))
@@ -356,7 +354,7 @@ class Memory(unittest.TestCase):
                 while descriptors(server) > files + 5 and time.monotonic() < deadline:
                     time.sleep(0.02)
                 self.assertLessEqual(descriptors(server), files + 5)
-                after.append(resident(server))
+                after.append(server.resident_bytes())
             say("memory after each crowd, in MiB: " + " ".join(f"{n / MIB:.0f}" for n in after))
             self.assertLess(after[-1] - after[0], 24 * MIB)
 

@@ -197,6 +197,14 @@ def zero(n, size):
     return act
 
 
+def change_an_event(n):
+    def act(d):
+        path = d.segment(n)
+        write(path, path.read_bytes().index(b"/lane/"), b"?")
+        return path.name
+    return act
+
+
 def all_zeros(n):
     def act(d):
         path = d.segment(n)
@@ -343,6 +351,8 @@ REFUSED = [
     ("zeros for a middle header block", BOTH, zero(1, BLOCK)),
     ("zeros for the first header block", BOTH, zero(0, BLOCK)),
     ("the last segment is all zeros", BOTH, all_zeros(-1)),
+    ("a byte changed in the first segment's events", LOG, change_an_event(0)),
+    ("a byte changed in a middle segment's events", LOG, change_an_event(1)),
     ("two segments swapped", BOTH, swapped_segments),
     ("a symbolic link for a segment", BOTH, symbolic_link),
     ("a folder for a segment", BOTH, folder_as_segment),
@@ -496,6 +506,19 @@ class Genesis(Shapes):
         directory = self.copy("small log")
         said = self.check_refused(directory, segment_of_version(-1, 7)(directory))
         self.assertRegex(said, r"version 7\b.*\b1\b")
+
+    def test_damaged_snapshots_are_counted_and_told(self):
+        directory = self.copy("small snapshots")
+        newest = directory.newest_snapshots()[0]
+        whole = bytearray(newest.read_bytes())
+        whole[len(whole) // 2] ^= 0x20
+        newest.write_bytes(whole)
+        server = self.start(directory)
+        self.account.look(self, server)
+        self.assertIn(b"\ntidemark_snapshots_damaged_total 1\n", server.request("GET", "/metrics").body)
+        said = server.output()
+        server.discard()
+        self.assertIn("1 damaged snapshots", said)
 
     def test_snapshots_of_another_version_are_named_with_both(self):
         """The log alone is enough to start; but they are not damaged, and are not called so."""

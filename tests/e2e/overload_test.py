@@ -23,12 +23,6 @@ LIMIT_BYTES = 512 << 20
 MEMORY = ("--memory", "256M", "--dedup-memory", "64M")
 
 
-def resident_bytes(server, name="VmHWM"):
-    """What the server has in memory (VmRSS), or had at most (VmHWM)."""
-    with open(f"/proc/{server.process.pid}/status", encoding="ascii") as text:
-        return next(int(line.split()[1]) * 1024 for line in text if line.startswith(name + ":"))
-
-
 def figure(server, name):
     """The sum of a figure of /metrics over its labels."""
     text = server.request("GET", "/metrics").body.decode()
@@ -138,7 +132,7 @@ class Burst(unittest.TestCase):
         self.assertLess(self.figures["overload_settled_ack_p99"], max(10 * normal, 500))
 
     def test_memory_stays_under_the_limit(self):
-        self.assertLess(resident_bytes(self.server), LIMIT_BYTES)
+        self.assertLess(self.server.resident_bytes("VmHWM"), LIMIT_BYTES)
 
     def test_a_memory_limit_of_the_kernel_does_not_end_it(self):
         if self.cage is None:
@@ -189,7 +183,7 @@ class Bodies(unittest.TestCase):
                     self.assertIn(b"\r\nretry-after: ", answer.lower())
                     refused += 1
             self.assertGreater(refused, self.CONNECTIONS // 2)
-            self.assertLess(resident_bytes(server), LIMIT_BYTES)
+            self.assertLess(server.resident_bytes("VmHWM"), LIMIT_BYTES)
             for s in held:
                 s.close()
             deadline = time.monotonic() + 20
@@ -252,8 +246,8 @@ class Groups(unittest.TestCase):
             before = self.check_rows(server, total)
             self.assertGreater(figure(server, "metric_overflowed_total"), 0)
             self.assertEqual(0, figure(server, "metric_lost_total"))
-            self.assertLess(resident_bytes(server), LIMIT_BYTES)
-            peak = resident_bytes(server)
+            self.assertLess(server.resident_bytes("VmHWM"), LIMIT_BYTES)
+            peak = server.resident_bytes("VmHWM")
             server.kill9()
             server.start()
             self.assertEqual(before, self.check_rows(server, total), "after a kill, from the log")
@@ -355,8 +349,7 @@ class Questions(unittest.TestCase):
     GROUPS = 1_000_000 if LONG else 150_000
 
     def ask(self, server, path, stop, statuses):
-        mine = Server.__new__(Server)
-        mine.port, mine._connection, mine.as_of = server.port, None, None
+        mine = server.client()
         while not stop.is_set():
             try:
                 statuses.append(mine.request("GET", path).status)

@@ -251,8 +251,7 @@ class ReadBack(cases.Case):
         reads = []
 
         def read():
-            mine = Server.__new__(Server)
-            mine.__dict__.update(port=self.server.port, _connection=None, as_of=None)
+            mine = self.server.client()
             best = Counter()
             while not stop.is_set():
                 page = mine.values(metric)

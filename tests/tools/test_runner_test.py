@@ -91,9 +91,33 @@ class Counting(unittest.TestCase):
                 self.assertTrue(taken, name)
             self.assertRaises(SystemExit, counter.step, "no such step")
 
-    def test_scripts_of_the_long_run_are_there(self):
-        for path in runner.LONG_ONLY:
+    def test_scripts_that_are_named_are_there(self):
+        for path in [*runner.LONG_ONLY, *runner.ALONE, *runner.NOT_SANITIZED]:
             self.assertTrue((ROOT / path).exists(), path)
+
+    def test_every_script_starts_a_sanitized_server_or_says_why_not(self):
+        ran = []
+        with contextlib.redirect_stdout(io.StringIO()), \
+                mock.patch.object(runner.Runner, "build", lambda counter, flavour: ran.append(flavour) or True), \
+                mock.patch.object(runner, "execute", lambda command, environment: ran.append((command[-1], environment)) or ("", 0)):
+            runner.Runner(None, True).step("sanitized")
+        self.assertEqual("asan", ran.pop(0))
+        for path, environment in ran:
+            self.assertEqual(("0", str(ROOT / "build-asan/tidemark")), (environment["TIDEMARK_LONG"], environment["TIDEMARK"]))
+        left_out = set(runner.scripts()) - {pathlib.Path(path) for path, _ in ran}
+        named = {ROOT / path for path in runner.NOT_SANITIZED}
+        self.assertEqual(named, {path for path in left_out if not runner.uses_hostile(path)})
+        self.assertGreater(len(ran), 20)
+
+    def test_scripts_together_are_each_counted(self):
+        paths = runner.scripts()[:3]
+        answers = {str(paths[0]): ("Ran 2 tests in 0.1s\n\nOK\n", 0), str(paths[1]): ("boom\n", 1),
+                   str(paths[2]): ("no tool\n", runner.SKIP_EXIT)}
+        counter = runner.Runner(None)
+        with contextlib.redirect_stdout(io.StringIO()), mock.patch.object(counter, "build", lambda flavour: True), \
+                mock.patch.object(runner, "execute", lambda command, environment: answers[command[-1]]):
+            counter.together("gcc", paths, lambda path: path.parent.name)
+        self.assertEqual((2, 1, 1), (counter.passed, len(counter.failed), len(counter.skips)))
 
     def test_a_hanging_program_is_killed_with_its_children(self):
         output, code = runner.execute(["sh", "-c", "sleep 60 & sleep 60"], seconds=0.3)

@@ -5,7 +5,11 @@
  * A process that writes snapshots is forked now and then, and the copy holds the lock as well until
  * it closed what is not its own, or saw that its parent is gone. So when the owner that LOCK names
  * does not exist any more, what is left of it is given a moment to end: who starts a killed process
- * again at once must not hear that it runs. */
+ * again at once must not hear that it runs.
+ *
+ * LOCK may also name nobody (its owner's disk refused the note), or a process that ended but is not
+ * waited for yet, or one that has got a former owner's id: then, too, there is a moment, a shorter
+ * one where the process that is named exists. */
 #include "adapters/disk_system/disk_system.h"
 
 #include <errno.h>
@@ -20,6 +24,7 @@
 
 #define OWNER_BYTES   16
 #define LEFT_TURNS    200 /* of LEFT_PAUSE_MS: how long what is left of an owner may take to end */
+#define NAMED_TURNS   20  /* the same, while a process with the owner's id exists */
 #define LEFT_PAUSE_MS 10
 
 static void read_owner(int fd, char owner[OWNER_BYTES])
@@ -34,26 +39,27 @@ static void read_owner(int fd, char owner[OWNER_BYTES])
     }
 }
 
+/* Always as many bytes, over the former owner's: there is no moment without any. */
 static bool write_owner(int fd)
 {
     char owner[OWNER_BYTES];
-    int len = snprintf(owner, sizeof owner, "%d\n", (int)getpid());
-    return ftruncate(fd, 0) == 0 && pwrite(fd, owner, (size_t)len, 0) == len;
+    int len = snprintf(owner, sizeof owner, "%-*d\n", OWNER_BYTES - 2, (int)getpid());
+    return pwrite(fd, owner, (size_t)len, 0) == len;
 }
 
-/* Whether the owner that the file names is gone. */
-static bool owner_gone(int fd)
+/* Whether a process has the id that the file names. */
+static bool owner_exists(int fd)
 {
     char owner[OWNER_BYTES];
     read_owner(fd, owner);
     long pid = strtol(owner, NULL, 10);
-    return pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+    return pid > 0 && (kill((pid_t)pid, 0) == 0 || errno != ESRCH);
 }
 
 static bool take(int fd)
 {
     bool taken = flock(fd, LOCK_EX | LOCK_NB) == 0;
-    for (int turn = 0; turn < LEFT_TURNS && !taken && owner_gone(fd); turn++) {
+    for (int turn = 0; !taken && turn < (owner_exists(fd) ? NAMED_TURNS : LEFT_TURNS); turn++) {
         (void)poll(NULL, 0, LEFT_PAUSE_MS);
         taken = flock(fd, LOCK_EX | LOCK_NB) == 0;
     }
@@ -81,7 +87,7 @@ enum err disk_system_lock(const struct disk_folder *folder, int *lock, struct er
         (void)close(fd);
         return error->code;
     }
-    (void)write_owner(fd); /* a courtesy: on a full disk the lock still holds */
+    (void)write_owner(fd); /* a courtesy: on a bad disk the lock still holds */
     *lock = fd;
     return OK;
 }

@@ -17,8 +17,8 @@ enum err disk_system_open(const char *path,
 void disk_system_close(struct disk_folder *folder);
 
 /* Takes the directory for this process by flock on its file LOCK, which then holds the process's
- * id. ERR_CONFLICT with "in use by pid N" when another has it; when that one is gone, and only a
- * forked copy of it is left, after a moment in which the copy may end. It lasts until *lock, a file
- * descriptor, is closed. */
+ * id. ERR_CONFLICT with "in use by pid N" when another has it, after a moment (200 ms; 2 s when that
+ * one is gone, and only a forked copy of it is left) in which it may end. It lasts until *lock, a
+ * file descriptor, is closed. */
 enum err
 disk_system_lock(const struct disk_folder *folder, int *lock, struct error *error) MUST_CHECK;

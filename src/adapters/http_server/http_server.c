@@ -21,7 +21,11 @@
  * 100 ms: the listener, being level-triggered, would otherwise spin.
  *
  * Invariant: every accepted connection's descriptor is below descriptor_limit. As the kernel gives
- * the lowest that is free, those above it stay free for files, whatever clients do. */
+ * the lowest that is free, those above it stay free for files, whatever clients do.
+ *
+ * Only its own connections can a server close. Therefore none of several in a process takes more
+ * than its share of the descriptors: another, whose thread comes later, would have no connection to
+ * close, and would refuse all who come while idle ones hold every descriptor. */
 #include "adapters/http_server/http_server.h"
 
 #include "adapters/http_server/http_address.h"
@@ -149,6 +153,20 @@ static int descriptor_limit(void)
     return (int)(limit.rlim_cur - (kept > DESCRIPTORS_KEPT_MAX ? DESCRIPTORS_KEPT_MAX : kept));
 }
 
+/* How many connections this server's share of the free descriptors allows. */
+static uint32_t descriptor_share(const struct http_server *server, uint32_t servers)
+{
+    int lowest = fcntl(server->epoll_fd, F_DUPFD_CLOEXEC, 0);
+    if (lowest >= 0) {
+        (void)close(lowest);
+    }
+    if (lowest < 0 || lowest >= server->descriptor_limit) {
+        return 1;
+    }
+    uint32_t share = (uint32_t)(server->descriptor_limit - lowest) / servers;
+    return share > 0 ? share : 1;
+}
+
 /* What can fail of creating; the sockets are taken only when all went well. */
 static bool open_resources(struct http_server *server, const struct http_server_options *options)
 {
@@ -204,6 +222,10 @@ struct http_server *http_server_create(const struct http_server_options *options
     if (!open_resources(server, options)) {
         close_resources(server);
         return NULL;
+    }
+    if (options->servers > 1) {
+        uint32_t share = descriptor_share(server, options->servers);
+        server->connections_max = share < server->connections_max ? share : server->connections_max;
     }
     server->listener_count = options->listen_count;
     return server;

@@ -25,7 +25,8 @@ struct http_server_options {
     size_t listen_count;   /* 0 is allowed: connections then come by http_server_adopt */
     const struct http_handler *handler; /* borrowed; outlives the server */
     struct clock_port clock;
-    uint32_t connections_max;             /* 0: 16,384 */
+    uint32_t connections_max; /* 0: 16,384 */
+    uint32_t servers; /* of this process, which share its descriptors evenly; 0: this one alone */
     uint32_t connections_per_address_max; /* 0: no limit; loopback is never limited */
     size_t out_bytes_max;                 /* queued for one connection; 0: 1 MiB */
     size_t buffer_bytes_max;              /* of all connections' queues; 0: 256 MiB */

@@ -383,10 +383,16 @@ static bool read_opened(void *ctx, void *into, size_t len)
     return snapshot_reader_read(&dir->reader, into, len);
 }
 
+static uint64_t damaged(void *ctx)
+{
+    const struct snapshot_dir *dir = ctx;
+    return dir->damaged_count;
+}
+
 struct snapshot_port snapshot_dir_port(struct snapshot_dir *dir)
 {
     static const struct snapshot_ops ops = {
-        start, poll_state, open_newest, read_opened, close_opened};
+        start, poll_state, open_newest, read_opened, close_opened, damaged};
     return (struct snapshot_port){.ops = &ops, .ctx = dir};
 }
 

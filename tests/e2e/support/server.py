@@ -36,6 +36,12 @@ def _end_all():
 atexit.register(_end_all)
 
 
+def sanitized():
+    """Whether the binary is built under AddressSanitizer, which takes more memory than it is allowed here or there."""
+    with open(BINARY, "rb") as binary:
+        return b"__asan_init" in binary.read()
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -148,6 +154,17 @@ class Server:
         with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as text:
             fields = text.read().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def resident_bytes(self, name="VmRSS"):
+        """What it has in memory, or had at most (VmHWM)."""
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as text:
+            return next(int(line.split()[1]) * 1024 for line in text if line.startswith(name + ":"))
+
+    def client(self):
+        """Another client of the same server, with a connection of its own, which it may close()."""
+        mine = Server.__new__(Server)
+        mine.__dict__.update(port=self.port, _connection=None, as_of=None)
+        return mine
 
     def alive(self):
         return self.process is not None and self.process.poll() is None

@@ -5,6 +5,7 @@ From its start on (`Traced.inject`; strace -D, so the exit code is the server's 
 """
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -35,7 +36,7 @@ class Traced(Server):
         calls, what = self.inject
         self.traces += 1
         self.trace_path = f"{self.output_path}.trace{self.traces}"
-        return ["strace", "-D", "-f", "-qq", "-ttt", "-o", self.trace_path, "-e", f"trace={calls}",
+        return ["strace", "-D", "-f", "-q", "-ttt", "-o", self.trace_path, "-e", f"trace={calls},exit_group",
                 "-e", f"inject={calls}:{what}", *plain]
 
     def trace(self):
@@ -48,10 +49,33 @@ class Traced(Server):
     def injected(self):
         return injected(self.trace())
 
+    def exit_seconds(self):
+        return exit_seconds(self.trace, self.process.pid)
+
 
 def injected(trace):
     """[(time, line)] of each call that was made to fail, to lie or to wait."""
     return [(float(line.split()[1]), line) for line in trace.splitlines() if "(INJECTED" in line or "(DELAYED" in line]
+
+
+def exit_seconds(trace, pid):
+    """From the call that failed to the end of the process, by the tracer's clock; None: no such call, or no such end.
+
+    The cause is the last failure of the thread that ended the process, or else the last of any. `trace` is a function:
+    what the tracer writes comes a moment after the end.
+    """
+    deadline = time.monotonic() + 5
+    end = None
+    while end is None:
+        text = trace()
+        end = re.search(rf"^{pid} +([0-9.]+) \+\+\+ exited with", text, re.MULTILINE)
+        if end is None and time.monotonic() > deadline:
+            return None
+        time.sleep(0 if end else 0.005)
+    enders = re.findall(r"^(\d+) +[0-9.]+ exit_group\(", text[:end.start()], re.MULTILINE)
+    causes = injected(text[:end.start()])
+    own = [cause for cause in causes if enders and cause[1].split()[0] == enders[-1]]
+    return float(end[1]) - (own or causes)[-1][0] if causes else None
 
 
 class Trace:
@@ -65,14 +89,17 @@ class Trace:
     def injected(self):
         return injected(self.text())
 
+    def exit_seconds(self, pid):
+        return exit_seconds(self.text, pid)
+
 
 @contextlib.contextmanager
 def attached(process, calls, what):
     """Injects into a process that runs; gives a Trace of the calls."""
     fd, path = tempfile.mkstemp(prefix="tidemark-trace-")
     os.close(fd)
-    tracer = subprocess.Popen(["strace", "-f", "-qq", "-ttt", "-o", path, "-p", str(process.pid), "-e", f"trace={calls}",
-                               "-e", f"inject={calls}:{what}"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+    tracer = subprocess.Popen(["strace", "-f", "-q", "-ttt", "-o", path, "-p", str(process.pid), "-e",
+                               f"trace={calls},exit_group", "-e", f"inject={calls}:{what}"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 20

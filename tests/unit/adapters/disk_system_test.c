@@ -361,6 +361,52 @@ static void a_copy_that_does_not_end_is_not_waited_for_without_end(void **state)
     fixture_end(&fixture);
 }
 
+/* Puts `owner` in LOCK, as a refused or an old note would stand there. */
+static void name_owner(const struct fixture *fixture, const char *owner)
+{
+    int file = openat(fixture->data.handle, "LOCK", O_WRONLY | O_TRUNC);
+    assert_true(file >= 0);
+    assert_int_equal(write(file, owner, strlen(owner)), (ssize_t)strlen(owner));
+    (void)close(file);
+}
+
+static void a_copy_is_waited_for_whoever_the_lock_names(void **state)
+{
+    (void)state;
+    char living[32];
+    (void)snprintf(living, sizeof living, "%d\n", (int)getpid()); /* has got the owner's id since */
+    const char *const names[] = {"", "no number", living};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct fixture fixture;
+        struct error error;
+        int lock = -1;
+        fixture_make(&fixture);
+        (void)end_with_a_copy_left(&fixture, 60);
+        name_owner(&fixture, names[i]);
+        assert_int_equal(disk_system_lock(&fixture.data, &lock, &error), OK);
+        (void)close(lock);
+        fixture_end(&fixture);
+    }
+}
+
+static void the_lock_names_its_owner_whoever_had_it_before(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct error error;
+    char owner[32] = {0};
+    int lock = -1;
+    fixture_make(&fixture);
+    assert_int_equal(disk_system_lock(&fixture.data, &lock, &error), OK);
+    (void)close(lock);
+    name_owner(&fixture, "99999999999999999\n");
+    assert_int_equal(disk_system_lock(&fixture.data, &lock, &error), OK);
+    assert_true(pread(lock, owner, sizeof owner - 1, 0) > 0);
+    assert_int_equal(strtol(owner, NULL, 10), getpid());
+    (void)close(lock);
+    fixture_end(&fixture);
+}
+
 static void an_existing_directory_below_one_that_can_not_be_opened_is_taken(void **state)
 {
     (void)state;
@@ -420,6 +466,8 @@ int main(void)
         cmocka_unit_test(a_copy_that_an_owner_left_behind_is_waited_for),
         cmocka_unit_test(a_copy_that_does_not_end_is_not_waited_for_without_end),
         cmocka_unit_test(an_existing_directory_below_one_that_can_not_be_opened_is_taken),
+        cmocka_unit_test(a_copy_is_waited_for_whoever_the_lock_names),
+        cmocka_unit_test(the_lock_names_its_owner_whoever_had_it_before),
         cmocka_unit_test(a_lock_that_can_not_be_opened_is_no_lock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

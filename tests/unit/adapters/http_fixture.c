@@ -4,6 +4,7 @@
  *     /async      waits for fixture_answer
  *     /pause      pauses after the first part
  *     /large?N    N kB of 'x'                    /empty        204
+ *     /slow       takes 2 ms of the clock
  *     /close      200 and close                  /bad-field    a value with CR LF in it
  *     others      200 with "METHOD path query host body" */
 #include "http_fixture.h"
@@ -102,6 +103,7 @@ static void on_head(void *ctx, struct http_exchange *exchange)
     assert_non_null(call);
     assert_null(exchange->user);
     fixture->heads++;
+    fixture->boot_us += path_is(exchange, "/slow") ? 2000 : 0;
     call->exchange = exchange;
     exchange->user = call;
     if (path_is(exchange, "/early")) {

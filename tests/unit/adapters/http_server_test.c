@@ -143,6 +143,41 @@ static void answers_of_many_connections_do_not_mix(void **state)
     fixture_close(&fixture);
 }
 
+/* So that answers of the engine aren't kept by whoever asks after them. */
+static void a_turn_ends_after_a_millisecond_and_the_next_goes_on(void **state)
+{
+    enum { CLIENTS = 3 };
+    struct fixture fixture;
+    struct client clients[CLIENTS];
+    (void)state;
+    fixture_open(&fixture, NO_OPTIONS, false);
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = client_pair(&fixture);
+    }
+    fixture_turn(&fixture);
+    for (int i = 0; i < CLIENTS; i++) {
+        const struct bytes request = BYTES(GET("/slow"));
+        assert_int_equal(send(clients[i].fd, request.data, request.len, 0), request.len);
+    }
+    for (int i = 0; i < CLIENTS; i++) {
+        http_server_poll(fixture.server, 0);
+        assert_int_equal(fixture.heads, i + 1);
+        assert_int_equal(http_server_behind(fixture.server), i + 1 < CLIENTS);
+        for (int n = 0; n < CLIENTS; n++) {
+            client_read(&clients[n]);
+        }
+        size_t answered = 0;
+        for (int n = 0; n < CLIENTS; n++) {
+            answered += client_responses(&clients[n]);
+        }
+        assert_int_equal(answered, i + 1);
+    }
+    for (int i = 0; i < CLIENTS; i++) {
+        client_close(&clients[i]);
+    }
+    fixture_close(&fixture);
+}
+
 static void a_peer_that_closed_its_side_still_gets_its_answer(void **state)
 {
     struct fixture fixture;
@@ -281,6 +316,55 @@ static void accepting_pauses_when_descriptors_run_out(void **state)
     client_close(&waiting[0]);
     client_close(&waiting[1]);
     fixture_close(&fixture);
+}
+
+/* Descriptors for so many more than are open now, until it is undone. */
+static struct rlimit descriptors_tighten(rlim_t more)
+{
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    int lowest = dup(0);
+    (void)close(lowest);
+    struct rlimit tight = {.rlim_cur = (rlim_t)lowest + more, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    return before;
+}
+
+static void a_server_of_several_leaves_the_others_their_share_of_descriptors(void **state)
+{
+    enum { SERVERS = 4, MORE = 160, CLIENTS = MORE / 4 };
+    struct fixture greedy;
+    struct fixture late;
+    struct client clients[CLIENTS];
+    (void)state;
+    struct http_server_options options = {.servers = SERVERS};
+    struct rlimit before = descriptors_tighten(MORE);
+    fixture_open(&greedy, options, true);
+    fixture_open(&late, options, true);
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = client_connect(&greedy);
+    }
+    uint32_t kept = http_server_connections(greedy.server);
+    assert_true(kept > 0);
+    assert_true(kept <= MORE / SERVERS);
+    assert_true(kept < CLIENTS);
+    struct client guest = client_connect(&late);
+    client_say(&late, &guest, GET("/x"));
+    client_expect(&guest, 0, 200, "GET /x  a ");
+    client_close(&guest);
+    /* Its own idle ones give way, as they do in a server that is alone. */
+    fixture_advance(&greedy, 2 * SECOND_US);
+    guest = client_connect(&greedy);
+    client_say(&greedy, &guest, GET("/x"));
+    client_expect(&guest, 0, 200, "GET /x  a ");
+    assert_int_equal(http_server_connections(greedy.server), kept);
+    client_close(&guest);
+    for (int i = 0; i < CLIENTS; i++) {
+        client_close(&clients[i]);
+    }
+    fixture_close(&late);
+    fixture_close(&greedy);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 static void after_stop_accepting_what_is_open_ends_well(void **state)
@@ -468,6 +552,7 @@ int main(void)
         cmocka_unit_test(a_value_with_control_characters_begins_no_new_line),
         cmocka_unit_test(pipelined_requests_are_answered_in_one_send),
         cmocka_unit_test(requests_behind_one_that_waits_wait_too),
+        cmocka_unit_test(a_turn_ends_after_a_millisecond_and_the_next_goes_on),
         cmocka_unit_test(answers_of_many_connections_do_not_mix),
         cmocka_unit_test(a_peer_that_closed_its_side_still_gets_its_answer),
         cmocka_unit_test(an_end_that_comes_with_the_last_request_is_seen),
@@ -475,6 +560,7 @@ int main(void)
         cmocka_unit_test(a_reset_at_any_byte_ends_the_exchange_once_and_completes_nothing),
         cmocka_unit_test(the_connection_above_the_limit_is_told_so),
         cmocka_unit_test(accepting_pauses_when_descriptors_run_out),
+        cmocka_unit_test(a_server_of_several_leaves_the_others_their_share_of_descriptors),
         cmocka_unit_test(after_stop_accepting_what_is_open_ends_well),
         cmocka_unit_test(destroying_ends_what_waits),
         cmocka_unit_test(queues_are_bounded_over_all_connections),

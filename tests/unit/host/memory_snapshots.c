@@ -124,12 +124,19 @@ static void close_opened(void *ctx)
     snapshots->opened = 0;
 }
 
+static uint64_t damaged(void *ctx)
+{
+    (void)ctx; /* memory isn't */
+    return 0;
+}
+
 static const struct snapshot_ops snapshot_ops = {
     .start = start,
     .poll = poll,
     .open = open_newest,
     .read = read_exactly,
     .close = close_opened,
+    .damaged = damaged,
 };
 
 struct snapshot_port memory_snapshots_port(struct memory_snapshots *snapshots)
