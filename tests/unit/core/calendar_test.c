@@ -317,7 +317,7 @@ static void taking_needs_no_memory(void **state)
                 add_both((struct calendar_item){
                     .time = random_time(&random, kind, 1000), .timer = n, .arming = n % 13});
             }
-            void *blocks[4096];
+            static void *blocks[4096];
             uint32_t count = 0;
             while ((blocks[count] = heap_alloc(&own, CALENDAR_CHUNK_BYTES)) != NULL) {
                 count++;
@@ -421,7 +421,9 @@ static void miscounted(void)
 static void misplaced(void)
 {
     fill_a_little();
-    some_bucket()->first->items[0].time += US_PER_DAY;
+    struct calendar_list *bucket = some_bucket();
+    assert_true(bucket != NULL && bucket->first != NULL);
+    bucket->first->items[0].time += US_PER_DAY;
     calendar_validate(&calendar);
 }
 
