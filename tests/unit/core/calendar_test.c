@@ -401,16 +401,6 @@ static void fill_a_little(void)
     assert_true(calendar_take(&calendar, 1000, &item));
 }
 
-static struct calendar_list *some_bucket(void)
-{
-    for (uint32_t level = 0; level < CALENDAR_LEVELS; level++) {
-        if (calendar.occupied[level] != 0) {
-            return &calendar.buckets[level][__builtin_ctzll(calendar.occupied[level])];
-        }
-    }
-    return NULL;
-}
-
 static void miscounted(void)
 {
     fill_a_little();
@@ -421,9 +411,7 @@ static void miscounted(void)
 static void misplaced(void)
 {
     fill_a_little();
-    struct calendar_list *bucket = some_bucket();
-    assert_true(bucket != NULL && bucket->first != NULL);
-    bucket->first->items[0].time += US_PER_DAY;
+    calendar.origin += 70; /* behind some of what is far */
     calendar_validate(&calendar);
 }
 
@@ -446,7 +434,6 @@ static void validation_sees_what_is_wrong(void **state)
     (void)state;
     fill_a_little();
     calendar_validate(&calendar);
-    assert_non_null(some_bucket());
     calendar_clear(&calendar);
     assert_true(dies(miscounted));
     assert_true(dies(misplaced));
