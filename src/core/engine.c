@@ -128,7 +128,13 @@ void engine_apply(struct engine *engine,
         CHECK(lane_command_read(record->body, &command));
         command_lane(engine, &command);
         break;
+    case RECORD_TIMEOUTS:
+        apply_timeouts(engine, record, frame_position, applied->results);
+        break;
     case RECORD_GENESIS:
+    case RECORD_RULE:
+    case RECORD_RULE_DROP:
+    case RECORD_CONSUMER:
         break;
     case RECORD_PULSE:
         UNREACHABLE("pulses come in two halves");

@@ -30,6 +30,9 @@ struct count_row {
 /* At most so many bytes does a TIMEOUT row take beside its key and data. */
 #define TIMEOUT_ROW_BYTES_MAX 128
 
+/* At most so many does a FEED row take beside its note. */
+#define FEED_ROW_BYTES_MAX 32
+
 /* A COUNT row's. */
 #define COUNT_ROW_BYTES 16
 
