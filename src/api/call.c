@@ -341,9 +341,22 @@ void call_inspect(struct call *call, void (*then)(struct call *call))
 
 void call_ask_runners(struct call *call, void (*then)(struct call *call))
 {
+    enum err err = call_try_runners(call, then);
+    if (err != OK) {
+        call_fail(call, err, NULL);
+    }
+}
+
+enum err call_try_runners(struct call *call, void (*then)(struct call *call))
+{
     call->query->letter.done = letter_back;
     call->query->letter.user = call;
-    letter_sent(call, gateway_query(call->api->gateway, call->query), then);
+    enum err err = gateway_query(call->api->gateway, call->query);
+    if (err == OK) {
+        call->letters++;
+        call->then = then;
+    }
+    return err;
 }
 
 void call_ask_log(struct call *call, void (*then)(struct call *call))

@@ -33,7 +33,6 @@ struct timeout_write;
 struct timeout_batch;
 struct timeout_page;
 struct feed_reader;
-struct feed_watch;
 
 struct api {
     struct gateway *gateway;
@@ -42,9 +41,10 @@ struct api {
     struct budget held; /* by all calls: bodies and chunks */
     const char *version;
     struct http_server_port server;
-    struct call *calls;          /* all that live, the newest first, but for those of the feed */
-    struct call *feed_calls;     /* those that read the feed and may wait long */
-    struct feed_watch *feed_watch;
+    struct call *calls;      /* all that live, the newest first, but for those of the feed */
+    struct call *feed_calls; /* those that read the feed and may wait long */
+    uint64_t feed_count;     /* the gateway's, as of the last look at them */
+    int64_t feed_looked_us;
     size_t open;                 /* those that can still be answered */
     struct out out;              /* the answer that is being written */
     struct batch_writer *writer; /* for the request that is being parsed */
@@ -77,8 +77,8 @@ struct call {
     struct inspection *inspection;
     struct query *query;
     struct scan *scan;
-    struct ingest *ingest; /* POST /v1/events */
-    struct script *script; /* POST /v1/sql */
+    struct ingest *ingest;               /* POST /v1/events */
+    struct script *script;               /* POST /v1/sql */
     struct timeout_write *timeout_write; /* a command on a timeout; in `memory` */
     struct timeout_batch *timeout_batch; /* POST /v1/timeouts:batch */
     struct timeout_page *timeout_page;   /* GET /v1/timeouts */
@@ -151,4 +151,7 @@ struct scan *call_scan(struct call *call, enum scan_kind kind);
 void call_propose(struct call *call, void (*then)(struct call *call));
 void call_inspect(struct call *call, void (*then)(struct call *call));
 void call_ask_runners(struct call *call, void (*then)(struct call *call));
+
+/* The same without an answer to a refusal: its result is the gateway's. */
+enum err call_try_runners(struct call *call, void (*then)(struct call *call)) MUST_CHECK;
 void call_ask_log(struct call *call, void (*then)(struct call *call));

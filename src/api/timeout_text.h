@@ -2,6 +2,7 @@
 #pragma once
 
 #include "api/out.h"
+#include "base/err.h"
 #include "model/timeout.h"
 
 /* The name of a state; a pending one that is held is "unknown". */

@@ -18,11 +18,11 @@
 
 #include <stdlib.h>
 
-#define PAGE_TIME_US       (2 * US_PER_SECOND)
-#define PAGE_BYTES_MAX     ((size_t)8 * 1024 * 1024)
-#define SPANS_DEFAULT      60
-#define SPAN_DEFAULT_US    US_PER_MINUTE
-#define SPAN_MAX_US        (36525 * US_PER_DAY)
+#define PAGE_TIME_US    (2 * US_PER_SECOND)
+#define PAGE_BYTES_MAX  ((size_t)8 * 1024 * 1024)
+#define SPANS_DEFAULT   60
+#define SPAN_DEFAULT_US US_PER_MINUTE
+#define SPAN_MAX_US     (36525 * US_PER_DAY)
 
 struct timeout_page {
     struct out items;
@@ -66,9 +66,7 @@ static void page_answer(struct call *call)
     call_answer_json(call);
 }
 
-static void page_ask(struct call *call);
-
-/* Takes the rows of the partition's owner, and where it goes on. */
+/* Takes one runner's rows, and where it goes on: all but the partition's owner say nothing. */
 static void page_take(struct timeout_page *page, const struct query_answer *answer)
 {
     struct reader rows = reader_of(buf_bytes(&answer->rows));
@@ -84,8 +82,10 @@ static void page_take(struct timeout_page *page, const struct query_answer *answ
         page->taken++;
     }
     CHECK(!rows.bad); /* a runner wrote them */
-    page->place = answer->next_place;
+    page->place = answer->next_place < page->place ? answer->next_place : page->place;
 }
+
+static void page_ask(struct call *call);
 
 static void page_back(struct call *call)
 {
@@ -98,7 +98,9 @@ static void page_back(struct call *call)
         return;
     }
     page->place = UINT32_MAX;
-    page_take(page, &query->answers[page->partition % query->runner_count]);
+    for (uint32_t n = 0; n < query->runner_count; n++) {
+        page_take(page, &query->answers[n]);
+    }
     if (page->place == UINT32_MAX) {
         page->partition++;
         page->place = 0;
@@ -244,6 +246,8 @@ static void due_back(struct call *call)
     out_time(out, query->from);
     out_member(out, "span");
     out_duration(out, query->span_us);
+    out_member(out, "clock");
+    out_string_text(out, timeout_clock_text(query->clock));
     out_text(out, ",\"items\":[");
     for (uint32_t i = 0; i < query->limit; i++) {
         out_comma(out);
@@ -279,22 +283,35 @@ static bool due_span(struct call *call, int64_t *span_us, uint64_t *count)
     return true;
 }
 
+static bool due_clock(struct call *call, enum timeout_clock *clock)
+{
+    struct bytes text = params_find(&call->params, "clock");
+    *clock = bytes_equal(text, BYTES("event")) ? TIMEOUT_BY_EVENTS : TIMEOUT_BY_PROCESSING;
+    if (text.data == NULL || bytes_equal(text, bytes_of_string(timeout_clock_text(*clock)))) {
+        return true;
+    }
+    call_fail_member(call, ERR_UNPROCESSABLE, BYTES("clock"), "it is processing or event");
+    return false;
+}
+
 void timeouts_due(struct call *call)
 {
     int64_t from = gateway_now(call->api->gateway).us;
     int64_t span_us = 0;
     uint64_t count = 0;
+    enum timeout_clock clock = TIMEOUT_BY_PROCESSING;
     if (params_time(&call->params, "from", &from) != OK) {
         call_fail_member(call, ERR_TIME, BYTES("from"), "it must be RFC 3339");
         return;
     }
-    if (!due_span(call, &span_us, &count)) {
+    if (!due_span(call, &span_us, &count) || !due_clock(call, &clock)) {
         return;
     }
     struct query *query = call_query(call, QUERY_TIMEOUTS_DUE);
     if (query != NULL) {
         query->from = from;
         query->span_us = span_us;
+        query->clock = clock;
         query->limit = (uint32_t)count;
         call_ask_runners(call, due_back);
     }
