@@ -52,18 +52,15 @@ static size_t bytes_of_cold(const struct timer_cold *cold)
     return timer_bytes(cold->key_len, cold->data_len);
 }
 
-struct timer_cold *timer_cold_new(struct timeouts *timeouts, struct bytes key, struct bytes data)
+struct timer_cold *timer_cold_new(struct timeouts *timeouts, struct bytes key, size_t data_len)
 {
     CHECK(key.len >= 1 && key.len <= TIMEOUT_KEY_MAX);
-    CHECK(data.len <= TIMEOUT_DATA_MAX);
-    struct timer_cold *cold = heap_alloc_zero(timeouts->cold, cold_size(key.len, data.len));
+    CHECK(data_len <= TIMEOUT_DATA_MAX);
+    struct timer_cold *cold = heap_alloc_zero(timeouts->cold, cold_size(key.len, data_len));
     if (cold != NULL) {
         cold->key_len = (uint16_t)key.len;
-        cold->data_len = (uint32_t)data.len;
+        cold->data_len = (uint32_t)data_len;
         memcpy(cold->bytes, key.data, key.len);
-        if (data.len > 0) {
-            memcpy(cold->bytes + key.len, data.data, data.len);
-        }
     }
     return cold;
 }
@@ -259,7 +256,7 @@ void timer_remove(struct timeouts *timeouts, uint32_t place)
 
 /* --- states and lists --- */
 
-static void ended_append(struct timeouts *timeouts, uint32_t place)
+void timer_link_ended(struct timeouts *timeouts, uint32_t place)
 {
     struct timer *timer = timer_at(timeouts, place);
     timer->next = TIMER_NONE;
@@ -300,13 +297,13 @@ void timer_set_state(struct timeouts *timeouts, uint32_t place, enum timeout_sta
     if (timer_is_ended(timer)) {
         ended_take(timeouts, place);
     } else if ((timer->flags & TIMER_UNFILED) != 0) {
-        timer_file_again(timeouts, place);
+        timer_unlink(timeouts, place);
     }
     timeouts->counts[timer->state] -= timer->state != TIMEOUT_ABSENT;
     timer->state = (uint8_t)state;
     timeouts->counts[state] += state != TIMEOUT_ABSENT;
     if (timer_is_ended(timer)) {
-        ended_append(timeouts, place);
+        timer_link_ended(timeouts, place);
     }
 }
 
@@ -316,6 +313,15 @@ void timer_forget_oldest(struct timeouts *timeouts)
     CHECK(place != TIMER_NONE);
     timer_set_state(timeouts, place, TIMEOUT_ABSENT);
     timer_remove(timeouts, place);
+}
+
+bool timer_file(struct timeouts *timeouts, uint32_t place)
+{
+    const struct timer *timer = timer_at(timeouts, place);
+    bool by_events = (timer->flags & TIMER_BY_EVENTS) != 0;
+    struct calendar_item item = {
+        .time = timer->deadline, .timer = place, .arming = timer->arming};
+    return calendar_add(by_events ? &timeouts->by_events : &timeouts->by_clock, item);
 }
 
 void timer_unfile(struct timeouts *timeouts, uint32_t place)
@@ -333,7 +339,7 @@ void timer_unfile(struct timeouts *timeouts, uint32_t place)
     timeouts->unfiled_count++;
 }
 
-void timer_file_again(struct timeouts *timeouts, uint32_t place)
+void timer_unlink(struct timeouts *timeouts, uint32_t place)
 {
     uint32_t previous = TIMER_NONE;
     uint32_t at = timeouts->unfiled_first;

@@ -82,8 +82,8 @@ static inline struct bytes timer_data(const struct timer *timer)
 /* What a timer with such a key and data takes of the budget, everywhere. */
 size_t timer_bytes(size_t key_len, size_t data_len);
 
-/* A cold part with its texts, else zeros; NULL: no memory. */
-struct timer_cold *timer_cold_new(struct timeouts *timeouts, struct bytes key, struct bytes data);
+/* A cold part with its key, room for the data, and zeros; NULL: no memory. */
+struct timer_cold *timer_cold_new(struct timeouts *timeouts, struct bytes key, size_t data_len);
 void timer_cold_free(struct timeouts *timeouts, struct timer_cold *cold);
 
 /* TIMER_NONE: there is none. */
@@ -108,8 +108,15 @@ void timer_exchange(struct timeouts *timeouts, uint32_t place, struct timer_cold
 /* Moves a timer to another state, and into or out of the list of the ended. */
 void timer_set_state(struct timeouts *timeouts, uint32_t place, enum timeout_state state);
 
+/* Puts an ended timer that was loaded at the end of the list of the ended. */
+void timer_link_ended(struct timeouts *timeouts, uint32_t place);
+
+/* An item in the calendar of its clock, at its deadline. False: no memory. */
+bool timer_file(struct timeouts *timeouts, uint32_t place);
+
+/* Into the list of the unfiled, at its end, and out of it: O(unfiled). */
 void timer_unfile(struct timeouts *timeouts, uint32_t place);
-void timer_file_again(struct timeouts *timeouts, uint32_t place); /* O(unfiled) */
+void timer_unlink(struct timeouts *timeouts, uint32_t place);
 
 /* Forgets the one that ended first. */
 void timer_forget_oldest(struct timeouts *timeouts);

@@ -38,9 +38,8 @@ void read_timeout(struct engine *engine, const struct query *query, struct query
     if (timeouts == NULL) {
         return;
     }
-    struct timeouts_time now = engine_time(engine);
     struct timeout_view view;
-    timeouts_look(timeouts, query->key, &now, &view);
+    timeouts_look(timeouts, query->key, &timeouts->now, &view);
     if (view.object.state != TIMEOUT_ABSENT) {
         (void)put_view(answer, &view);
     }
@@ -70,14 +69,13 @@ void read_timeouts(struct engine *engine, const struct query *query, struct quer
     if (timeouts == NULL) {
         return;
     }
-    struct timeouts_time now = engine_time(engine);
     struct timeout_view view;
     uint32_t place = query->timeout_place;
     uint32_t begin = place;
     while (true) {
         uint32_t before = place;
         bool enough = answer->row_count >= query->limit || before - begin >= READ_PLACES_MAX;
-        if (!timeouts_next(timeouts, &place, &now, &view)) {
+        if (!timeouts_walk(timeouts, &place, &timeouts->now, &view)) {
             return;
         }
         bool wanted = view_wanted(query, &view);
@@ -125,13 +123,9 @@ void read_timeouts_due(struct engine *engine,
     }
     for (uint32_t n = 0; n < engine->limits.partitions; n++) {
         const struct timeouts *timeouts = timeouts_of(engine, n);
-        uint64_t own[READ_SPANS_MAX] = {0};
         if (timeouts != NULL) {
             timeouts_histogram(
-                timeouts, query->clock, query->from, query->span_us, own, query->limit);
-        }
-        for (uint32_t span = 0; span < query->limit; span++) {
-            counts[span] += own[span];
+                timeouts, query->clock, query->from, query->span_us, counts, query->limit);
         }
     }
     for (uint32_t span = 0; span < query->limit; span++) {

@@ -248,7 +248,7 @@ static void apply_next(struct runner *runner)
     applying_begin(&runner->applying, frame->log.position, &record);
     if (record.kind == RECORD_PULSE) {
         CHECK(pulse_read(record.body, &runner->pulse));
-        runner->pulse.position = frame->log.position;
+        runner->pulse.position = frame->log.position + record.offset;
         reach_barrier(runner);
         applying_end(&runner->applying);
         return;

@@ -371,10 +371,18 @@ static bool is_behind(const struct sequencer *sequencer)
     return sequencer->first != NULL || sequencer->places.count > 0;
 }
 
+/* Nothing may be concluded from silence. */
+static bool holds(const struct sequencer *sequencer)
+{
+    return is_refusing(sequencer) || is_behind(sequencer) || tide_is_deaf(&sequencer->tide);
+}
+
 static void put_pulse(struct sequencer *sequencer, struct frame *frame)
 {
     struct snapshot_attempt *attempt = &sequencer->attempt;
-    uint8_t flags = is_refusing(sequencer) || is_behind(sequencer) ? PULSE_HOLD : 0;
+    sequencer->last_held = holds(sequencer);
+    sequencer->last_watermark = sequencer->tide.watermark;
+    uint8_t flags = sequencer->last_held ? PULSE_HOLD : 0;
     bool snapshot = attempt->wanted && !attempt->under_way && sequencer_capture(sequencer);
     if (snapshot) {
         FAILPOINT(HOST_SNAPSHOT_CAPTURED);
@@ -569,6 +577,15 @@ static void drive_write(struct sequencer *sequencer)
 
 /* --- time and snapshots --- */
 
+/* W has come to where something closes or fires. What is held still can't, until W or HOLD changes. */
+static bool watermark_is_due(const struct sequencer *sequencer)
+{
+    bool held = sequencer->last_held && sequencer->tide.watermark == sequencer->last_watermark &&
+                holds(sequencer);
+    return sequencer->next_due < INT64_MAX && sequencer->tide.watermark >= sequencer->next_due &&
+           !held;
+}
+
 static void tick(struct sequencer *sequencer)
 {
     if (sequencer->clock.us - sequencer->last_tick.us < SEQUENCER_TICK_US) {
@@ -582,8 +599,7 @@ static void tick(struct sequencer *sequencer)
         tide_refused(tide, sequencer->clock);
     }
     bool changed = tide_tick(tide, sequencer->clock, clear);
-    bool due = (sequencer->next_due < INT64_MAX && tide->watermark >= sequencer->next_due) ||
-               tide_reach(tide, sequencer->clock) >= sequencer->next_due_by_clock;
+    bool due = watermark_is_due(sequencer) || tide_reach(tide, sequencer->clock) >= sequencer->next_due_by_clock;
     sequencer->moved = sequencer->moved || (changed && tide_has_news(tide)) || due;
     const struct log_port *log = &sequencer->options.log;
     log->ops->idle(log->ctx, sequencer->clock.us);

@@ -99,6 +99,8 @@ struct sequencer {
     struct clock_time last_pulse;
     struct clock_time last_tick;
     struct clock_time last_refused;
+    int64_t last_watermark; /* as the last pulse said */
+    bool last_held;         /* it said HOLD */
     bool handover;      /* records since the last pulse */
     bool moved;         /* W or a lane changed since the last pulse */
     bool skews_changed; /* the network threads are to be told */
