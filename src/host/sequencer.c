@@ -405,6 +405,21 @@ static void put_pulse(struct sequencer *sequencer, struct frame *frame)
     }
 }
 
+/* When there is no memory, it is tried again at the next turn. */
+static void send_skews(struct sequencer *sequencer)
+{
+    struct post *post = sequencer->options.post;
+    sequencer->skews_changed = false;
+    for (uint32_t thread = 0; thread < post->network_count; thread++) {
+        struct skews *skews = skews_copy(&sequencer->tide);
+        if (skews == NULL) {
+            sequencer->skews_changed = true;
+            return;
+        }
+        post_send(post, POST_SEQUENCER, post_network(post, thread), &skews->letter);
+    }
+}
+
 static void fill(struct sequencer *sequencer, struct frame *frame)
 {
     frame->log.body_len = 0;
@@ -599,7 +614,8 @@ static void tick(struct sequencer *sequencer)
         tide_refused(tide, sequencer->clock);
     }
     bool changed = tide_tick(tide, sequencer->clock, clear);
-    bool due = watermark_is_due(sequencer) || tide_reach(tide, sequencer->clock) >= sequencer->next_due_by_clock;
+    bool due = watermark_is_due(sequencer) ||
+               tide_reach(tide, sequencer->clock) >= sequencer->next_due_by_clock;
     sequencer->moved = sequencer->moved || (changed && tide_has_news(tide)) || due;
     const struct log_port *log = &sequencer->options.log;
     log->ops->idle(log->ctx, sequencer->clock.us);
@@ -638,21 +654,6 @@ static void watch_snapshot(struct sequencer *sequencer)
     if (every > 0 && sequencer->position - attempt->log_end_at_last >= every) {
         attempt->log_end_at_last = sequencer->position;
         attempt->wanted = true;
-    }
-}
-
-/* When there is no memory, it is tried again at the next turn. */
-static void send_skews(struct sequencer *sequencer)
-{
-    struct post *post = sequencer->options.post;
-    sequencer->skews_changed = false;
-    for (uint32_t thread = 0; thread < post->network_count; thread++) {
-        struct skews *skews = skews_copy(&sequencer->tide);
-        if (skews == NULL) {
-            sequencer->skews_changed = true;
-            return;
-        }
-        post_send(post, POST_SEQUENCER, post_network(post, thread), &skews->letter);
     }
 }
 
