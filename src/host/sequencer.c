@@ -663,6 +663,13 @@ static void watch_timers(struct sequencer *sequencer)
     sequencer->moved = sequencer->moved || sequencer->clock.us >= sequencer->next_due_clock;
 }
 
+/* Somebody may have spoken and was not heard. */
+static void silence_is_void(struct sequencer *sequencer)
+{
+    sequencer->last_refused = sequencer->clock;
+    tide_refused(&sequencer->tide, sequencer->clock);
+}
+
 bool sequencer_step(struct sequencer *sequencer)
 {
     bool busy = false;
@@ -671,6 +678,9 @@ bool sequencer_step(struct sequencer *sequencer)
          (letter = post_take(sequencer->options.post, POST_SEQUENCER)) != NULL;) {
         take_letter(sequencer, letter);
         busy = true;
+    }
+    if (post_refused(sequencer->options.post)) {
+        silence_is_void(sequencer);
     }
     if (!sequencer->ready) {
         sequencer->ready = true;
@@ -703,8 +713,7 @@ bool sequencer_step(struct sequencer *sequencer)
 void sequencer_paused(struct sequencer *sequencer)
 {
     move_clock(sequencer);
-    sequencer->last_refused = sequencer->clock;
-    tide_refused(&sequencer->tide, sequencer->clock);
+    silence_is_void(sequencer);
 }
 
 /* The next tick, or the next timer if it is due before. */

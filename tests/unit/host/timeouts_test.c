@@ -455,10 +455,20 @@ static void pulses_hold_while_deaf_refusing_or_resumed_and_not_otherwise(void **
     world_pass(&world, 100 * MS);
     assert_int_equal(last_flags() & PULSE_HOLD, 0);
 
+    gateway_counters(world.gateways[0])->writes_shed++; /* turned away: too much was under way */
+    world_settle(&world);
+    tell_something("7");
+    world_pass(&world, 100 * MS);
+    assert_int_equal(last_flags() & PULSE_HOLD, PULSE_HOLD);
+    world_pass(&world, 2 * US_PER_SECOND);
+    tell_something("8");
+    world_pass(&world, 100 * MS);
+    assert_int_equal(last_flags() & PULSE_HOLD, 0);
+
     restart(&(struct world_options){0}, US_PER_MINUTE);
     world_pass(&world, 100 * MS);
     assert_int_equal(last_flags() & PULSE_HOLD, PULSE_HOLD); /* deaf: nobody has spoken yet */
-    tell_something("7");
+    tell_something("9");
     world_pass(&world, 100 * MS);
     assert_int_equal(last_flags() & PULSE_HOLD, 0);
 }
