@@ -160,12 +160,14 @@ static const char too_much[] =
     "or "
     "too far behind\",\"status\":503,\"detail\":\"there was no memory for the answer\"}";
 
-static void count(const struct api *api, int status)
+static void count(const struct call *call, int status)
 {
-    struct gateway_counters *counters = gateway_counters(api->gateway);
+    struct gateway_counters *counters = gateway_counters(call->api->gateway);
+    bool asks = call->method == HTTP_GET || call->method == HTTP_HEAD;
     counters->requests++;
     counters->requests_refused += status >= 400 ? 1 : 0;
     counters->requests_shed += status == 429 ? 1 : 0;
+    counters->writes_shed += status == 429 && !asks ? 1 : 0;
 }
 
 /* From here on nobody waits for an answer. */
@@ -191,7 +193,7 @@ void call_answer(struct call *call, struct answer *answer)
         answer_field(answer, "Retry-After", BYTES("1"));
         body = BYTES(too_much);
     }
-    count(api, answer->status);
+    count(call, answer->status);
     const struct http_response response = {
         .status = answer->status,
         .fields = answer->fields,
@@ -207,7 +209,7 @@ void call_stream_begin(struct call *call, const struct answer *answer)
 {
     struct api *api = call->api;
     CHECK(call_open(call));
-    count(api, answer->status);
+    count(call, answer->status);
     const struct http_response response = {
         .status = answer->status,
         .fields = answer->fields,

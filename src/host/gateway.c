@@ -258,6 +258,10 @@ static void publish_counters(struct gateway *gateway)
     publish(&gateway->published.requests, gateway->counters.requests);
     publish(&gateway->published.requests_refused, gateway->counters.requests_refused);
     publish(&gateway->published.requests_shed, gateway->counters.requests_shed);
+    if (gateway->published.writes_shed != gateway->counters.writes_shed) {
+        publish(&gateway->published.writes_shed, gateway->counters.writes_shed);
+        post_tell_refusal(gateway->options.post);
+    }
     publish(&gateway->published.bytes_in, gateway->counters.bytes_in);
 }
 
@@ -312,6 +316,7 @@ struct gateway_counters gateway_counters_sum(const struct gateway *gateway)
         sum.events_refused += __atomic_load_n(&one->events_refused, __ATOMIC_RELAXED);
         sum.requests += __atomic_load_n(&one->requests, __ATOMIC_RELAXED);
         sum.requests_refused += __atomic_load_n(&one->requests_refused, __ATOMIC_RELAXED);
+        sum.writes_shed += __atomic_load_n(&one->writes_shed, __ATOMIC_RELAXED);
         sum.requests_shed += __atomic_load_n(&one->requests_shed, __ATOMIC_RELAXED);
         sum.bytes_in += __atomic_load_n(&one->bytes_in, __ATOMIC_RELAXED);
     }

@@ -115,6 +115,17 @@ bool post_feed_grown(struct post *post, uint32_t address)
            atomic_exchange_explicit(&post->feed_grown[address], false, memory_order_acquire);
 }
 
+void post_tell_refusal(struct post *post)
+{
+    atomic_store_explicit(&post->refusal, true, memory_order_release);
+}
+
+bool post_refused(struct post *post)
+{
+    return atomic_load_explicit(&post->refusal, memory_order_relaxed) &&
+           atomic_exchange_explicit(&post->refusal, false, memory_order_acquire);
+}
+
 bool post_waiting(struct post *post, uint32_t address)
 {
     if (atomic_load_explicit(&post->feed_grown[address], memory_order_acquire)) {

@@ -21,6 +21,7 @@ struct post {
     uint32_t address_count;
     struct waker wakers[POST_MAX];
     struct mailbox *boxes;             /* [from * address_count + to] */
+    _Atomic bool refusal;              /* since the sequencer looked last */
     _Atomic uint64_t feed_pulse;       /* the last at which the feed grew on any runner */
     _Atomic bool feed_grown[POST_MAX]; /* since this network thread looked last */
 };
@@ -59,3 +60,10 @@ void post_tell_feed(struct post *post, uint64_t pulse_ordinal, bool grew);
 
 /* True once after it was told. As long as it waits to be asked, post_waiting is true. */
 bool post_feed_grown(struct post *post, uint32_t address);
+
+/* A network thread turned somebody away who may have had an event to tell: until the sequencer knows
+ * more, silence proves nothing. It sees this at its next turn, at a tick at the latest. */
+void post_tell_refusal(struct post *post);
+
+/* True once after it was told. */
+bool post_refused(struct post *post);

@@ -145,8 +145,8 @@ static void heads_init(struct feed_heads *heads, struct engine *engine, struct f
 {
     heads->count = engine->limits.partitions;
     for (uint32_t n = 0; n < heads->count; n++) {
-        struct partition *partition = engine->partitions[n];
-        heads->next[n] = partition == NULL ? NULL : feed_after(&partition->feed, n, place);
+        const struct partition *partition = engine->partitions[n];
+        heads->next[n] = partition == NULL ? NULL : feed_after(&partition->feed, place);
     }
 }
 
@@ -176,7 +176,7 @@ put_entry(struct query_answer *answer, uint32_t partition, const struct feed_ent
         return false;
     }
     struct feed_place place = {entry->ordinal, partition, entry->number};
-    feed_row_put(out, place, bytes_of(entry->bytes, entry->len));
+    feed_row_put(out, place, feed_entry_bytes(entry));
     CHECK(!out->overflow);
     answer->row_count++;
     return true;

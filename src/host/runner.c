@@ -206,9 +206,9 @@ static bool feed_grew(const struct runner *runner)
     const struct engine *engine = runner->engine;
     bool grew = false;
     for (uint32_t n = 0; n < engine->limits.partitions; n++) {
-        const struct feed_entry *last =
-            engine->partitions[n] == NULL ? NULL : engine->partitions[n]->feed.last;
-        grew = grew || (last != NULL && last->ordinal == runner->pulse.ordinal);
+        const struct partition *partition = engine->partitions[n];
+        grew =
+            grew || (partition != NULL && partition->feed.newest.ordinal == runner->pulse.ordinal);
     }
     return grew;
 }

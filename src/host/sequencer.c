@@ -405,6 +405,21 @@ static void put_pulse(struct sequencer *sequencer, struct frame *frame)
     }
 }
 
+/* When there is no memory, it is tried again at the next turn. */
+static void send_skews(struct sequencer *sequencer)
+{
+    struct post *post = sequencer->options.post;
+    sequencer->skews_changed = false;
+    for (uint32_t thread = 0; thread < post->network_count; thread++) {
+        struct skews *skews = skews_copy(&sequencer->tide);
+        if (skews == NULL) {
+            sequencer->skews_changed = true;
+            return;
+        }
+        post_send(post, POST_SEQUENCER, post_network(post, thread), &skews->letter);
+    }
+}
+
 static void fill(struct sequencer *sequencer, struct frame *frame)
 {
     frame->log.body_len = 0;
@@ -599,7 +614,8 @@ static void tick(struct sequencer *sequencer)
         tide_refused(tide, sequencer->clock);
     }
     bool changed = tide_tick(tide, sequencer->clock, clear);
-    bool due = watermark_is_due(sequencer) || tide_reach(tide, sequencer->clock) >= sequencer->next_due_by_clock;
+    bool due = watermark_is_due(sequencer) ||
+               tide_reach(tide, sequencer->clock) >= sequencer->next_due_by_clock;
     sequencer->moved = sequencer->moved || (changed && tide_has_news(tide)) || due;
     const struct log_port *log = &sequencer->options.log;
     log->ops->idle(log->ctx, sequencer->clock.us);
@@ -641,25 +657,17 @@ static void watch_snapshot(struct sequencer *sequencer)
     }
 }
 
-/* When there is no memory, it is tried again at the next turn. */
-static void send_skews(struct sequencer *sequencer)
-{
-    struct post *post = sequencer->options.post;
-    sequencer->skews_changed = false;
-    for (uint32_t thread = 0; thread < post->network_count; thread++) {
-        struct skews *skews = skews_copy(&sequencer->tide);
-        if (skews == NULL) {
-            sequencer->skews_changed = true;
-            return;
-        }
-        post_send(post, POST_SEQUENCER, post_network(post, thread), &skews->letter);
-    }
-}
-
 /* A timer is due by the clock: a pulse lets it fire, not waiting for a tick. */
 static void watch_timers(struct sequencer *sequencer)
 {
     sequencer->moved = sequencer->moved || sequencer->clock.us >= sequencer->next_due_clock;
+}
+
+/* Somebody may have spoken and was not heard. */
+static void silence_is_void(struct sequencer *sequencer)
+{
+    sequencer->last_refused = sequencer->clock;
+    tide_refused(&sequencer->tide, sequencer->clock);
 }
 
 bool sequencer_step(struct sequencer *sequencer)
@@ -670,6 +678,9 @@ bool sequencer_step(struct sequencer *sequencer)
          (letter = post_take(sequencer->options.post, POST_SEQUENCER)) != NULL;) {
         take_letter(sequencer, letter);
         busy = true;
+    }
+    if (post_refused(sequencer->options.post)) {
+        silence_is_void(sequencer);
     }
     if (!sequencer->ready) {
         sequencer->ready = true;
@@ -702,8 +713,7 @@ bool sequencer_step(struct sequencer *sequencer)
 void sequencer_paused(struct sequencer *sequencer)
 {
     move_clock(sequencer);
-    sequencer->last_refused = sequencer->clock;
-    tide_refused(&sequencer->tide, sequencer->clock);
+    silence_is_void(sequencer);
 }
 
 /* The next tick, or the next timer if it is due before. */

@@ -101,11 +101,11 @@ struct sequencer {
     struct clock_time last_refused;
     int64_t last_watermark; /* as the last pulse said */
     bool last_held;         /* it said HOLD */
-    bool handover;      /* records since the last pulse */
-    bool moved;         /* W or a lane changed since the last pulse */
-    bool skews_changed; /* the network threads are to be told */
-    bool final_pulse;   /* draining: hand everything over */
-    int64_t next_due;   /* of struct frame_report, least of all runners */
+    bool handover;          /* records since the last pulse */
+    bool moved;             /* W or a lane changed since the last pulse */
+    bool skews_changed;     /* the network threads are to be told */
+    bool final_pulse;       /* draining: hand everything over */
+    int64_t next_due;       /* of struct frame_report, least of all runners */
     int64_t next_due_by_clock;
     int64_t next_due_clock;
     struct applying applying; /* replaying: the record that tide and catalogue take */

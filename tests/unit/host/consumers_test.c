@@ -70,10 +70,19 @@ static void a_name_is_plain_and_short(void **state)
 {
     (void)state;
     static const char *const good[] = {
-        "a", "0", "-", "_", "a-b_c9",
+        "a",
+        "0",
+        "-",
+        "_",
+        "a-b_c9",
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
     static const char *const bad[] = {
-        "", "A", "a b", "a.b", "\xc3\xa4", "a/b",
+        "",
+        "A",
+        "a b",
+        "a.b",
+        "\xc3\xa4",
+        "a/b",
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
     for (size_t n = 0; n < sizeof(good) / sizeof(good[0]); n++) {
         assert_int_equal(outcome(good[n], (struct feed_place){1, 0, 0}), OK);

@@ -75,7 +75,8 @@ static void answers_are_merged_by_pulse_partition_and_number(void **state)
     put(2, (struct feed_place){7, 1, 1});
     put(2, (struct feed_place){8, 3, 0});
     expect(
-        (const struct feed_place[]){{7, 0, 0}, {7, 1, 0}, {7, 1, 1}, {7, 2, 0}, {8, 3, 0}, {9, 0, 0}},
+        (const struct feed_place[]){
+            {7, 0, 0}, {7, 1, 0}, {7, 1, 1}, {7, 2, 0}, {8, 3, 0}, {9, 0, 0}},
         6);
 }
 

@@ -40,8 +40,7 @@ static void restart(const struct world_options *options, int64_t downtime_us)
 
 static struct ticket *command(enum timeout_op op, const char *key, int64_t within_us)
 {
-    struct timeout_command asked = {
-        .op = op, .key = bytes_of_string(key), .within_us = within_us};
+    struct timeout_command asked = {.op = op, .key = bytes_of_string(key), .within_us = within_us};
     struct ticket *ticket = world_command(&world, 0, &asked, 1);
     assert_int_equal(ticket->refused, OK);
     return ticket;
@@ -102,8 +101,8 @@ static uint32_t read_feed(struct feed_place after, uint32_t page, struct told *t
 {
     uint32_t count = 0;
     for (bool more = true; more;) {
-        const struct query *query = ask(
-            &(struct query){.kind = QUERY_FEED, .feed_place = after, .limit = page});
+        const struct query *query =
+            ask(&(struct query){.kind = QUERY_FEED, .feed_place = after, .limit = page});
         struct feed_merge merge;
         feed_merge_init(&merge, query);
         uint32_t before = count;
@@ -201,9 +200,10 @@ static void each_command_of_a_batch_is_answered_by_who_owns_its_key(void **state
     begin(&(struct world_options){.runners = 3, .partitions = 16});
     for (uint32_t n = 0; n < 500; n++) {
         (void)snprintf(keys[n], sizeof(keys[n]), "%u", n);
-        commands[n] = (struct timeout_command){.op = n % 5 == 4 ? TIMEOUT_HEARTBEAT : TIMEOUT_CREATE,
-                                               .key = bytes_of_string(keys[n]),
-                                               .within_us = n % 5 == 4 ? 0 : US_PER_HOUR};
+        commands[n] =
+            (struct timeout_command){.op = n % 5 == 4 ? TIMEOUT_HEARTBEAT : TIMEOUT_CREATE,
+                                     .key = bytes_of_string(keys[n]),
+                                     .within_us = n % 5 == 4 ? 0 : US_PER_HOUR};
     }
     struct ticket *ticket = world_command(&world, 0, commands, 500);
     world_settle(&world);
@@ -381,8 +381,7 @@ static void a_full_disk_refuses_commands_and_changes_nothing(void **state)
     const struct ticket *complete = command(TIMEOUT_COMPLETE, "a", 0);
     struct ticket *consumer = world_propose(
         &world,
-        &(struct proposal){
-            .kind = PROPOSE_CONSUMER, .name = BYTES("c"), .feed_place = {1, 0, 0}});
+        &(struct proposal){.kind = PROPOSE_CONSUMER, .name = BYTES("c"), .feed_place = {1, 0, 0}});
     world_pass(&world, 100 * MS);
     assert_int_equal(create->done + complete->done + consumer->done, 3);
     assert_int_equal(create->proposal.err, ERR_NO_SPACE);
@@ -420,9 +419,8 @@ static uint8_t last_flags(void)
 
 static void tell_something(const char *id)
 {
-    struct telling event = {.source = BYTES("s"),
-                            .id = bytes_of_string(id),
-                            .time_us = machine.now_us};
+    struct telling event = {
+        .source = BYTES("s"), .id = bytes_of_string(id), .time_us = machine.now_us};
     assert_int_equal(world_tell(&world, 0, &event, 1, false)->refused, OK);
 }
 
@@ -457,10 +455,20 @@ static void pulses_hold_while_deaf_refusing_or_resumed_and_not_otherwise(void **
     world_pass(&world, 100 * MS);
     assert_int_equal(last_flags() & PULSE_HOLD, 0);
 
+    gateway_counters(world.gateways[0])->writes_shed++; /* turned away: too much was under way */
+    world_settle(&world);
+    tell_something("7");
+    world_pass(&world, 100 * MS);
+    assert_int_equal(last_flags() & PULSE_HOLD, PULSE_HOLD);
+    world_pass(&world, 2 * US_PER_SECOND);
+    tell_something("8");
+    world_pass(&world, 100 * MS);
+    assert_int_equal(last_flags() & PULSE_HOLD, 0);
+
     restart(&(struct world_options){0}, US_PER_MINUTE);
     world_pass(&world, 100 * MS);
     assert_int_equal(last_flags() & PULSE_HOLD, PULSE_HOLD); /* deaf: nobody has spoken yet */
-    tell_something("7");
+    tell_something("9");
     world_pass(&world, 100 * MS);
     assert_int_equal(last_flags() & PULSE_HOLD, 0);
 }

@@ -10,6 +10,10 @@
 #define PARTITION_BYTES  ((size_t)8 << 20)
 #define DEDUP_BYTES      ((size_t)1 << 20)
 #define LATE_BYTES       ((size_t)1 << 16)
+#define TIMEOUTS_MAX     10000
+#define TIMEOUTS_BYTES   ((size_t)2 << 20)
+#define FEED_BYTES       ((size_t)1 << 20)
+#define FEED_KEEP_US     (7 * US_PER_DAY)
 #define ROUNDS_MAX       1000000u
 #define PASS_STRIDE_US   10000
 #define PASS_STRIDES_MAX 1000
@@ -80,6 +84,11 @@ static void make_runners(struct world *world)
         .dedup_bytes = DEDUP_BYTES,
         .dedup_horizon_us = options->dedup_horizon_us,
         .late_bytes = LATE_BYTES,
+        .timeouts_max = TIMEOUTS_MAX,
+        .timeouts_ended = TIMEOUTS_MAX,
+        .timeouts_bytes = TIMEOUTS_BYTES,
+        .feed_bytes = FEED_BYTES,
+        .feed_keep_us = FEED_KEEP_US,
     };
     for (uint32_t n = 0; n < options->runners; n++) {
         struct engine *engine = region(world, sizeof(*engine));
@@ -361,8 +370,7 @@ struct ticket *world_command(struct world *world,
     size_t start = timeouts_begin(&out, count);
     for (uint32_t n = 0; n < count; n++) {
         uint64_t hash = timeout_hash(commands[n].key, SEED);
-        timeout_command_put(
-            &out, &commands[n], timeout_partition(hash, world->options.partitions));
+        timeout_command_put(&out, &commands[n], timeout_partition(hash, world->options.partitions));
     }
     record_end(&out, start);
     CHECK(!out.overflow);

@@ -55,9 +55,9 @@ enum ticket_kind {
 struct ticket {
     struct ticket *next;
     enum ticket_kind kind;
-    enum err refused; /* by the gateway, at once; done stays 0 */
-    uint32_t done;    /* how often it was answered: never more than once */
-    uint8_t *memory;  /* what the letter borrows */
+    enum err refused;               /* by the gateway, at once; done stays 0 */
+    uint32_t done;                  /* how often it was answered: never more than once */
+    uint8_t *memory;                /* what the letter borrows */
     struct timeout_result *results; /* of commands on timeouts */
     struct proposal proposal;
     struct inspection inspection;
