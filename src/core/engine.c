@@ -48,10 +48,12 @@ void engine_own(struct engine *engine, uint32_t number, void *region, size_t reg
         .bytes_max = engine->limits.timeouts_bytes,
     };
     timeouts_init(&partition->timeouts, &partition->heap, &partition->heap, &timeouts);
-    feed_init(&partition->feed,
-              &partition->heap,
-              engine->limits.feed_bytes,
-              engine->limits.feed_keep_us);
+    struct feed_options feed = {
+        .partition = number,
+        .budget_bytes = engine->limits.feed_bytes,
+        .keep_us = engine->limits.feed_keep_us,
+    };
+    feed_init(&partition->feed, &partition->heap, feed);
     engine->partitions[number] = partition;
 }
 

@@ -296,7 +296,7 @@ bool engine_load_partition(struct engine *engine, uint32_t number, struct loader
     partition->duplicates = load_u64(in);
     partition->unverifiable = load_u64(in);
     if (!dedup_load(&partition->dedup, in) || !late_load(&partition->late, in) ||
-        !timeouts_load(&partition->timeouts, in) || !feed_load(&partition->feed, number, in)) {
+        !timeouts_load(&partition->timeouts, in) || !feed_load(&partition->feed, in)) {
         return false;
     }
     for (uint32_t place = 0; place < engine->metric_end; place++) {
