@@ -77,9 +77,8 @@ static void sweep_dead_items(struct timeouts *timeouts)
 
 /* --- what is shown --- */
 
-static void object_of(const struct timer *timer,
-                      const struct timeouts_time *now,
-                      struct timeout_object *object)
+static void
+object_of(const struct timer *timer, const struct timeouts_time *now, struct timeout_object *object)
 {
     const struct timer_cold *cold = timer->cold;
     bool by_events = (timer->flags & TIMER_BY_EVENTS) != 0;
@@ -229,7 +228,8 @@ static void cold_begin(const struct order *order, const struct arming *arming)
 {
     struct timer_cold *cold = timer_of(order)->cold;
     cold->given = arming->given;
-    cold->event_time = order->command->event_time.us;
+    bool told = (arming->flags & TIMER_HAS_EVENT_TIME) != 0;
+    cold->event_time = told ? order->command->event_time.us : 0;
     cold->created_us = order->clock.us;
     cold->last_seen_us = order->clock.us;
 }
@@ -241,7 +241,8 @@ static bool is_same(const struct order *order)
     struct arming arming = arming_of(order);
     uint32_t telling = TIMER_BY_EVENTS | TIMER_HAS_WITHIN | TIMER_HAS_EVENT_TIME;
     return ((timer->flags ^ arming.flags) & telling) == 0 && timer->cold->given == arming.given &&
-           timer->cold->event_time == order->command->event_time.us &&
+           (!order->command->has_event_time ||
+            timer->cold->event_time == order->command->event_time.us) &&
            bytes_equal(timer_data(timer), order->command->data);
 }
 
@@ -432,7 +433,8 @@ static enum timeout_outcome preconditions(const struct order *order)
     }
     /* Of a key that is not there the next generation is the first. */
     bool first = command->op != TIMEOUT_HEARTBEAT && command->generation > 1;
-    bool other = there ? command->generation != 0 && command->generation != cold->generation : first;
+    bool other =
+        there ? command->generation != 0 && command->generation != cold->generation : first;
     return other ? TIMEOUT_OTHER_GENERATION : TIMEOUT_CHANGED;
 }
 
@@ -482,10 +484,8 @@ void timeouts_command(struct timeouts *timeouts,
 
 /* --- pulses --- */
 
-static void fire(struct timeouts *timeouts,
-                 uint32_t place,
-                 const struct timeouts_time *time,
-                 struct feed *feed)
+static void
+fire(struct timeouts *timeouts, uint32_t place, const struct timeouts_time *time, struct feed *feed)
 {
     struct timer *timer = timer_at(timeouts, place);
     struct timer_cold *cold = timer->cold;
@@ -506,10 +506,8 @@ static void fire(struct timeouts *timeouts,
                            ((timer->flags & TIMER_BY_EVENTS) != 0 ? NOTE_BY_EVENTS : 0));
     feed_add(feed, time->ordinal, &note);
     timeouts->fired_total++;
-    struct order order = {.timeouts = timeouts,
-                          .clock = time->clock,
-                          .position = time->position,
-                          .place = place};
+    struct order order = {
+        .timeouts = timeouts, .clock = time->clock, .position = time->position, .place = place};
     end(&order, TIMEOUT_FIRED);
 }
 
@@ -537,9 +535,8 @@ static void file_unfiled(struct timeouts *timeouts,
     }
 }
 
-static bool is_live(const struct timeouts *timeouts,
-                    const struct calendar_item *item,
-                    bool by_events)
+static bool
+is_live(const struct timeouts *timeouts, const struct calendar_item *item, bool by_events)
 {
     const struct timer *timer = timer_at(timeouts, item->timer);
     return timer->state == TIMEOUT_PENDING && timer->arming == item->arming &&
@@ -619,9 +616,8 @@ struct timeouts_due timeouts_next_due(const struct timeouts *timeouts)
 
 /* --- looking --- */
 
-static void view_of(const struct timer *timer,
-                    const struct timeouts_time *now,
-                    struct timeout_view *view)
+static void
+view_of(const struct timer *timer, const struct timeouts_time *now, struct timeout_view *view)
 {
     object_of(timer, now, &view->object);
     view->key = timer_key(timer);
