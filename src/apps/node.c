@@ -39,6 +39,10 @@
 #define EXIT_NO_MEMORY                    71
 #define DESCRIPTORS_MIN                   64
 #define CACHE_LINE                        64
+#define TIMEOUTS_PENDING_MAX              100000000u
+#define TIMEOUTS_SHARE                    4  /* of the memory: a quarter */
+#define FEED_SHARE                        16 /* a sixteenth */
+#define FEED_KEEP_US                      (7 * US_PER_DAY)
 #define PAUSE_US                          (2 * US_PER_SECOND) /* between two turns: it stood still */
 
 struct region {
