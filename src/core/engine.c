@@ -129,6 +129,10 @@ void engine_apply(struct engine *engine,
         command_lane(engine, &command);
         break;
     case RECORD_GENESIS:
+    case RECORD_TIMEOUTS:
+    case RECORD_RULE:
+    case RECORD_RULE_DROP:
+    case RECORD_CONSUMER:
         break;
     case RECORD_PULSE:
         UNREACHABLE("pulses come in two halves");

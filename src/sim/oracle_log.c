@@ -305,6 +305,11 @@ static bool judge_record(struct judge *judge)
     case RECORD_FORGET:
     case RECORD_LANE:
         return judge_command(judge);
+    case RECORD_TIMEOUTS:
+    case RECORD_RULE:
+    case RECORD_RULE_DROP:
+    case RECORD_CONSUMER:
+        return true;
     case RECORD_EVENTS:
         while (log_next_event(&judge->reader)) {
             if (!judge_event(judge)) {
