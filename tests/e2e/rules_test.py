@@ -116,6 +116,20 @@ class Rules(cases.Case):
 class OverStarts(unittest.TestCase):
     """What the log and a snapshot give back is what was there."""
 
+    def test_a_directory_without_a_server_takes_rules_too(self):
+        with tempfile.TemporaryDirectory(prefix="tidemark-") as folder:
+            data = f"{folder}/data"
+            text = f"CREATE SILENCE IF NOT EXISTS q AS {EXPECT}; CREATE TIMEOUT t AS {AFTER}; DROP SILENCE q; " \
+                   "DROP SILENCE IF EXISTS q"
+            done = run(["ingest", "-", "--data", data, "--partitions", 2, "--sql", text], stdin="")
+            self.assertEqual(0, done.returncode, done.stderr)
+            done = run(["ingest", "-", "--data", data, "--sql", "DROP TIMEOUT q"], stdin="")
+            self.assertEqual(65, done.returncode)
+            self.assertIn("there is no such timeout: q", done.stderr)
+            with Server(2, 1, data=data) as server:
+                self.assertEqual(["t"], [rule["name"] for rule in server.walk("/v1/rules")])
+                self.assertEqual(0, server.stop())
+
     def test_rules_come_back_from_the_log_and_from_a_snapshot(self):
         with tempfile.TemporaryDirectory(prefix="tidemark-") as folder:
             data = f"{folder}/data"
