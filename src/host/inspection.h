@@ -9,6 +9,7 @@ enum inspection_kind {
     INSPECT_LANES,   /* sources and watermark; or the one in `name` (ERR_UNKNOWN_SOURCE) */
     INSPECT_STATUS,
     INSPECT_CONSUMERS, /* of the feed: all, or the one in `name`; none of that name: consumer_count 0 */
+    INSPECT_RULES, /* all, or the one in `name` (ERR_UNKNOWN_RULE) */
 };
 
 struct consumer_info {
@@ -17,8 +18,9 @@ struct consumer_info {
     struct clock_time acked; /* said so then, by the engine's clock */
 };
 
+/* Of a metric, or of a rule in the same way. */
 struct metric_info {
-    uint32_t metric;
+    uint32_t metric; /* id */
     uint32_t version;
     struct clock_time created;
     uint64_t position;       /* counts from here */
@@ -59,6 +61,8 @@ struct inspection {
     int64_t watermark; /* over all lanes */
     struct metric_info *metrics;
     size_t metric_count;
+    struct metric_info *rules;
+    size_t rule_count;
     struct lane_info *lanes;
     size_t lane_count;
     struct consumer_info *consumers; /* by name */

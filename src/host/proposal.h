@@ -4,7 +4,7 @@
 
 #include "core/feed.h"
 #include "host/letter.h"
-#include "model/timeout.h"
+#include "model/rule.h"
 
 enum proposal_kind {
     PROPOSE_EVENTS,
@@ -49,9 +49,10 @@ struct proposal {
 
     uint64_t place; /* EVENTS: 0, or 1, 2, 3, ...: entered in this order, whatever thread asks */
 
-    struct bytes name;       /* of the metric or source; borrowed until done */
-    struct bytes definition; /* DEFINE: encoded; borrowed until done */
-    enum define_mode mode;   /* DEFINE */
+    struct bytes name;        /* of the metric, rule or source; borrowed until done */
+    struct bytes definition;  /* DEFINE, RULE_DEFINE: encoded; borrowed until done */
+    enum rule_kind rule_kind; /* RULE_DROP: only one of this kind; 0: of either */
+    enum define_mode mode;    /* DEFINE */
     bool has_if_match;    /* DEFINE, DROP, SOURCE, FORGET: refuse (ERR_PRECONDITION) unless ... */
     uint32_t if_match;    /* ... the version is this; 0 = unless it does not exist */
     struct source source; /* SOURCE: kind and durations */

@@ -79,10 +79,10 @@ struct pulse {
 };
 
 struct define {
-    uint32_t metric; /* id, never used twice */
+    uint32_t metric; /* or rule: its id, never used twice */
     uint32_t version;
     struct clock_time created;
-    struct bytes definition; /* model/definition.h */
+    struct bytes definition; /* model/definition.h, or model/rule.h */
 };
 
 enum lane_kind {
@@ -134,6 +134,8 @@ bool record_next(struct reader *frame, const uint8_t *frame_begin, struct record
 void genesis_put(struct buf *out, const struct genesis *genesis);
 void define_put(struct buf *out, const struct define *define);
 void drop_put(struct buf *out, uint32_t metric);
+void rule_define_put(struct buf *out, const struct define *define); /* read by define_read */
+void rule_drop_put(struct buf *out, uint32_t rule);                 /* read by drop_read */
 void source_put(struct buf *out, const struct source *source);
 void forget_put(struct buf *out, uint32_t lane);
 void lane_command_put(struct buf *out, const struct lane_command *command);
