@@ -37,9 +37,8 @@
 #include "core/feed.h"
 #include "model/timeout.h"
 
-#define TIMEOUTS_SLICE     32768      /* may fire at one pulse, over all partitions */
-#define TIMEOUTS_MAX       100000000u /* pending, over all partitions */
-#define TIMEOUTS_ENDED_MAX 10000000u  /* remembered */
+#define TIMEOUTS_SLICE     32768     /* may fire at one pulse, over all partitions */
+#define TIMEOUTS_ENDED_MAX 10000000u /* remembered */
 #define TIMEOUTS_ENDED_US  US_PER_DAY
 #define TIMEOUT_STATES     7
 
@@ -143,6 +142,12 @@ void timeouts_histogram(const struct timeouts *timeouts,
                         int64_t span_us,
                         uint64_t *counts,
                         uint32_t count);
+
+/* Whether there ever was one. */
+static inline bool timeouts_were_used(const struct timeouts *timeouts)
+{
+    return timeouts->timer_count > 0;
+}
 
 void timeouts_save(const struct timeouts *timeouts, struct writer *out);
 bool timeouts_load(struct timeouts *timeouts, struct loader *in);
