@@ -380,6 +380,8 @@ static bool body_say(struct dump *dump, const struct record *record)
     case RECORD_CONSUMER:
         put_number(dump, "bytes", record->body.len);
         return true;
+    case RECORD_CONSUMER:
+        return consumer_say(dump, record);
     }
     return false;
 }

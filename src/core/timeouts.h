@@ -143,6 +143,12 @@ void timeouts_histogram(const struct timeouts *timeouts,
                         uint64_t *counts,
                         uint32_t count);
 
+/* Whether there ever was one. */
+static inline bool timeouts_were_used(const struct timeouts *timeouts)
+{
+    return timeouts->timer_count > 0;
+}
+
 void timeouts_save(const struct timeouts *timeouts, struct writer *out);
 bool timeouts_load(struct timeouts *timeouts, struct loader *in);
 void timeouts_validate(const struct timeouts *timeouts);
