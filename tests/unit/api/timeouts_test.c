@@ -106,7 +106,7 @@ static void refused_creates_name_the_member_and_reach_nobody(void **state)
         {"{\"key\":\"k\",\"within\":\"x\",", 400, "invalid-json"},
         {"[]", 400, "wrong-type"},
         {"{\"key\":\"k\",\"key\":\"k\",\"within\":\"PT1S\"}", 400, "duplicate-member"},
-        {"{\"key\":\"\\ud800\",\"within\":\"PT1S\"}", 400, "invalid-json"},
+        {"{\"key\":\"\\ud800\",\"within\":\"PT1S\"}", 400, "invalid-utf8"},
         {"{\"key\":\"\",\"within\":\"PT1S\"}", 422, "\"member\":\"key\""},
         {"{\"within\":\"PT1S\"}", 422, "\"member\":\"key\""},
         {"{\"key\":\"a\\nb\",\"within\":\"PT1S\"}", 422, "control"},
