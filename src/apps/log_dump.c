@@ -221,6 +221,20 @@ static bool rule_drop_say(struct dump *dump, const struct record *record)
     return good;
 }
 
+static bool consumer_say(struct dump *dump, const struct record *record)
+{
+    struct consumer consumer;
+    if (!consumer_read(record->body, &consumer)) {
+        return false;
+    }
+    put_text(dump, "name", consumer.name);
+    put_number(dump, "ordinal", consumer.ordinal);
+    put_number(dump, "partition", consumer.partition);
+    put_number(dump, "number", consumer.number);
+    put_time(dump, "clock", consumer.acked.us);
+    return true;
+}
+
 static bool source_say(struct dump *dump, const struct record *record)
 {
     struct source source;
@@ -377,9 +391,6 @@ static bool body_say(struct dump *dump, const struct record *record)
         return rule_say(dump, record);
     case RECORD_RULE_DROP:
         return rule_drop_say(dump, record);
-    case RECORD_CONSUMER:
-        put_number(dump, "bytes", record->body.len);
-        return true;
     case RECORD_CONSUMER:
         return consumer_say(dump, record);
     }
