@@ -80,7 +80,7 @@ static void unknown_paths_are_404(void **state)
                                         "/healthz/x",
                                         "/V1/events",
                                         "/v1/query",
-                                        "/v1/timeouts"};
+                                        "/v1/nothing"};
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
         assert_int_equal(fake_call(client, "GET", paths[i], "", NULL), 404);
         assert_true(fake_field(client, "Content-Type: application/problem+json\n"));
