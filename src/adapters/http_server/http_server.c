@@ -5,7 +5,7 @@
  *     wait                                  epoll, not beyond the next deadline
  *     take note of the events               connections: their signals; listeners: accept; watches
  *     run what is ready                     for 1 ms
- *     expire deadlines                      when all of it has run
+ *     expire deadlines                      when all of it has run: those of before the wait
  *     send for the dirty                    every response of this turn leaves in one call
  *     free the dead
  *
@@ -88,6 +88,7 @@ struct http_server {
     struct http_addresses addresses; /* used when there is a limit per address */
     bool polling;
     struct http_link harvest; /* ready connections that this turn and the next ones run */
+    int64_t heard_us;         /* what came before this moment is in the harvest, or has run */
     struct epoll_event events[EVENTS_PER_TURN];
 };
 
@@ -497,6 +498,8 @@ static void flush_dirty(struct http_loop *loop)
     }
 }
 
+/* Only deadlines of before heard_us: what has come may be what one waits for, and the process may
+ * have stood still at any moment since. */
 static void expire(struct http_server *server)
 {
     struct http_loop *loop = &server->loop;
@@ -506,7 +509,7 @@ static void expire(struct http_server *server)
         server->accept_again_us = 0;
         listen_for(server, EPOLLIN);
     }
-    while ((deadline = http_deadlines_expire(&loop->deadlines, loop->now_us, &kind)) != NULL) {
+    while ((deadline = http_deadlines_expire(&loop->deadlines, server->heard_us, &kind)) != NULL) {
         struct http_connection *connection =
             kind == HTTP_DEADLINE_STALL
                 ? HTTP_LIST_ENTRY(deadline, struct http_connection, stall)
@@ -537,13 +540,10 @@ static int wait_ms(const struct http_server *server, int timeout_ms)
 /* Waits for events, and takes all that is ready for the turns to come. */
 static void gather_harvest(struct http_server *server, int timeout_ms)
 {
+    server->heard_us = server->loop.now_us;
     int count =
         epoll_wait(server->epoll_fd, server->events, EVENTS_PER_TURN, wait_ms(server, timeout_ms));
-    CHECK(count >= 0 || errno == EINTR);
-    if (count < 0) {
-        /* A signal, perhaps the one that ends a long stop: what came meanwhile goes before timers. */
-        count = epoll_wait(server->epoll_fd, server->events, EVENTS_PER_TURN, 0);
-    }
+    CHECK(count >= 0 || errno == EINTR); /* a signal: the next turn sees what there is */
     server->loop.now_us = boot_us(server);
     for (int i = 0; i < count; i++) {
         take_event(server, &server->events[i]);
@@ -564,7 +564,7 @@ void http_server_poll(struct http_server *server, int timeout_ms)
     }
     run_harvest(server);
     if (!http_server_behind(server)) {
-        expire(server); /* only now: what has come may be what a deadline waits for */
+        expire(server);
     }
     flush_dirty(loop);
     reap(server);

@@ -178,6 +178,37 @@ static void a_turn_ends_after_a_millisecond_and_the_next_goes_on(void **state)
     fixture_close(&fixture);
 }
 
+static void send_text(const struct client *client, const char *text)
+{
+    assert_int_equal(send(client->fd, text, strlen(text), 0), strlen(text));
+}
+
+/* A stop of the process between two turns that share a harvest: what came meanwhile is in time. */
+static void a_process_that_stood_still_calls_nobody_late(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+    fixture_open(&fixture, NO_OPTIONS, false);
+    struct client busy[2] = {client_pair(&fixture), client_pair(&fixture)};
+    struct client half = client_pair(&fixture);
+    client_say(&fixture, &half, POST("/half") "Content-Length: 2\r\n\r\na");
+    send_text(&busy[0], GET("/slow"));
+    send_text(&busy[1], GET("/slow"));
+    http_server_poll(fixture.server, 0);
+    assert_true(http_server_behind(fixture.server));
+    fixture.boot_us += 3600 * SECOND_US;
+    send_text(&half, "b");
+    client_settle(&fixture, &half);
+    client_expect(&half, 0, 200, "POST /half  a ab");
+    for (int i = 0; i < 2; i++) {
+        client_read(&busy[i]);
+        assert_int_equal(client_responses(&busy[i]), 1);
+        client_close(&busy[i]);
+    }
+    client_close(&half);
+    fixture_close(&fixture);
+}
+
 static void a_peer_that_closed_its_side_still_gets_its_answer(void **state)
 {
     struct fixture fixture;
@@ -553,6 +584,7 @@ int main(void)
         cmocka_unit_test(pipelined_requests_are_answered_in_one_send),
         cmocka_unit_test(requests_behind_one_that_waits_wait_too),
         cmocka_unit_test(a_turn_ends_after_a_millisecond_and_the_next_goes_on),
+        cmocka_unit_test(a_process_that_stood_still_calls_nobody_late),
         cmocka_unit_test(answers_of_many_connections_do_not_mix),
         cmocka_unit_test(a_peer_that_closed_its_side_still_gets_its_answer),
         cmocka_unit_test(an_end_that_comes_with_the_last_request_is_seen),
