@@ -14,6 +14,7 @@
 #include "base/check.h"
 
 #define DIGIT_BITS 6
+#define LINE_BYTES 64
 #define SPARES     2
 #define NARROW_MAX 2 /* a bucket of this level (4 ms) or below becomes a run when it is one chunk */
 
@@ -67,6 +68,15 @@ static void chunk_free(struct calendar *calendar, struct calendar_chunk *chunk)
     }
     calendar->chunks--;
     heap_free(calendar->heap, chunk, sizeof(*chunk));
+}
+
+/* Chunks of a list lie anywhere; while one is read, the next comes nearer. NULL is allowed. */
+static void chunk_prefetch(const struct calendar_chunk *chunk)
+{
+    const uint8_t *at = (const uint8_t *)chunk;
+    for (uint32_t line = 0; at != NULL && line < CALENDAR_CHUNK_BYTES; line += LINE_BYTES) {
+        __builtin_prefetch(at + line);
+    }
 }
 
 static bool fill_spares(struct calendar *calendar)
@@ -315,7 +325,7 @@ static void spread(struct calendar *calendar, struct bucket_place place, struct 
     calendar->origin = list.least;
     while (list.first != NULL) {
         struct calendar_chunk *chunk = list.first;
-        __builtin_prefetch(chunk->next);
+        chunk_prefetch(chunk->next);
         while (chunk->begin < chunk->end && item_file(calendar, chunk->items[chunk->begin])) {
             chunk->begin++;
         }
