@@ -9,6 +9,7 @@
 #include "model/batch.h"
 #include "model/definition.h"
 #include "model/record.h"
+#include "model/rule.h"
 #include "model/timeout.h"
 
 #include <string.h>
@@ -103,6 +104,20 @@ static bool rewrite_timeouts(struct bytes body, struct buf *out)
     return !reader.commands.bad;
 }
 
+static void try_rule(struct bytes encoded)
+{
+    static struct rule rule;
+    static uint8_t memory[2 * BYTES_MAX];
+    struct buf out = buf_of(memory, sizeof(memory));
+    if (!rule_read(encoded, &rule)) {
+        return;
+    }
+    CHECK(rule_valid(&rule));
+    rule_put(&out, &rule);
+    CHECK(!out.overflow);
+    CHECK(bytes_equal(buf_bytes(&out), encoded));
+}
+
 /* Reads a command's body and writes it again; false when it is none. */
 static bool rewrite(enum record_kind kind, struct bytes body, struct buf *out)
 {
@@ -153,10 +168,21 @@ static bool rewrite(enum record_kind kind, struct bytes body, struct buf *out)
     case RECORD_TIMEOUTS:
         good = rewrite_timeouts(body, out);
         break;
+    case RECORD_RULE:
+        good = define_read(body, &define);
+        if (good) {
+            rule_define_put(out, &define);
+            try_rule(define.definition);
+        }
+        break;
+    case RECORD_RULE_DROP:
+        good = drop_read(body, &id);
+        if (good) {
+            rule_drop_put(out, id);
+        }
+        break;
     case RECORD_EVENTS:
     case RECORD_PULSE:
-    case RECORD_RULE:
-    case RECORD_RULE_DROP:
     case RECORD_CONSUMER:
         break;
     }

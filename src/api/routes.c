@@ -12,6 +12,7 @@
 #include "api/info.h"
 #include "api/ingest.h"
 #include "api/metrics.h"
+#include "api/rules.h"
 #include "api/sources.h"
 #include "api/sql.h"
 #include "api/values.h"
@@ -58,6 +59,14 @@ const struct route routes[] = {
     {HTTP_GET, "/v1/metrics/{name}/values", values_get,
      "from to window order_by limit cursor final min_as_of *", BODY_NONE, BODY_IGNORED_MAX, false,
      "The metric's windows; <column>= filters"},
+    {HTTP_GET, "/v1/rules", rules_list, "limit cursor", BODY_NONE, BODY_IGNORED_MAX, false,
+     "All rules: timeouts and silences"},
+    {HTTP_GET, "/v1/rules/{name}", rules_get, "", BODY_NONE, BODY_IGNORED_MAX, false,
+     "One rule"},
+    {HTTP_PUT, "/v1/rules/{name}", rules_put, "dry_run", BODY_SQL, BODY_SQL_MAX, false,
+     "Creates or replaces a rule"},
+    {HTTP_DELETE, "/v1/rules/{name}", rules_delete, "", BODY_NONE, BODY_IGNORED_MAX, false,
+     "Drops a rule"},
     {HTTP_GET, "/v1/sources", sources_list, "limit cursor", BODY_NONE, BODY_IGNORED_MAX, false,
      "All declared sources, and the default lane *"},
     {HTTP_GET, "/v1/sources/{name}", sources_get, "", BODY_NONE, BODY_IGNORED_MAX, false,

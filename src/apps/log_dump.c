@@ -17,6 +17,7 @@
 #include "host/result.h"
 #include "model/batch.h"
 #include "model/definition.h"
+#include "model/rule.h"
 #include "model/timeout.h"
 
 #include <stdlib.h>
@@ -196,6 +197,30 @@ static bool drop_say(struct dump *dump, const struct record *record)
     return good;
 }
 
+static bool rule_say(struct dump *dump, const struct record *record)
+{
+    struct define define;
+    struct rule *rule = malloc(sizeof(*rule));
+    bool good =
+        rule != NULL && define_read(record->body, &define) && rule_read(define.definition, rule);
+    if (good) {
+        put_number(dump, "rule", define.metric);
+        put_number(dump, "version", define.version);
+        put_text(dump, "name", rule->name);
+        put_text(dump, "sql", rule->text);
+    }
+    free(rule);
+    return good;
+}
+
+static bool rule_drop_say(struct dump *dump, const struct record *record)
+{
+    uint32_t rule = 0;
+    bool good = drop_read(record->body, &rule);
+    put_number(dump, "rule", rule);
+    return good;
+}
+
 static bool source_say(struct dump *dump, const struct record *record)
 {
     struct source source;
@@ -352,7 +377,9 @@ static bool body_say(struct dump *dump, const struct record *record)
     case RECORD_TIMEOUTS:
         return timeouts_say(dump, record);
     case RECORD_RULE:
+        return rule_say(dump, record);
     case RECORD_RULE_DROP:
+        return rule_drop_say(dump, record);
     case RECORD_CONSUMER:
         put_number(dump, "bytes", record->body.len);
         return true;

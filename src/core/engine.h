@@ -14,7 +14,7 @@
  * the small shared part (lanes, definitions, time), so results and digests do not depend on how.
  *
  * Invariants:
- *  1. Panes are empty right after a pulse: a snapshot is taken only there.
+ *  1. Panes and signals are empty right after a pulse: a snapshot is taken only there.
  *  2. The clock and every watermark used for closing only move forward.
  *  3. accepted = unique + duplicates; and for each metric, the unique events since its definition =
  *     counted + late_corrected + late_dropped + filtered. */
@@ -27,6 +27,7 @@
 #include "core/late.h"
 #include "core/rows.h"
 #include "core/timeouts.h"
+#include "core/watch.h"
 #include "model/batch.h"
 #include "model/record.h"
 
@@ -43,6 +44,8 @@ struct engine_limits {
     size_t timeouts_bytes;     /* both, per partition */
     size_t feed_bytes;         /* notes that readers may come back for, per partition */
     int64_t feed_keep_us;
+    size_t watch_bytes;    /* what rules keep of keys, signals and instances, per partition */
+    uint32_t watch_ended;  /* ended instances of rules that are remembered, per partition */
 };
 
 /* A metric as an engine runs it. Its definition is decoded once and borrows from `encoded`. */
@@ -99,6 +102,7 @@ struct partition {
     struct late late;
     struct timeouts timeouts;
     struct feed feed;
+    struct watch watch;
     uint64_t unique;
     uint64_t duplicates;
     uint64_t unverifiable;
@@ -117,6 +121,7 @@ enum word_lane {
 struct deltas {
     struct heap *heap;
     struct buf buf;
+    struct buf signals; /* core/signals.h: written as events come, in the intake's own heap */
 };
 
 struct engine {
@@ -124,6 +129,7 @@ struct engine {
     struct heap heap; /* of the shared part */
     struct clock_time clock;
     uint64_t pulse_ordinal;
+    uint8_t pulse_flags;      /* of the last pulse */
     int64_t watermark;        /* over all lanes, as of the last pulse */
     int64_t finite_watermark; /* the same, but not moved by FINAL */
     uint32_t lane_count;
@@ -131,6 +137,8 @@ struct engine {
     struct lane *lanes;
     struct metric metrics[METRICS_MAX];
     uint32_t metric_end;                                     /* places at or above are free */
+    struct watch_rule rules[RULES_MAX];
+    uint32_t rule_end; /* as metric_end */
     struct partition *partitions[PARTITIONS_MAX];            /* NULL: another engine's */
     struct deltas deltas[2][PARTITIONS_MAX][PARTITIONS_MAX]; /* [parity][intake][shard] */
     struct program_scratch scratch;

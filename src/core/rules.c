@@ -162,6 +162,15 @@ void rules_pulse(struct engine *engine,
     signals_clear(engine, partition->number);
 }
 
+void rules_next_due(const struct engine *engine,
+                    const struct partition *partition,
+                    struct engine_due *due)
+{
+    struct watch_due own = {due->all_lanes, due->by_clock, due->clock};
+    watch_next_due(&partition->watch, engine->rules, engine->rule_end, &own);
+    *due = (struct engine_due){own.all_lanes, own.by_clock, own.clock};
+}
+
 /* --- saved bytes --- */
 
 void rules_save(const struct engine *engine, struct writer *out)

@@ -24,6 +24,11 @@ void rules_pulse(struct engine *engine,
 /* Reading between pulses: how things stood at the last one. */
 struct watch_turn rules_now(const struct engine *engine);
 
+/* Lowers *due to what a partition's rules wait for. */
+void rules_next_due(const struct engine *engine,
+                    const struct partition *partition,
+                    struct engine_due *due);
+
 /* The table as bytes; a fresh engine's from another's. Parts of partitions come by watch_load. */
 void rules_save(const struct engine *engine, struct writer *out);
 bool rules_load(struct engine *engine, struct loader *in);

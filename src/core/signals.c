@@ -73,9 +73,7 @@ static bool find_key(struct match *match)
         if (value.kind == VALUE_NULL) {
             return false;
         }
-        if (value.kind != VALUE_TEXT) {
-            value = value_to_text(value, &engine->scratch);
-        }
+        value = program_text(value, &engine->scratch);
         if (value.kind != VALUE_TEXT || value.text.len > WATCH_KEY_MAX) {
             match->partition->watch.parts[match->place]->unusable++;
             return false;

@@ -155,28 +155,35 @@ static bool is_kept(const struct watch_act *act, const struct watch_signal *sign
            signal->kind != SIGNAL_START;
 }
 
-/* Into the key's row, nearly always at its end; the oldest goes when there are too many. */
-static void keep(const struct watch_act *act, struct watch_signal *signal)
+static bool acts_before(const struct watch_signal *a, const struct watch_signal *b)
+{
+    return a->time < b->time ||
+           (a->time == b->time && watch_signal_order(&a->node, &b->node) < 0);
+}
+
+void watch_list_kept(struct watch_signal *signal)
 {
     struct watch_key *key = signal->key;
-    struct watch_signal *before = key->kept_last;
-    signal->kept = true;
-    bool last = before == NULL || before->time < signal->time ||
-                (before->time == signal->time &&
-                 watch_signal_order(&before->node, &signal->node) < 0);
-    struct watch_signal **at = last && before != NULL ? &before->next : &key->kept;
-    while (*at != NULL &&
-           ((*at)->time < signal->time ||
-            ((*at)->time == signal->time &&
-             watch_signal_order(&(*at)->node, &signal->node) < 0))) {
+    struct watch_signal *last = key->kept_last;
+    bool at_end = last != NULL && acts_before(last, signal); /* nearly always */
+    struct watch_signal **at = at_end ? &last->next : &key->kept;
+    while (*at != NULL && acts_before(*at, signal)) {
         at = &(*at)->next;
     }
     signal->next = *at;
     *at = signal;
-    key->kept_last = signal->next == NULL ? signal : key->kept_last;
+    key->kept_last = signal->next == NULL ? signal : last;
+    key->kept_count++;
+}
+
+/* It has acted, and may act again; the oldest goes when there are too many. */
+static void keep(const struct watch_act *act, struct watch_signal *signal)
+{
+    signal->kept = true;
+    watch_list_kept(signal);
     due_add(&act->part->signals, &signal->node, time_add(signal->time, act->rule->rule.grace_us));
-    if (++key->kept_count > WATCH_PER_KEY_MAX) {
-        struct watch_signal *oldest = key->kept;
+    if (signal->key->kept_count > WATCH_PER_KEY_MAX) {
+        struct watch_signal *oldest = signal->key->kept;
         due_remove(&act->part->signals, &oldest->node);
         signal_free(act->watch, oldest);
     }

@@ -85,6 +85,13 @@ void watch_list_ended(struct watch *watch, struct watch_instance *instance)
     watch->ended_count++;
 }
 
+void watch_list_ended_of_key(struct watch_instance *instance)
+{
+    struct watch_key *key = instance->key;
+    link_in(&key->ended_first, &key->ended_last, instance);
+    key->ended_count++;
+}
+
 static void unlist_ended(struct watch *watch, struct watch_instance *instance)
 {
     *(instance->older == NULL ? &watch->ended_first : &instance->older->newer) = instance->newer;
@@ -149,11 +156,9 @@ void watch_end(const struct watch_act *act, struct watch_instance *instance, enu
     } else {
         due_remove(&act->part->deadlines, &instance->node);
         if (!is_silence(act)) {
-            struct watch_key *key = instance->key;
-            make_room_for_ended(act, key); /* the key stays: this one is still open */
+            make_room_for_ended(act, instance->key); /* the key stays: this one is still open */
             unlist_open(instance);
-            link_in(&key->ended_first, &key->ended_last, instance);
-            key->ended_count++;
+            watch_list_ended_of_key(instance);
         }
     }
     watch_list_ended(act->watch, instance);

@@ -129,6 +129,9 @@ void watch_key_file(struct watch *watch, struct watch_key *key);
 /* Frees a key that has nothing any more. */
 void watch_key_settle(struct watch *watch, struct watch_key *key);
 
+/* Into the row of its key's kept signals. */
+void watch_list_kept(struct watch_signal *signal);
+
 /* --- instances (watch_instances.c) --- */
 
 size_t watch_instance_bytes(const struct rule *rule);
@@ -157,6 +160,7 @@ void watch_forget(struct watch *watch, struct watch_instance *instance);
 /* Into its key's and the watch's lists, for loading as well. */
 void watch_list_open(struct watch_instance *instance);
 void watch_list_ended(struct watch *watch, struct watch_instance *instance);
+void watch_list_ended_of_key(struct watch_instance *instance);
 
 /* --- what signals do (watch_timeout.c, watch_silence.c) --- */
 

@@ -7,10 +7,12 @@ enum inspection_kind {
     INSPECT_METRICS, /* all, or the one in `name` (ERR_UNKNOWN_METRIC) */
     INSPECT_LANES,   /* sources and watermark; or the one in `name` (ERR_UNKNOWN_SOURCE) */
     INSPECT_STATUS,
+    INSPECT_RULES, /* all, or the one in `name` (ERR_UNKNOWN_RULE) */
 };
 
+/* Of a metric, or of a rule in the same way. */
 struct metric_info {
-    uint32_t metric;
+    uint32_t metric; /* id */
     uint32_t version;
     struct clock_time created;
     uint64_t position;       /* counts from here */
@@ -51,6 +53,8 @@ struct inspection {
     int64_t watermark; /* over all lanes */
     struct metric_info *metrics;
     size_t metric_count;
+    struct metric_info *rules;
+    size_t rule_count;
     struct lane_info *lanes;
     size_t lane_count;
     uint64_t log_oldest;

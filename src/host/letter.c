@@ -19,6 +19,8 @@ void inspection_free(struct inspection *inspection)
     inspection->memory = NULL;
     inspection->metrics = NULL;
     inspection->metric_count = 0;
+    inspection->rules = NULL;
+    inspection->rule_count = 0;
     inspection->lanes = NULL;
     inspection->lane_count = 0;
 }

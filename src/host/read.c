@@ -503,5 +503,14 @@ void read_answer(struct engine *engine, const struct query *query, struct query_
     case QUERY_STATS:
         read_stats(engine, answer);
         break;
+    case QUERY_TIMEOUT:
+    case QUERY_TIMEOUTS:
+    case QUERY_TIMEOUT_COUNTS:
+    case QUERY_TIMEOUTS_DUE:
+    case QUERY_FEED:
+    case QUERY_WATCH:
+    case QUERY_WATCHES:
+        answer->err = ERR_NOT_IMPLEMENTED;
+        break;
     }
 }

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#define SNAPSHOT_MAGIC 0x544d534e41503031u /* "TMSNAP01" */
+#define SNAPSHOT_MAGIC 0x544d534e41503032u /* "TMSNAP02" */
 #define WRITER_BYTES   (256 * 1024)
 #define RESTS_MAX      3000 /* of a millisecond, while memory or descriptors are short */
 

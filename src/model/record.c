@@ -129,14 +129,24 @@ bool pulse_next_lane(struct reader *lanes, struct lane_state *lane)
     return !lanes->bad;
 }
 
-void define_put(struct buf *out, const struct define *define)
+static void define_put_as(struct buf *out, enum record_kind kind, const struct define *define)
 {
-    size_t start = record_begin(out, RECORD_DEFINE);
+    size_t start = record_begin(out, kind);
     buf_put_u32(out, define->metric);
     buf_put_u32(out, define->version);
     buf_put_i64(out, define->created.us);
     buf_put_string(out, define->definition);
     record_end(out, start);
+}
+
+void define_put(struct buf *out, const struct define *define)
+{
+    define_put_as(out, RECORD_DEFINE, define);
+}
+
+void rule_define_put(struct buf *out, const struct define *define)
+{
+    define_put_as(out, RECORD_RULE, define);
 }
 
 bool define_read(struct bytes body, struct define *define)
@@ -149,11 +159,21 @@ bool define_read(struct bytes body, struct define *define)
     return all_read(&in);
 }
 
+static void drop_put_as(struct buf *out, enum record_kind kind, uint32_t id)
+{
+    size_t start = record_begin(out, kind);
+    buf_put_u32(out, id);
+    record_end(out, start);
+}
+
 void drop_put(struct buf *out, uint32_t metric)
 {
-    size_t start = record_begin(out, RECORD_DROP);
-    buf_put_u32(out, metric);
-    record_end(out, start);
+    drop_put_as(out, RECORD_DROP, metric);
+}
+
+void rule_drop_put(struct buf *out, uint32_t rule)
+{
+    drop_put_as(out, RECORD_RULE_DROP, rule);
 }
 
 bool drop_read(struct bytes body, uint32_t *metric)

@@ -17,16 +17,16 @@
 #define SOURCE_NAME_MAX     1024
 
 enum record_kind {
-    RECORD_GENESIS = 1, /* the first one: what never changes in this directory */
-    RECORD_EVENTS = 2,  /* a batch of events (model/batch.h) */
-    RECORD_PULSE = 3,   /* time, and the barrier between intakes and shards */
-    RECORD_DEFINE = 4,  /* a metric begins to count here */
-    RECORD_DROP = 5,    /* a metric ends here */
-    RECORD_SOURCE = 6,  /* a source is declared, or declared anew */
-    RECORD_FORGET = 7,  /* a declared source goes back to the default lane */
-    RECORD_LANE = 8,    /* a producer speaks about its own watermark */
-    RECORD_TIMEOUTS = 9,  /* commands on explicit timeouts (model/timeout.h) */
-    RECORD_RULE = 10,     /* a rule over the stream begins here (model/rule.h); as DEFINE */
+    RECORD_GENESIS = 1,  /* the first one: what never changes in this directory */
+    RECORD_EVENTS = 2,   /* a batch of events (model/batch.h) */
+    RECORD_PULSE = 3,    /* time, and the barrier between intakes and shards */
+    RECORD_DEFINE = 4,   /* a metric begins to count here */
+    RECORD_DROP = 5,     /* a metric ends here */
+    RECORD_SOURCE = 6,   /* a source is declared, or declared anew */
+    RECORD_FORGET = 7,   /* a declared source goes back to the default lane */
+    RECORD_LANE = 8,     /* a producer speaks about its own watermark */
+    RECORD_TIMEOUTS = 9, /* commands on explicit timeouts (model/timeout.h) */
+    RECORD_RULE = 10,    /* a rule over the stream begins here (model/rule.h); as DEFINE */
     RECORD_RULE_DROP = 11,
     RECORD_CONSUMER = 12, /* a reader of the feed says how far it is */
 };
@@ -78,10 +78,10 @@ struct pulse {
 };
 
 struct define {
-    uint32_t metric; /* id, never used twice */
+    uint32_t metric; /* or rule: its id, never used twice */
     uint32_t version;
     struct clock_time created;
-    struct bytes definition; /* model/definition.h */
+    struct bytes definition; /* model/definition.h, or model/rule.h */
 };
 
 enum lane_kind {
@@ -124,6 +124,8 @@ bool record_next(struct reader *frame, const uint8_t *frame_begin, struct record
 void genesis_put(struct buf *out, const struct genesis *genesis);
 void define_put(struct buf *out, const struct define *define);
 void drop_put(struct buf *out, uint32_t metric);
+void rule_define_put(struct buf *out, const struct define *define); /* read by define_read */
+void rule_drop_put(struct buf *out, uint32_t rule);                 /* read by drop_read */
 void source_put(struct buf *out, const struct source *source);
 void forget_put(struct buf *out, uint32_t lane);
 void lane_command_put(struct buf *out, const struct lane_command *command);

@@ -231,6 +231,11 @@ static enum err proposal_take(struct gateway *gateway, struct proposal *proposal
         return OK;
     case PROPOSE_LANE:
         return lane(gateway, proposal);
+    case PROPOSE_RULE_DEFINE:
+    case PROPOSE_RULE_DROP:
+    case PROPOSE_TIMEOUTS:
+    case PROPOSE_CONSUMER:
+        return ERR_INTERNAL;
     case PROPOSE_SNAPSHOT:
         return OK;
     }

@@ -49,10 +49,12 @@ static bool reads(enum record_kind kind, struct bytes body)
         return forget_read(body, &number);
     case RECORD_LANE:
         return lane_command_read(body, &command);
+    case RECORD_RULE:
+        return define_read(body, &define);
+    case RECORD_RULE_DROP:
+        return drop_read(body, &number);
     case RECORD_EVENTS:
     case RECORD_TIMEOUTS:
-    case RECORD_RULE:
-    case RECORD_RULE_DROP:
     case RECORD_CONSUMER:
         break;
     }
