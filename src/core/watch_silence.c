@@ -36,7 +36,7 @@ begin(const struct watch_act *act, struct watch_key *key, int64_t time)
     }
 }
 
-/* The last firing was wrong: there was an event within its reach. */
+/* There was an event within reach of the last firing: that is told once. */
 static void
 evidence(const struct watch_act *act, struct watch_silence *silence, int64_t time)
 {
@@ -48,10 +48,8 @@ evidence(const struct watch_act *act, struct watch_silence *silence, int64_t tim
     told.start = silence->told_start;
     told.last_seen = silence->told_start;
     told.deadline = deadline;
-    bool retracts = act->rule->rule.late == RULE_LATE_RETRACT;
-    act->part->retracted += retracts;
     silence->told = false;
-    watch_tell(act, &told, retracts ? NOTE_TIMEOUT_RETRACTED : NOTE_TIMEOUT_COMPLETED_LATE);
+    watch_tell(act, &told, NOTE_TIMEOUT_COMPLETED_LATE);
 }
 
 /* The next event after the firing. */
