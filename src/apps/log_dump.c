@@ -259,9 +259,8 @@ static bool lane_say(struct dump *dump, const struct record *record)
     return true;
 }
 
-static void command_say(struct dump *dump,
-                        const struct record *record,
-                        const struct timeout_command *command)
+static void
+command_say(struct dump *dump, const struct record *record, const struct timeout_command *command)
 {
     static const char *const ops[] = {"", "create", "complete", "cancel", "heartbeat"};
     if (dump->json) {
@@ -275,9 +274,7 @@ static void command_say(struct dump *dump,
     if (command->has_deadline) {
         put_time(dump, "deadline", command->deadline);
     } else if (command->within_us > 0) {
-        put_duration(dump,
-                     command->op == TIMEOUT_CREATE ? "within" : "extend",
-                     command->within_us);
+        put_duration(dump, command->op == TIMEOUT_CREATE ? "within" : "extend", command->within_us);
     }
     if (command->has_event_time) {
         put_time(dump, "event_time", command->event_time.us);

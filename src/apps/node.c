@@ -32,6 +32,8 @@
 /* Address space of a runner for deltas, touched as needed: more than all panes of its partitions can
  * become when they are written out. */
 #define SHARED_REGION_BYTES(memory_bytes) ((4ull << 30) + 4 * (memory_bytes))
+#define FEED_BYTES                        (64ull << 20) /* notes that readers may come back for */
+#define FEED_KEEP_US                      (7 * US_PER_DAY)
 #define LETTERS_MAX                       4096
 #define BYTES_UNDER_WAY_MAX               (64u << 20)
 #define EXIT_DAMAGED                      75
@@ -301,6 +303,11 @@ static bool make_engines(struct node *node)
         .dedup_bytes = node->options.dedup_bytes / partitions,
         .dedup_horizon_us = node->options.dedup_horizon_us,
         .late_bytes = (64ull << 20) / partitions,
+        .timeouts_max = TIMEOUTS_MAX / partitions,
+        .timeouts_ended = TIMEOUTS_ENDED_MAX / partitions,
+        .timeouts_bytes = node->options.memory_bytes / 4 / partitions,
+        .feed_bytes = FEED_BYTES / partitions,
+        .feed_keep_us = FEED_KEEP_US,
     };
     for (uint32_t n = 0; n < node->options.runners; n++) {
         struct engine *engine = reserve(node, sizeof(struct engine));

@@ -49,9 +49,12 @@ void engine_own(struct engine *engine, uint32_t number, void *region, size_t reg
         .bytes_max = engine->limits.timeouts_bytes,
     };
     timeouts_init(&partition->timeouts, &partition->heap, &partition->heap, &timeouts);
-    feed_init(&partition->feed,
-              &partition->heap,
-              (struct feed_options){number, engine->limits.feed_bytes, engine->limits.feed_keep_us});
+    struct feed_options feed = {
+        .partition = number,
+        .budget_bytes = engine->limits.feed_bytes,
+        .keep_us = engine->limits.feed_keep_us,
+    };
+    feed_init(&partition->feed, &partition->heap, feed);
     watch_init(&partition->watch,
                &partition->heap,
                (struct watch_limits){engine->limits.partitions,

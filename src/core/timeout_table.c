@@ -23,7 +23,7 @@
 /* Besides the cold part: the timer, its slot at the worst load, two items of a calendar. */
 #define TIMER_HOT_BYTES (sizeof(struct timer) + 16 + 2 * sizeof(struct calendar_item))
 
-#define TO(state)       (1u << (state))
+#define TO(state) (1u << (state))
 
 static const uint8_t allowed[TIMEOUT_STATES] = {
     [TIMEOUT_ABSENT] = TO(TIMEOUT_PENDING) | TO(TIMEOUT_COMPLETED_EARLY),
@@ -319,8 +319,7 @@ bool timer_file(struct timeouts *timeouts, uint32_t place)
 {
     const struct timer *timer = timer_at(timeouts, place);
     bool by_events = (timer->flags & TIMER_BY_EVENTS) != 0;
-    struct calendar_item item = {
-        .time = timer->deadline, .timer = place, .arming = timer->arming};
+    struct calendar_item item = {.time = timer->deadline, .timer = place, .arming = timer->arming};
     return calendar_add(by_events ? &timeouts->by_events : &timeouts->by_clock, item);
 }
 

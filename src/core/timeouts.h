@@ -37,8 +37,9 @@
 #include "core/feed.h"
 #include "model/timeout.h"
 
-#define TIMEOUTS_SLICE     32768 /* may fire at one pulse, over all partitions */
-#define TIMEOUTS_ENDED_MAX 10000000u
+#define TIMEOUTS_SLICE     32768      /* may fire at one pulse, over all partitions */
+#define TIMEOUTS_MAX       100000000u /* pending, over all partitions */
+#define TIMEOUTS_ENDED_MAX 10000000u  /* remembered */
 #define TIMEOUTS_ENDED_US  US_PER_DAY
 #define TIMEOUT_STATES     7
 
@@ -69,8 +70,8 @@ struct timeouts {
     uint32_t page_count;
     uint32_t page_cap;
     uint32_t timer_count; /* places in pages, free ones included */
-    uint32_t free_first; /* lists through the timers; UINT32_MAX: none */
-    uint32_t *slots; /* place + 1, by hash; 0 = free */
+    uint32_t free_first;  /* lists through the timers; UINT32_MAX: none */
+    uint32_t *slots;      /* place + 1, by hash; 0 = free */
     uint32_t slot_count;
     uint32_t slots_used;
     uint32_t ended_first;

@@ -10,6 +10,10 @@
 #define PARTITION_BYTES  ((size_t)8 << 20)
 #define DEDUP_BYTES      ((size_t)1 << 20)
 #define LATE_BYTES       ((size_t)1 << 16)
+#define TIMEOUTS_PENDING 5000
+#define TIMEOUTS_ENDED   2000
+#define TIMEOUTS_BYTES   ((size_t)2 << 20)
+#define FEED_BYTES       ((size_t)1 << 18)
 #define ROUNDS_MAX       1000000u
 #define PASS_STRIDE_US   10000
 #define PASS_STRIDES_MAX 1000
@@ -80,6 +84,11 @@ static void make_runners(struct world *world)
         .dedup_bytes = DEDUP_BYTES,
         .dedup_horizon_us = options->dedup_horizon_us,
         .late_bytes = LATE_BYTES,
+        .timeouts_max = TIMEOUTS_PENDING,
+        .timeouts_ended = TIMEOUTS_ENDED,
+        .timeouts_bytes = TIMEOUTS_BYTES,
+        .feed_bytes = FEED_BYTES,
+        .feed_keep_us = US_PER_DAY,
     };
     for (uint32_t n = 0; n < options->runners; n++) {
         struct engine *engine = region(world, sizeof(*engine));
