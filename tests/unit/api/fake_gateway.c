@@ -25,6 +25,7 @@ void fake_gateway_init(struct gateway *gateway)
     gateway->position = 0x1000;
     gateway->records = buf_of(malloc(RECORDS_CAP), RECORDS_CAP);
     gateway->runner_count = 2;
+    catalog_init(&gateway->catalog);
     for (size_t i = 0; i < RUNNERS_MAX; i++) {
         gateway->rows[i] = buf_of(malloc(ROWS_CAP), ROWS_CAP);
     }
@@ -33,6 +34,7 @@ void fake_gateway_init(struct gateway *gateway)
 void fake_gateway_deinit(struct gateway *gateway)
 {
     free(gateway->records.data);
+    catalog_deinit(&gateway->catalog);
     for (size_t i = 0; i < RUNNERS_MAX; i++) {
         free(gateway->rows[i].data);
     }
@@ -199,6 +201,20 @@ static enum err lane(struct gateway *gateway, struct proposal *proposal)
     return OK;
 }
 
+/* As the sequencer does: decided, written, applied. */
+static enum err take_rule(struct gateway *gateway, struct proposal *proposal)
+{
+    static uint8_t memory[2 * RULE_BYTES_MAX];
+    struct buf out = buf_of(memory, sizeof(memory));
+    catalog_propose(&gateway->catalog, proposal, (struct clock_time){gateway->now_us}, &out);
+    struct reader reader = reader_of(buf_bytes(&out));
+    struct record record;
+    while (record_next(&reader, memory, &record)) {
+        catalog_apply(&gateway->catalog, &record, gateway->position);
+    }
+    return proposal->err;
+}
+
 static enum err proposal_take(struct gateway *gateway, struct proposal *proposal)
 {
     struct fake_metric *metric = NULL;
@@ -233,6 +249,7 @@ static enum err proposal_take(struct gateway *gateway, struct proposal *proposal
         return lane(gateway, proposal);
     case PROPOSE_RULE_DEFINE:
     case PROPOSE_RULE_DROP:
+        return take_rule(gateway, proposal);
     case PROPOSE_TIMEOUTS:
     case PROPOSE_CONSUMER:
         return ERR_INTERNAL;
@@ -253,15 +270,31 @@ static void answer_proposal(struct gateway *gateway, struct proposal *proposal)
     gateway->last = *proposal;
 }
 
-/* One block: first the metrics and lanes, then their texts. */
+static void put_rules(struct gateway *gateway, struct inspection *inspection)
+{
+    bool all = inspection->name.data == NULL;
+    for (uint32_t n = 0; n < gateway->catalog.rules.count; n++) {
+        const struct catalog_entry *entry = &gateway->catalog.rules.entries[n];
+        CHECK(inspection->rule_count < FAKE_TABLE);
+        if (all || bytes_equal(entry->name, inspection->name)) {
+            inspection->rules[inspection->rule_count++] = entry->info;
+        }
+    }
+    if (!all && inspection->kind == INSPECT_RULES && inspection->rule_count == 0) {
+        inspection->err = ERR_UNKNOWN_RULE;
+    }
+}
+
+/* One block: the metrics, the rules and the lanes. Their texts are the gateway's. */
 static void answer_inspection(struct gateway *gateway, struct inspection *inspection)
 {
     struct metric_info *metrics =
-        calloc(1, FAKE_TABLE * sizeof(struct metric_info) + FAKE_TABLE * sizeof(struct lane_info));
-    struct lane_info *lanes = (struct lane_info *)(void *)(metrics + FAKE_TABLE);
+        calloc(FAKE_TABLE, 2 * sizeof(struct metric_info) + sizeof(struct lane_info));
+    struct lane_info *lanes = (struct lane_info *)(void *)(metrics + 2 * FAKE_TABLE);
     bool all = inspection->name.data == NULL;
     inspection->memory = metrics;
     inspection->metrics = metrics;
+    inspection->rules = metrics + FAKE_TABLE;
     inspection->lanes = lanes;
     inspection->watermark = 1699999995000000;
     for (size_t i = 0; i < FAKE_TABLE; i++) {
@@ -294,6 +327,7 @@ static void answer_inspection(struct gateway *gateway, struct inspection *inspec
     if (!all && inspection->kind == INSPECT_LANES && inspection->lane_count == 0) {
         inspection->err = ERR_UNKNOWN_SOURCE;
     }
+    put_rules(gateway, inspection);
     inspection->log_durable_end = gateway->position;
     inspection->log_segments = 2;
     inspection->snapshot_position = UINT64_MAX;

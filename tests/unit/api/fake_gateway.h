@@ -1,7 +1,9 @@
 /* The engine as the API's tests need it: one thread, letters answered when the test says so. It
- * keeps what was proposed, small tables of metrics and sources, and rows that the test puts in. */
+ * keeps what was proposed, small tables of metrics and sources, a catalogue of rules, and rows that
+ * the test puts in. */
 #pragma once
 
+#include "host/catalog.h"
 #include "host/gateway.h"
 #include "host/result.h"
 #include "model/batch.h"
@@ -45,6 +47,7 @@ struct gateway {
     struct proposal last; /* a copy of the proposal answered last */
     struct fake_metric metrics[FAKE_TABLE];
     struct fake_source sources[FAKE_TABLE];
+    struct catalog catalog; /* the rules in it */
     uint32_t runner_count;
     struct buf rows[RUNNERS_MAX]; /* what each runner answers queries with */
     uint64_t row_counts[RUNNERS_MAX];
