@@ -308,6 +308,8 @@ static bool make_engines(struct node *node)
         .timeouts_bytes = node->options.memory_bytes / 4 / partitions,
         .feed_bytes = FEED_BYTES / partitions,
         .feed_keep_us = FEED_KEEP_US,
+        .watch_bytes = node->options.memory_bytes / 4 / partitions,
+        .watch_ended = WATCH_ENDED_MAX / partitions,
     };
     for (uint32_t n = 0; n < node->options.runners; n++) {
         struct engine *engine = reserve(node, sizeof(struct engine));

@@ -373,11 +373,6 @@ static bool follow_record(struct counter *counter)
         return follow_forget(counter);
     case RECORD_LANE:
         return follow_lane_command(counter);
-    case RECORD_TIMEOUTS:
-    case RECORD_RULE:
-    case RECORD_RULE_DROP:
-    case RECORD_CONSUMER:
-        return true;
     case RECORD_EVENTS:
         while (log_next_event(&counter->reader)) {
             if (!follow_event(counter)) {
