@@ -151,6 +151,8 @@ void call_answer(struct call *call, struct answer *answer)
     counters->requests++;
     counters->requests_refused += answer->status >= 400 ? 1 : 0;
     counters->requests_shed += answer->status == 429 ? 1 : 0;
+    bool asks = call->method == HTTP_GET || call->method == HTTP_HEAD;
+    counters->writes_shed += answer->status == 429 && !asks ? 1 : 0;
     const struct http_response response = {
         .status = answer->status,
         .fields = answer->fields,

@@ -32,8 +32,6 @@
 /* Address space of a runner for deltas, touched as needed: more than all panes of its partitions can
  * become when they are written out. */
 #define SHARED_REGION_BYTES(memory_bytes) ((4ull << 30) + 4 * (memory_bytes))
-#define FEED_BYTES                        (64ull << 20) /* notes that readers may come back for */
-#define FEED_KEEP_US                      (7 * US_PER_DAY)
 #define LETTERS_MAX                       4096
 #define BYTES_UNDER_WAY_MAX               (64u << 20)
 #define EXIT_DAMAGED                      75
@@ -41,6 +39,10 @@
 #define EXIT_NO_MEMORY                    71
 #define DESCRIPTORS_MIN                   64
 #define CACHE_LINE                        64
+#define TIMEOUTS_PENDING_MAX              100000000u
+#define TIMEOUTS_SHARE                    4  /* of the memory: a quarter */
+#define FEED_SHARE                        16 /* a sixteenth */
+#define FEED_KEEP_US                      (7 * US_PER_DAY)
 #define PAUSE_US                          (2 * US_PER_SECOND) /* between two turns: it stood still */
 
 struct region {
@@ -303,10 +305,10 @@ static bool make_engines(struct node *node)
         .dedup_bytes = node->options.dedup_bytes / partitions,
         .dedup_horizon_us = node->options.dedup_horizon_us,
         .late_bytes = (64ull << 20) / partitions,
-        .timeouts_max = TIMEOUTS_MAX / partitions,
+        .timeouts_max = TIMEOUTS_PENDING_MAX / partitions,
         .timeouts_ended = TIMEOUTS_ENDED_MAX / partitions,
-        .timeouts_bytes = node->options.memory_bytes / 4 / partitions,
-        .feed_bytes = FEED_BYTES / partitions,
+        .timeouts_bytes = node->options.memory_bytes / TIMEOUTS_SHARE / partitions,
+        .feed_bytes = node->options.memory_bytes / FEED_SHARE / partitions,
         .feed_keep_us = FEED_KEEP_US,
         .watch_bytes = node->options.memory_bytes / 4 / partitions,
         .watch_ended = WATCH_ENDED_MAX / partitions,

@@ -37,9 +37,8 @@
 #include "core/feed.h"
 #include "model/timeout.h"
 
-#define TIMEOUTS_SLICE     32768      /* may fire at one pulse, over all partitions */
-#define TIMEOUTS_MAX       100000000u /* pending, over all partitions */
-#define TIMEOUTS_ENDED_MAX 10000000u  /* remembered */
+#define TIMEOUTS_SLICE     32768     /* may fire at one pulse, over all partitions */
+#define TIMEOUTS_ENDED_MAX 10000000u /* remembered */
 #define TIMEOUTS_ENDED_US  US_PER_DAY
 #define TIMEOUT_STATES     7
 

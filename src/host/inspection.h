@@ -1,6 +1,7 @@
 /* Inspections: what the sequencer knows (metrics, sources, watermark, log), copied out. */
 #pragma once
 
+#include "core/feed.h"
 #include "host/letter.h"
 
 enum inspection_kind {
@@ -8,6 +9,13 @@ enum inspection_kind {
     INSPECT_LANES,   /* sources and watermark; or the one in `name` (ERR_UNKNOWN_SOURCE) */
     INSPECT_STATUS,
     INSPECT_RULES, /* all, or the one in `name` (ERR_UNKNOWN_RULE) */
+    INSPECT_CONSUMERS, /* of the feed: all, or the one in `name`; none of that name: consumer_count 0 */
+};
+
+struct consumer_info {
+    struct bytes name;
+    struct feed_place place; /* has seen all up to here */
+    struct clock_time acked; /* said so then, by the engine's clock */
 };
 
 /* Of a metric, or of a rule in the same way. */
@@ -57,6 +65,8 @@ struct inspection {
     size_t rule_count;
     struct lane_info *lanes;
     size_t lane_count;
+    struct consumer_info *consumers; /* by name */
+    size_t consumer_count;
     uint64_t log_oldest;
     uint64_t log_durable_end;
     uint64_t log_bytes;

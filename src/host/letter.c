@@ -23,6 +23,8 @@ void inspection_free(struct inspection *inspection)
     inspection->rule_count = 0;
     inspection->lanes = NULL;
     inspection->lane_count = 0;
+    inspection->consumers = NULL;
+    inspection->consumer_count = 0;
 }
 
 void query_free(struct query *query)

@@ -4,6 +4,7 @@
 
 #include "core/feed.h"
 #include "host/letter.h"
+#include "model/timeout.h"
 
 enum query_kind {
     QUERY_VALUES,
@@ -37,7 +38,9 @@ struct query_answer {
     char detail[DETAIL_BYTES];
     struct buf rows; /* malloc'ed by the runner; freed by query_free */
     uint64_t row_count;
-    uint32_t next_place; /* TIMEOUTS, WATCHES: where the next page begins; UINT32_MAX: at its end */
+    uint32_t next_place; /* TIMEOUTS, WATCHES: where the next page begins; UINT32_MAX: at its end.
+                          * FEED: UINT32_MAX: these are all; else there are more */
+    uint64_t ordinal;    /* FEED: the last pulse that it knows of: see host/feed_merge.h */
     struct feed_place forgotten; /* FEED: notes up to here are gone */
     uint64_t as_of;              /* applied position at the moment of reading */
     int64_t watermark;           /* of the metric, or over all lanes */
@@ -66,7 +69,8 @@ struct query {
     uint32_t timeout_states;      /* TIMEOUTS, WATCHES: a bit per enum timeout_state; 0: any */
     struct bytes prefix;          /* TIMEOUTS, WATCHES: of the key */
     int64_t due_before;           /* TIMEOUTS, WATCHES: INT64_MAX: any */
-    int64_t span_us;              /* TIMEOUTS_DUE: from `from` on */
+    int64_t span_us;              /* TIMEOUTS_DUE: `limit` spans from `from` on */
+    enum timeout_clock clock;     /* TIMEOUTS_DUE: whose deadlines */
     struct feed_place feed_place; /* FEED */
     uint64_t offset;              /* rows to skip, in order */
     uint32_t limit;
