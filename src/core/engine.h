@@ -43,12 +43,10 @@ struct metric {
     struct bytes encoded;
     struct definition definition;
     struct accumulate_layout layout;
-    uint32_t lanes[DEFINITION_SOURCES_MAX]; /* chosen lanes, resolved at each pulse */
-    int64_t
-        watermark; /* as of the last pulse: over its lanes, or all; never falls but by reopening */
-    int64_t max_time; /* latest event time over its lanes */
-    int64_t seal;     /* windows that start at or before this are final for ever */
-    bool by_clock;    /* its chosen lanes are silent, and the clock speaks for one of them */
+    int64_t watermark; /* as of the last pulse, over its lanes or all; only a reopening lowers it */
+    int64_t max_time;  /* latest event time over its lanes */
+    int64_t seal;      /* windows that start at or before this are final for ever */
+    bool by_clock;     /* its chosen lanes are silent, and the clock speaks for one of them */
 };
 
 struct lane {
@@ -107,7 +105,7 @@ enum word_lane {
 struct deltas {
     struct heap *heap;
     struct buf buf;
-    struct buf signals; /* core/signals.h: written as events come, in the intake's own heap */
+    struct buf signals; /* core/signals.h; in the intake's own heap */
 };
 
 struct engine {
@@ -122,9 +120,9 @@ struct engine {
     uint32_t final_lanes; /* how many lanes are final */
     struct lane *lanes;
     struct metric metrics[METRICS_MAX];
-    uint32_t metric_end;                                     /* places at or above are free */
+    uint32_t metric_end; /* places at or above are free */
     struct watch_rule rules[RULES_MAX];
-    uint32_t rule_end; /* as metric_end */
+    uint32_t rule_end;
     struct partition *partitions[PARTITIONS_MAX];            /* NULL: another engine's */
     struct deltas deltas[2][PARTITIONS_MAX][PARTITIONS_MAX]; /* [parity][intake][shard] */
     struct program_scratch scratch;

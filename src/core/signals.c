@@ -148,7 +148,9 @@ static bool passes(const struct match *match, struct bytes program)
            program_passes(program, match->arrived->event, &match->engine->scratch);
 }
 
-void signals_match(struct engine *engine, struct partition *partition, const struct arrived *arrived)
+void signals_match(struct engine *engine,
+                   struct partition *partition,
+                   const struct arrived *arrived)
 {
     for (uint32_t place = 0; place < engine->rule_end; place++) {
         struct watch_rule *rule = &engine->rules[place];

@@ -17,7 +17,9 @@ struct arrived {
 };
 
 /* Runs all rules over a unique event of this partition. Only called when there are rules. */
-void signals_match(struct engine *engine, struct partition *partition, const struct arrived *arrived);
+void signals_match(struct engine *engine,
+                   struct partition *partition,
+                   const struct arrived *arrived);
 
 /* Empties what this intake wrote for the pulse before the last: everybody has taken it. */
 void signals_clear(struct engine *engine, uint32_t partition);

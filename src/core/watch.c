@@ -1,8 +1,9 @@
 /* Watch: see watch.h. Here: a pulse's way, from the signals to the notes. */
-#include "core/watch_parts.h"
+#include "core/watch.h"
 
 #include "base/check.h"
 #include "core/signals.h"
+#include "core/watch_parts.h"
 
 int watch_signal_order(const struct due_node *a, const struct due_node *b)
 {
@@ -135,8 +136,7 @@ void watch_take(struct watch *watch, const struct watch_turn *turn, struct bytes
     struct signal signal;
     while (signal_next(&in, &signal)) {
         CHECK(signal.rule < turn->rule_end && watch->parts[signal.rule] != NULL);
-        struct watch_act act = {
-            watch, watch->parts[signal.rule], &turn->rules[signal.rule], turn};
+        struct watch_act act = {watch, watch->parts[signal.rule], &turn->rules[signal.rule], turn};
         bool late = watch_by_events(&act) && signal.time < act.rule->horizon;
         if (act.part->silence && !late) {
             see_event(&act, &signal);
@@ -157,8 +157,7 @@ static bool is_kept(const struct watch_act *act, const struct watch_signal *sign
 
 static bool acts_before(const struct watch_signal *a, const struct watch_signal *b)
 {
-    return a->time < b->time ||
-           (a->time == b->time && watch_signal_order(&a->node, &b->node) < 0);
+    return a->time < b->time || (a->time == b->time && watch_signal_order(&a->node, &b->node) < 0);
 }
 
 void watch_list_kept(struct watch_signal *signal)
@@ -320,15 +319,21 @@ watch_look(const struct watch *watch, uint32_t rule_place, uint64_t hash, struct
 }
 
 const struct watch_key *
-watch_next(const struct watch *watch, uint32_t rule_place, uint32_t *place)
+watch_next(const struct watch *watch, uint32_t rule_place, uint32_t end, uint32_t *place)
 {
-    while (*place < watch->place_count) {
+    end = end < watch->place_count ? end : watch->place_count;
+    while (*place < end) {
         const struct watch_key *key = watch->places[(*place)++].key;
         if (key != NULL && key->rule == rule_place) {
             return key;
         }
     }
     return NULL;
+}
+
+struct bytes watch_text(const struct watch_key *key)
+{
+    return watch_key_text(key);
 }
 
 bool watch_view_next(const struct watch_key *key,
@@ -356,14 +361,15 @@ bool watch_view_next(const struct watch_key *key,
                    .born_late = instance->born_late,
                    .held = held,
                    .has_within = true,
+                   .has_event_time = rule->clock == TIMEOUT_BY_EVENTS,
+                   .event_time = {instance->start},
+                   .last_seen = {instance->last_seen},
                    .within_us = instance->within_us,
                    .deadline = instance->deadline,
                    .created = instance->created,
                    .ended = instance->ended,
                    .decided_at = instance->decided_at},
         .key = watch_key_text(key),
-        .started = instance->start,
-        .last_seen = instance->last_seen,
     };
     return true;
 }

@@ -62,8 +62,9 @@ struct watch_rule {
     struct rule rule;
     int64_t watermark; /* as of the last pulse, over its lanes, or all */
     int64_t max_time;  /* latest event time over its lanes */
-    int64_t horizon;   /* the lower of `watermark` at the last two pulses: what is behind it is late */
-    bool by_clock;     /* its chosen lanes are silent, and the clock speaks for one of them */
+    int64_t
+        horizon;   /* the lower of `watermark` at the last two pulses: what is behind it is late */
+    bool by_clock; /* its chosen lanes are silent, and the clock speaks for one of them */
 };
 
 /* In the order in which they act at one time. */
@@ -125,7 +126,7 @@ struct watch {
     struct watch_instance *ended_first;
     struct watch_instance *ended_last;
     uint64_t ended_count;
-    bool more_due; /* the last pulse left some for the next */
+    bool more_due;                       /* the last pulse left some for the next */
     struct watch_part *parts[RULES_MAX]; /* by the rule's place; NULL = free */
 };
 
@@ -165,21 +166,20 @@ void watch_next_due(const struct watch *watch,
                     uint32_t rule_end,
                     struct watch_due *due);
 
-/* One instance, to be shown. `started` and `last_seen` are by the rule's own clock. */
+/* One instance: event_time is its start, last_seen its last sign of life, by the rule's own clock. */
 struct watch_view {
     struct timeout_object object;
     struct bytes key;
-    int64_t started;
-    int64_t last_seen;
 };
 
 /* The key of a rule; NULL: nothing of it is there. O(1). */
 const struct watch_key *
 watch_look(const struct watch *watch, uint32_t rule_place, uint64_t hash, struct bytes key);
 
-/* Walks a rule's keys in the order of their places: *place is where to begin, and to go on. */
+/* Walks a rule's keys in the order of their places up to `end`: *place is where to begin and to go on. */
 const struct watch_key *
-watch_next(const struct watch *watch, uint32_t rule_place, uint32_t *place);
+watch_next(const struct watch *watch, uint32_t rule_place, uint32_t end, uint32_t *place);
+struct bytes watch_text(const struct watch_key *key);
 
 /* Walks the instances of a key, open ones first: *at begins as NULL. False at the end. */
 bool watch_view_next(const struct watch_key *key,

@@ -125,9 +125,8 @@ watch_open(const struct watch_act *act, struct watch_key *key, int64_t start, in
     return instance;
 }
 
-static void set_state(const struct watch_act *act,
-                      struct watch_instance *instance,
-                      enum timeout_state to)
+static void
+set_state(const struct watch_act *act, struct watch_instance *instance, enum timeout_state to)
 {
     act->part->counts[instance->state]--;
     act->part->counts[to]++;

@@ -6,8 +6,8 @@
 
 #include "base/check.h"
 
-#define SLOTS_FIRST    64
-#define PLACES_FIRST   64
+#define SLOTS_FIRST      64
+#define PLACES_FIRST     64
 #define GIVEN_UP_AT_ONCE 64 /* ended instances, for one block: its size may not be theirs */
 
 void *watch_alloc(struct watch *watch, size_t size)

@@ -6,8 +6,8 @@
 struct watch_signal {
     struct due_node node; /* in its rule's `signals` */
     uint8_t kind;         /* enum signal_kind */
-    bool kept;            /* has acted; stands in its key's `kept` until W has passed it by the grace */
-    bool late;            /* came behind the horizon */
+    bool kept; /* has acted; stands in its key's `kept` until W has passed it by the grace */
+    bool late; /* came behind the horizon */
     struct watch_key *key;
     struct watch_signal *next; /* kept ones of the key, by time and order */
     int64_t time;
@@ -122,7 +122,8 @@ struct watch_key *
 watch_key_add(struct watch *watch, uint32_t rule_place, uint64_t hash, struct bytes text);
 
 /* The parts of that, for loading: a key without its text and place; room for it; it enters the table. */
-struct watch_key *watch_key_new(struct watch *watch, uint32_t rule_place, uint64_t hash, size_t len);
+struct watch_key *
+watch_key_new(struct watch *watch, uint32_t rule_place, uint64_t hash, size_t len);
 bool watch_reserve_place(struct watch *watch);
 void watch_key_file(struct watch *watch, struct watch_key *key);
 

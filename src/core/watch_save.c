@@ -161,8 +161,8 @@ static struct watch_instance *
 load_instance(struct watch *watch, struct watch_key *key, struct loader *in)
 {
     bool silence = watch->parts[key->rule]->silence;
-    struct watch_instance *instance = watch_alloc(
-        watch, silence ? sizeof(struct watch_silence) : sizeof(struct watch_instance));
+    struct watch_instance *instance =
+        watch_alloc(watch, silence ? sizeof(struct watch_silence) : sizeof(struct watch_instance));
     if (instance == NULL) {
         return NULL;
     }
@@ -205,17 +205,13 @@ static bool load_pending(struct watch *watch,
     }
     watch_list_open(instance);
     part->counts[TIMEOUT_PENDING]++;
-    due_add(&part->deadlines,
-            &instance->node,
-            time_add(instance->deadline, rule->rule.grace_us));
+    due_add(&part->deadlines, &instance->node, time_add(instance->deadline, rule->rule.grace_us));
     return true;
 }
 
 /* The key is held until all is loaded, whatever has to be given up on the way. */
-static bool load_key(struct watch *watch,
-                     const struct watch_rule *rules,
-                     uint32_t rule_end,
-                     struct loader *in)
+static bool
+load_key(struct watch *watch, const struct watch_rule *rules, uint32_t rule_end, struct loader *in)
 {
     uint32_t rule = load_u32(in);
     uint64_t hash = load_u64(in);

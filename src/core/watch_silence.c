@@ -24,8 +24,7 @@ static void set_current(const struct watch_act *act, struct watch_silence *silen
     instance->decided_at = act->turn->position;
 }
 
-static void
-begin(const struct watch_act *act, struct watch_key *key, int64_t time)
+static void begin(const struct watch_act *act, struct watch_key *key, int64_t time)
 {
     struct watch_instance *instance = watch_open(act, key, time, time_add(time, every_us(act)));
     if (instance != NULL) {
@@ -37,8 +36,7 @@ begin(const struct watch_act *act, struct watch_key *key, int64_t time)
 }
 
 /* There was an event within reach of the last firing: that is told once. */
-static void
-evidence(const struct watch_act *act, struct watch_silence *silence, int64_t time)
+static void evidence(const struct watch_act *act, struct watch_silence *silence, int64_t time)
 {
     int64_t deadline = time_add(silence->told_start, every_us(act));
     if (!silence->told || time <= silence->told_start || time > deadline) {
@@ -84,7 +82,8 @@ run_new(const struct watch_act *act, struct watch_silence *silence, int64_t lo, 
     return run;
 }
 
-static void run_free(const struct watch_act *act, struct watch_silence *silence, struct watch_run *run)
+static void
+run_free(const struct watch_act *act, struct watch_silence *silence, struct watch_run *run)
 {
     watch_free(act->watch, run, sizeof(*run));
     silence->run_count--;

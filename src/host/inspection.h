@@ -8,7 +8,7 @@ enum inspection_kind {
     INSPECT_METRICS, /* all, or the one in `name` (ERR_UNKNOWN_METRIC) */
     INSPECT_LANES,   /* sources and watermark; or the one in `name` (ERR_UNKNOWN_SOURCE) */
     INSPECT_STATUS,
-    INSPECT_RULES, /* all, or the one in `name` (ERR_UNKNOWN_RULE) */
+    INSPECT_RULES,     /* all, or the one in `name` (ERR_UNKNOWN_RULE) */
     INSPECT_CONSUMERS, /* of the feed: all, or the one in `name`; none of that name: consumer_count 0 */
 };
 

@@ -71,8 +71,7 @@ static void shuffle(struct story *story, uint64_t *random)
 {
     for (uint32_t n = 0; n < story->count; n++) {
         struct happening *event = &story->events[n];
-        event->arrives =
-            event->time + (int64_t)random_below(random, (uint64_t)story->disorder + 1);
+        event->arrives = event->time + (int64_t)random_below(random, (uint64_t)story->disorder + 1);
     }
     qsort(story->events, story->count, sizeof(story->events[0]), by_arrival);
 }
@@ -136,8 +135,8 @@ static void model_timeouts(const struct story *story, uint32_t key, struct lines
                 waiting->seen = event->time;
                 waiting->deadline = event->time + story->within;
             }
-            waiting->over = waiting->over || (reached && (event->what == WHAT_STOP ||
-                                                          event->what == WHAT_CANCEL));
+            waiting->over = waiting->over ||
+                            (reached && (event->what == WHAT_STOP || event->what == WHAT_CANCEL));
         }
         if (event->what == WHAT_START && !known) {
             all[count++] = (struct waiting){
@@ -240,7 +239,9 @@ static void assert_same(const struct lines *told, const struct lines *expected, 
 {
     for (uint32_t n = 0; n < expected->count; n++) {
         if (!is_told(told, expected->lines[n])) {
-            fail_msg("not told: %s; repeat with SEED=%llu", expected->lines[n], (unsigned long long)seed);
+            fail_msg("not told: %s; repeat with SEED=%llu",
+                     expected->lines[n],
+                     (unsigned long long)seed);
         }
     }
     for (uint32_t n = 0; n < told->count; n++) {
@@ -309,8 +310,7 @@ static void any_order_of_arrival_within_the_disorder_tells_what_the_model_tells(
             shuffle(&story, &random);
             uint32_t count = partitions[random_below(&random, 4)];
             struct world world;
-            struct world_options options =
-                world_options(count, one_to(&random, count < 3 ? 1 : 3));
+            struct world_options options = world_options(count, one_to(&random, count < 3 ? 1 : 3));
             world_init(&world, &options);
             make_rules(&world, &story, "");
             play(&world, &story, &random, &told);

@@ -6,7 +6,7 @@
 #include "lang/lang.h"
 
 #define ENGINE_BYTES    ((size_t)4 << 20)
-#define PARTITION_BYTES ((size_t)32 << 20)
+#define PARTITION_BYTES ((size_t)2 << 20)
 #define FRAME_BYTES     ((size_t)2 << 20)
 #define SEED            0x7761746368ULL
 #define NOTES_MAX       20000
@@ -174,8 +174,7 @@ void world_send(struct world *world, const struct world_event *events, uint32_t 
     }
     batch_end(&batch_writer);
     struct batch_stamp stamp;
-    batch_stamp_begin(
-        &stamp, &batch_writer.out, RECORD_HEADER_BYTES, us_of(world->watermark));
+    batch_stamp_begin(&stamp, &batch_writer.out, RECORD_HEADER_BYTES, us_of(world->watermark));
     batch_stamp_end(&stamp);
     apply(world, buf_bytes(&batch_writer.out));
 }
@@ -377,9 +376,8 @@ uint64_t world_digest(const struct world *world)
 void world_copy(const struct world *world, uint32_t engine_count, struct world *copy)
 {
     struct saved saved = {0};
-    struct writer writer = {.buf = buf_of(writer_memory, sizeof(writer_memory)),
-                            .flush = saved_flush,
-                            .ctx = &saved};
+    struct writer writer = {
+        .buf = buf_of(writer_memory, sizeof(writer_memory)), .flush = saved_flush, .ctx = &saved};
     save(world, &writer);
     struct world_options options = world->options;
     options.engine_count = engine_count;
