@@ -1,8 +1,18 @@
-/* A watch as bytes and back (docs/formats/snapshot.md has the layout), and its invariants.
+/* A watch as bytes and back, and its invariants.
  *
- * Keys are written by their places, free ones too; waiting signals in the order of their heap, so that
- * it stands again as it stood; open instances by key; ended ones in the order in which they ended. So
- * load(save(x)) goes on exactly as x would, and has its digest. */
+ *   u32 more due, u32 places, u32 first free place
+ *   each place:  u32 0, u32 next free place
+ *            or  u32 1, u32 rule's place, u64 hash, string key, u32 n, n pending instances
+ *   each rule:   u64 fired, retracted, lost, unusable, u32 n, n waiting signals in the order of their
+ *                heap: i64 due, u32 key's place, u32 kind and flags, i64 time, i64 within, log place
+ *   u64 n, n ended instances, oldest first: u32 key's place, instance
+ *
+ *   instance:    u32 state and flags, u32 generation, i64 start, last seen, deadline, within, created,
+ *                ended, u64 decided at, log place; of a SILENCE also i64 lo, told start, u32 n, n runs
+ *   log place:   u64 frame, u32 record, u32 row
+ *
+ * Places and the order of heap and lists are part of it, so that load(save(x)) goes on exactly as x
+ * would, and has its digest. */
 #include "core/watch_parts.h"
 
 #include "base/check.h"
