@@ -310,6 +310,8 @@ static bool make_engines(struct node *node)
         .timeouts_bytes = node->options.memory_bytes / TIMEOUTS_SHARE / partitions,
         .feed_bytes = node->options.memory_bytes / FEED_SHARE / partitions,
         .feed_keep_us = FEED_KEEP_US,
+        .watch_bytes = node->options.memory_bytes / 4 / partitions,
+        .watch_ended = WATCH_ENDED_MAX / partitions,
     };
     for (uint32_t n = 0; n < node->options.runners; n++) {
         struct engine *engine = reserve(node, sizeof(struct engine));

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "core/intake.h"
 #include "core/metrics.h"
+#include "core/rules.h"
 #include "core/shard.h"
 
 void engine_init(struct engine *engine,
@@ -54,6 +55,11 @@ void engine_own(struct engine *engine, uint32_t number, void *region, size_t reg
         .keep_us = engine->limits.feed_keep_us,
     };
     feed_init(&partition->feed, &partition->heap, feed);
+    watch_init(&partition->watch,
+               &partition->heap,
+               (struct watch_limits){engine->limits.partitions,
+                                     engine->limits.watch_ended,
+                                     engine->limits.watch_bytes});
     engine->partitions[number] = partition;
 }
 
@@ -170,9 +176,15 @@ void engine_apply(struct engine *engine,
     case RECORD_TIMEOUTS:
         apply_timeouts(engine, record, frame_position, applied->results);
         break;
-    case RECORD_GENESIS:
     case RECORD_RULE:
+        CHECK(define_read(record->body, &define));
+        rules_define(engine, &define, frame_position);
+        break;
     case RECORD_RULE_DROP:
+        CHECK(drop_read(record->body, &number));
+        rules_drop(engine, number);
+        break;
+    case RECORD_GENESIS:
     case RECORD_CONSUMER:
         break;
     case RECORD_PULSE:
@@ -232,6 +244,7 @@ void engine_pulse(struct engine *engine, const struct pulse *pulse, struct engin
     }
     read_lanes(engine, pulse);
     engine->pulse_ordinal = pulse->ordinal;
+    engine->pulse_flags = pulse->flags;
     if (pulse->clock.us > engine->clock.us) {
         engine->clock = pulse->clock;
     }
@@ -240,6 +253,7 @@ void engine_pulse(struct engine *engine, const struct pulse *pulse, struct engin
         engine->finite_watermark = pulse->watermark;
     }
     metrics_move(engine);
+    rules_move(engine);
     int64_t keep = metrics_longest_reach(engine);
     const struct timeouts_time now = {
         .ordinal = pulse->ordinal,
@@ -254,6 +268,7 @@ void engine_pulse(struct engine *engine, const struct pulse *pulse, struct engin
             dedup_expire(&engine->partitions[n]->dedup, engine->finite_watermark, keep);
             feed_expire(&engine->partitions[n]->feed, engine->clock);
             timeouts_move(&engine->partitions[n]->timeouts, &now, &engine->partitions[n]->feed);
+            rules_pulse(engine, engine->partitions[n], pulse, sources);
         }
     }
 }
@@ -267,6 +282,7 @@ struct engine_due engine_next_due(const struct engine *engine)
             struct timeouts_due own = timeouts_next_due(&engine->partitions[n]->timeouts);
             due.clock = own.clock < due.clock ? own.clock : due.clock;
             due.all_lanes = own.watermark < due.all_lanes ? own.watermark : due.all_lanes;
+            rules_next_due(engine, engine->partitions[n], &due);
         }
     }
     return due;
@@ -283,6 +299,7 @@ void engine_validate(const struct engine *engine)
         dedup_validate(&partition->dedup);
         timeouts_validate(&partition->timeouts);
         feed_validate(&partition->feed);
+        watch_validate(&partition->watch, engine->rules, engine->rule_end);
         for (uint32_t place = 0; place < engine->metric_end; place++) {
             const struct metric_part *part = partition->parts[place];
             CHECK((part != NULL) == (engine->metrics[place].id != 0));

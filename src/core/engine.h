@@ -14,7 +14,7 @@
  * the small shared part (lanes, definitions, time), so results and digests do not depend on how.
  *
  * Invariants:
- *  1. Panes are empty right after a pulse: a snapshot is taken only there.
+ *  1. Panes and signals are empty right after a pulse: a snapshot is taken only there.
  *  2. The clock and every watermark used for closing only move forward.
  *  3. accepted = unique + duplicates; and for each metric, the unique events since its definition =
  *     counted + late_corrected + late_dropped + filtered. */
@@ -28,6 +28,7 @@
 #include "core/late.h"
 #include "core/rows.h"
 #include "core/timeouts.h"
+#include "core/watch.h"
 #include "model/batch.h"
 #include "model/record.h"
 
@@ -42,12 +43,10 @@ struct metric {
     struct bytes encoded;
     struct definition definition;
     struct accumulate_layout layout;
-    uint32_t lanes[DEFINITION_SOURCES_MAX]; /* chosen lanes, resolved at each pulse */
-    int64_t
-        watermark; /* as of the last pulse: over its lanes, or all; never falls but by reopening */
-    int64_t max_time; /* latest event time over its lanes */
-    int64_t seal;     /* windows that start at or before this are final for ever */
-    bool by_clock;    /* its chosen lanes are silent, and the clock speaks for one of them */
+    int64_t watermark; /* as of the last pulse, over its lanes or all; only a reopening lowers it */
+    int64_t max_time;  /* latest event time over its lanes */
+    int64_t seal;      /* windows that start at or before this are final for ever */
+    bool by_clock;     /* its chosen lanes are silent, and the clock speaks for one of them */
 };
 
 struct lane {
@@ -87,6 +86,7 @@ struct partition {
     struct late late;
     struct timeouts timeouts;
     struct feed feed;
+    struct watch watch;
     uint64_t unique;
     uint64_t duplicates;
     uint64_t unverifiable;
@@ -105,6 +105,7 @@ enum word_lane {
 struct deltas {
     struct heap *heap;
     struct buf buf;
+    struct buf signals; /* core/signals.h; in the intake's own heap */
 };
 
 struct engine {
@@ -112,13 +113,16 @@ struct engine {
     struct heap heap; /* of the shared part */
     struct clock_time clock;
     uint64_t pulse_ordinal;
+    uint8_t pulse_flags;      /* of the last pulse */
     int64_t watermark;        /* over all lanes, as of the last pulse */
     int64_t finite_watermark; /* the same, but not moved by FINAL */
     uint32_t lane_count;
     uint32_t final_lanes; /* how many lanes are final */
     struct lane *lanes;
     struct metric metrics[METRICS_MAX];
-    uint32_t metric_end;                                     /* places at or above are free */
+    uint32_t metric_end; /* places at or above are free */
+    struct watch_rule rules[RULES_MAX];
+    uint32_t rule_end;
     struct partition *partitions[PARTITIONS_MAX];            /* NULL: another engine's */
     struct deltas deltas[2][PARTITIONS_MAX][PARTITIONS_MAX]; /* [parity][intake][shard] */
     struct program_scratch scratch;

@@ -16,4 +16,6 @@ struct engine_limits {
     size_t timeouts_bytes;   /* both, per partition */
     size_t feed_bytes;       /* notes that readers may come back for, per partition */
     int64_t feed_keep_us;
+    size_t watch_bytes;   /* what rules keep of keys, signals and instances, per partition */
+    uint32_t watch_ended; /* ended instances of rules that are remembered, per partition */
 };

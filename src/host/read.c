@@ -519,8 +519,10 @@ void read_answer(struct engine *engine, const struct query *query, struct query_
         read_feed(engine, query, answer);
         break;
     case QUERY_WATCH:
+        read_watch(engine, query, answer);
+        break;
     case QUERY_WATCHES:
-        fail(answer, ERR_NOT_FOUND, "there is no such rule", query->metric);
+        read_watches(engine, query, answer);
         break;
     }
 }

@@ -27,4 +27,9 @@ void read_timeout_counts(struct engine *engine, struct query_answer *answer);
 void read_timeouts_due(struct engine *engine,
                        const struct query *query,
                        struct query_answer *answer);
+
+/* host/read_watches.c: about the instances of rules. */
+void read_watch(struct engine *engine, const struct query *query, struct query_answer *answer);
+void read_watches(struct engine *engine, const struct query *query, struct query_answer *answer);
+
 void read_feed(struct engine *engine, const struct query *query, struct query_answer *answer);

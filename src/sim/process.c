@@ -179,6 +179,8 @@ struct engine_limits process_limits(const struct process_options *options)
         .timeouts_bytes = TIMEOUTS_BYTES,
         .feed_bytes = FEED_BYTES,
         .feed_keep_us = US_PER_DAY,
+        .watch_bytes = (size_t)4 << 20,
+        .watch_ended = 10000,
     };
 }
 

@@ -89,6 +89,8 @@ static void make_runners(struct world *world)
         .timeouts_bytes = TIMEOUTS_BYTES,
         .feed_bytes = FEED_BYTES,
         .feed_keep_us = FEED_KEEP_US,
+        .watch_bytes = (size_t)4 << 20,
+        .watch_ended = 10000,
     };
     for (uint32_t n = 0; n < options->runners; n++) {
         struct engine *engine = region(world, sizeof(*engine));
