@@ -452,6 +452,29 @@ read_metric_stats(const struct engine *engine, uint32_t place, struct query_answ
     put_stat(answer, "rows", name, rows);
 }
 
+static void
+read_rule_stats(const struct engine *engine, uint32_t place, struct query_answer *answer)
+{
+    struct watch_part sum = {0};
+    for (uint32_t n = 0; n < engine->limits.partitions; n++) {
+        if (engine->partitions[n] == NULL) {
+            continue;
+        }
+        const struct watch_part *part = engine->partitions[n]->watch.parts[place];
+        sum.counts[TIMEOUT_PENDING] += part->counts[TIMEOUT_PENDING];
+        sum.fired += part->fired;
+        sum.retracted += part->retracted;
+        sum.lost += part->lost;
+        sum.unusable += part->unusable;
+    }
+    struct bytes name = engine->rules[place].rule.name;
+    put_stat(answer, "rule_pending", name, sum.counts[TIMEOUT_PENDING]);
+    put_stat(answer, "rule_fired", name, sum.fired);
+    put_stat(answer, "rule_retracted", name, sum.retracted);
+    put_stat(answer, "rule_lost", name, sum.lost);
+    put_stat(answer, "rule_unusable", name, sum.unusable);
+}
+
 static void read_stats(struct engine *engine, struct query_answer *answer)
 {
     struct partition sum = {0};
@@ -485,6 +508,11 @@ static void read_stats(struct engine *engine, struct query_answer *answer)
     for (uint32_t place = 0; place < engine->metric_end; place++) {
         if (engine->metrics[place].id != 0) {
             read_metric_stats(engine, place, answer);
+        }
+    }
+    for (uint32_t place = 0; place < engine->rule_end; place++) {
+        if (engine->rules[place].id != 0) {
+            read_rule_stats(engine, place, answer);
         }
     }
     answer->watermark = engine->watermark;
