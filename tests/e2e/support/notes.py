@@ -4,7 +4,7 @@ import json
 import re
 import time
 
-from .server import quoted, with_parameters
+from .server import with_parameters
 
 FEED = "/v1/notifications"
 FIRED = "tidemark.timeout.fired"
@@ -143,7 +143,3 @@ class Stream:
 
 def acknowledge(server, consumer, cursor):
     return server.request("POST", FEED + ":ack", {"consumer": consumer, "cursor": cursor})
-
-
-def timeout_path(key, action=None):
-    return "/v1/timeouts/" + quoted(key) + (f"/{action}" if action else "")
