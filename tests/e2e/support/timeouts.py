@@ -4,6 +4,8 @@ import json
 
 from truth_lib import time_us
 
+from . import cases, notes
+from .events import text_time
 from .server import quoted
 
 TIMEOUTS = "/v1/timeouts"
@@ -74,3 +76,37 @@ def another(server):
     made = copy.copy(server)
     made._connection = None
     return made
+
+
+class Case(cases.Case):
+    """One server for all tests of a class, and the steps that most of them take."""
+
+    def made(self, key=None, **members):
+        """A timeout just created: its object."""
+        reply = create(self.server, key or self.name("order"), **members)
+        self.assertEqual(201, reply.status, reply)
+        return reply.json
+
+    def fired(self, key, seconds=30):
+        """The one notification of its firing."""
+        items, _ = notes.wait_for(self.server, 1, seconds, subject=key, type=notes.FIRED)
+        self.assertEqual(1, len(items), items)
+        return items[0]
+
+    def check_fired(self, key, deadline):
+        """Its one firing came, in state and feed, and not before the deadline."""
+        item = self.fired(key)
+        notes.check_item(self, item)
+        self.assertEqual(key, item["subject"])
+        self.assertEqual(deadline, item["data"]["deadline"])
+        self.assertGreaterEqual(time_us(item["data"]["fired_at"]), time_us(deadline), "early")
+        self.assertGreaterEqual(time_us(text_time()), time_us(deadline), "early")
+        there = get(self.server, key)
+        self.assertEqual("fired", there["state"], there)
+        return item
+
+    def check_never_fired(self, *keys):
+        """After something younger has fired, nothing of these has."""
+        self.check_fired(**{k: v for k, v in self.made(within="PT0.05S").items() if k in ("key", "deadline")})
+        for key in keys:
+            self.assertEqual([], notes.read(self.server, subject=key)[0], key)
