@@ -150,7 +150,7 @@ class Waiting(Feed):
             begin = time.monotonic()
             self.assertEqual(0, fresh.stop())
             thread.join()
-            self.assertLess(time.monotonic() - begin, 20, "the stop waited for those who wait")
+            self.assertLess(time.monotonic() - begin, 8, "the stop waited for those who wait")
             self.assertEqual(1, len(answers))
 
     def test_those_who_wait_do_not_keep_others_from_being_served(self):
@@ -224,14 +224,14 @@ class Streams(Feed):
             if stream.status == 200:
                 self.assertEqual("reset", next(iter(stream.events()))[1])
             else:
-                self.assertIn(stream.status, (400, 422))
+                self.assertIn(stream.status, (400, 410, 422))
 
     def test_streams_that_are_left_alone_end_with_the_server(self):
         with Server(2, 2) as fresh:
             streams = [Stream(fresh) for _ in range(5)]
             begin = time.monotonic()
             self.assertEqual(0, fresh.stop())
-            self.assertLess(time.monotonic() - begin, 20)
+            self.assertLess(time.monotonic() - begin, 8, "the stop waited for streams that nobody ends")
             for stream in streams:
                 self.assertEqual([], list(stream.events()))
                 stream.close()

@@ -107,7 +107,8 @@ class RandomStreams(unittest.TestCase):
             print(f"seed {seed}: TIDEMARK_SEED={seed} python3 tests/e2e/timeout_random_test.py", flush=True)
             with self.subTest(seed=seed):
                 told += self.round(random.Random(seed))
-        self.assertGreater(told, 5 * self.rounds, "hardly anything fired: the streams test nothing")
+        if self.rounds > 1:
+            self.assertGreater(told, 5 * self.rounds, "hardly anything fired: the streams test nothing")
 
     def round(self, draw):
         lanes = ["*"] + (["/declared"] if draw.random() < 0.5 else [])

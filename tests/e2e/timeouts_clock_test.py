@@ -81,6 +81,7 @@ class EventClock(timeouts.Case):
 
     def test_a_deadline_behind_the_watermark_is_born_late(self):
         self.advance(100)
+        self.pulse()
         made = self.by_events(deadline=self.at(50))
         self.assertIs(True, made["born_late"], made)
         self.fired(made["key"])

@@ -7,6 +7,7 @@ import time
 
 from support import cases, notes, timeouts
 from support.events import text_time
+from support.replay import check_replays
 from support.timeouts import TIMEOUTS, act, another, create, current_of, fired_at, get, path, post_batch, results
 from support.totals import thinned
 from truth_lib import time_text, time_us
@@ -202,6 +203,17 @@ class Restarts(timeouts.Case):
             self.server.start()
             self.assertEqual(items, self.all_fired(deadlines))
             self.check_problem(act(self.server, made[0]["key"], "complete"), 409, kind="already-fired")
+
+    def test_the_log_gives_the_same_state_again(self):
+        deadlines = {one["key"]: one["deadline"] for one in (self.made(within="PT0.05S") for _ in range(10))}
+        kept = self.made(within="P1D")["key"]
+        act(self.server, kept, "heartbeat", extend="P2D")
+        self.all_fired(deadlines)
+        self.assertEqual(0, self.server.stop())
+        check_replays(self, self.server.data)
+        self.server.start()
+        self.all_fired(deadlines)
+        self.assertEqual("pending", get(self.server, kept)["state"])
 
     def test_kills_at_any_moment(self):
         seed = random.SystemRandom().randrange(1 << 32)

@@ -132,6 +132,7 @@ class Stream:
         raise AssertionError(f"the stream ended after {len(items)} of {count} notifications")
 
     def close(self):
+        self.response.close()  # it holds the socket as well
         self.connection.close()
 
     def __enter__(self):
