@@ -156,8 +156,8 @@ class Run:
     def check(self, defined, events):
         """Exactly what the oracle tells, each once; and the feed read again from its start is the same."""
         expected = rules.notes([rule for _, rule in defined.values()], events)
-        self.case.eventually(lambda: self.read() or len(self.items) >= sum(expected.values()), 60,
-                             f"{sum(expected.values())} notifications")
+        cases.Case.eventually(self.case, lambda: self.read() or len(self.items) >= sum(expected.values()), 60,
+                              f"{sum(expected.values())} notifications")
         self.read()
         notes.check_feed(self.case, self.items)
         told = Counter(note_of(item) for item in self.items if item["type"] == notes.FIRED)
