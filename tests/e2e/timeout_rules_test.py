@@ -206,6 +206,28 @@ class Timeouts(Stories):
         self.assertEqual([], self.told(RETRACTED))
         self.assertEqual("fired", self.state("plain", "o1"))
 
+    def test_late_evidence_after_kills_retracts_once(self):
+        self.server.sql(f"CREATE TIMEOUT unpaid AS {ORDERS} LATE RETRACT")
+        for key in ("o1", "o2"):
+            self.say("order.placed", "10:00:00", key)
+        self.tick("11:00:00")
+        fired = [("unpaid", key, "10:15:00") for key in ("o1", "o2")]
+        self.expect(*fired)
+        self.server.kill9()
+        self.server.start()
+        self.say("order.paid", "10:10:00", "o1")
+        self.expect(fired[0], kind=RETRACTED)
+        before = self.told_all()
+        for end in (self.server.stop, self.server.kill9):
+            end()
+            self.server.start()
+            self.say("order.paid", "10:12:00", "o1")
+        self.assertEqual(before, self.told_all()[:len(before)])
+        self.say("order.paid", "10:15:00", "o2")
+        self.expect(*fired, kind=RETRACTED)
+        self.assertEqual(sorted(fired), sorted(self.told()))
+        self.assertEqual([], self.told(COMPLETED_LATE))
+
     def test_a_late_event_satisfies_what_is_still_open(self):
         self.server.sql("CREATE TIMEOUT slow AS AFTER type = 'a' EXPECT type = 'b' WITHIN INTERVAL '2 hours' PER subject")
         self.say("a", "10:00:00", "k")
