@@ -3,6 +3,7 @@
 
 #include "apps/histogram.h"
 #include "apps/server.h"
+#include "apps/terminal.h"
 
 /* The parts. */
 int bench_gen(const struct command *command);
@@ -69,6 +70,3 @@ struct bench_event {
 };
 void bench_event_put(struct buf *out, const struct bench_event *event);
 #define BENCH_EVENT_MAX 400
-
-/* Wall clock. */
-int64_t bench_now_us(void);

@@ -52,7 +52,7 @@ static void request_make(struct singles *singles, struct single *single)
     struct buf event_text = buf_of(body, sizeof(body));
     const struct bench_event event = {
         .number = singles->number,
-        .time_us = bench_now_us(),
+        .time_us = wall_us(),
         .prefix = singles->prefix,
         .type = "bench.single",
         .subject = (uint32_t)(singles->number % 10000),
@@ -223,7 +223,7 @@ int bench_singles(const struct command *command)
     uint32_t wanted = (uint32_t)setting_number(command->settings, OPTION_BENCH_CONNECTIONS);
     singles.settings = command->settings;
     singles.count = wanted == 0 ? CONNECTIONS_DEFAULT : wanted;
-    text_put(singles.prefix, sizeof(singles.prefix), "s%llx-", (unsigned long long)bench_now_us());
+    text_put(singles.prefix, sizeof(singles.prefix), "s%llx-", (unsigned long long)wall_us());
     if (http_url_parse(setting_text(command->settings, OPTION_URL), &singles.url, &error) != OK) {
         complain("--url: %s", error.text);
         return EXIT_CODE_USAGE;
