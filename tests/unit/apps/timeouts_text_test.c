@@ -52,7 +52,7 @@ static void a_span_is_told_in_its_two_largest_units(void **state)
     assert_string_equal(span(3600 * S), "1 h");
     assert_string_equal(span(3600 * S + 59 * S), "1 h");
     assert_string_equal(span(26 * 3600 * S + 60 * S), "1 d 2 h");
-    assert_string_equal(span(36525 * 86400 * S), "36525 d");
+    assert_string_equal(span(36525 * 86400LL * S), "36525 d");
     assert_string_equal(span(INT64_MAX), "106751991 d 4 h");
 }
 
