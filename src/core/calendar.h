@@ -22,10 +22,10 @@
 
 #include "base/heap.h"
 
-#define CALENDAR_LEVELS      11
-#define CALENDAR_BUCKETS     64
-#define CALENDAR_CHUNK_ITEMS 254
-#define CALENDAR_CHUNK_BYTES 4096
+#define CALENDAR_LEVELS       11
+#define CALENDAR_BUCKETS      64
+#define CALENDAR_CHUNK_ITEMS  254
+#define CALENDAR_CHUNK_BYTES  4096
 
 struct calendar_item {
     int64_t time;

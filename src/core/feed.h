@@ -28,9 +28,9 @@ enum note_kind {
 };
 
 enum note_flags {
-    NOTE_BORN_LATE = 1, /* the deadline had passed when it was armed */
-    NOTE_BY_EVENTS = 2, /* deadline and started are event times, else of the engine's clock */
-    NOTE_SILENCE = 4,   /* of a SILENCE rule */
+    NOTE_BORN_LATE = 1,   /* the deadline had passed when it was armed */
+    NOTE_BY_EVENTS = 2,   /* deadline and started are event times, else of the engine's clock */
+    NOTE_SILENCE = 4,     /* of a SILENCE rule */
 };
 
 struct feed_place {
@@ -72,11 +72,11 @@ struct feed {
     int64_t keep_us;
     size_t bytes;
     uint64_t count;
-    uint64_t lost;               /* no memory even after forgetting: should stay 0 */
-    struct feed_place forgotten; /* the last one that was given up; ordinal 0: none */
+    uint64_t lost;                    /* no memory even after forgetting: should stay 0 */
+    struct feed_place forgotten;      /* the last one that was given up; ordinal 0: none */
     struct feed_entry *first;
     struct feed_entry *last;
-    struct feed_entry *looked_up; /* where the last read ended: the next goes on there */
+    struct feed_entry *looked_up;     /* where the last read ended: the next goes on there */
 };
 
 void feed_init(struct feed *feed, struct heap *heap, size_t budget_bytes, int64_t keep_us);

@@ -32,10 +32,10 @@
 #include "core/feed.h"
 #include "model/timeout.h"
 
-#define TIMEOUTS_SLICE     32768 /* may fire at one pulse, over all partitions */
-#define TIMEOUTS_ENDED_MAX 10000000u
-#define TIMEOUTS_ENDED_US  US_PER_DAY
-#define TIMEOUT_STATES     7
+#define TIMEOUTS_SLICE       32768 /* may fire at one pulse, over all partitions */
+#define TIMEOUTS_ENDED_MAX   10000000u
+#define TIMEOUTS_ENDED_US    US_PER_DAY
+#define TIMEOUT_STATES       7
 
 struct timer;
 struct engine;

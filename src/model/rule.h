@@ -13,11 +13,11 @@
 #include "model/definition.h"
 #include "model/timeout.h"
 
-#define RULE_BYTES_MAX    DEFINITION_BYTES_MAX
-#define RULE_SPAN_MIN_US  1000LL
-#define RULE_SPAN_MAX_US  (3660 * US_PER_DAY) /* WITHIN, EVERY */
-#define RULE_GRACE_MAX_US (366 * US_PER_DAY)
-#define RULES_MAX         256
+#define RULE_BYTES_MAX     DEFINITION_BYTES_MAX
+#define RULE_SPAN_MIN_US   1000LL
+#define RULE_SPAN_MAX_US   (3660 * US_PER_DAY) /* WITHIN, EVERY */
+#define RULE_GRACE_MAX_US  (366 * US_PER_DAY)
+#define RULES_MAX          256
 
 enum rule_kind {
     RULE_TIMEOUT = 1,
@@ -38,9 +38,8 @@ struct rule {
     struct bytes heartbeat; /* TIMEOUT; empty: none */
     struct bytes cancel;    /* TIMEOUT; empty: none */
     struct bytes key;       /* program of PER */
-    struct bytes
-        within; /* TIMEOUT: program over the start, a number of microseconds; empty: within_us */
-    int64_t within_us; /* TIMEOUT: WITHIN; SILENCE: EVERY */
+    struct bytes within;    /* TIMEOUT: program over the start, a number of microseconds; empty: within_us */
+    int64_t within_us;      /* TIMEOUT: WITHIN; SILENCE: EVERY */
     int64_t grace_us;
     enum timeout_clock clock;
     enum rule_late late;
