@@ -9,6 +9,7 @@
 #include "model/batch.h"
 #include "model/definition.h"
 #include "model/record.h"
+#include "model/timeout.h"
 
 #include <string.h>
 
@@ -82,6 +83,26 @@ static void try_definition(struct bytes encoded)
     CHECK(bytes_equal(buf_bytes(&out), encoded));
 }
 
+static bool rewrite_timeouts(struct bytes body, struct buf *out)
+{
+    struct timeouts_reader reader;
+    struct timeout_command command;
+    if (!timeouts_open(body, &reader)) {
+        return false;
+    }
+    size_t start = timeouts_begin(out, reader.count);
+    timeouts_stamp(out, start, reader.clock);
+    while (timeouts_next(&reader)) {
+        uint32_t partition = reader.partition;
+        if (!timeout_command_read(&reader, &command)) {
+            return false;
+        }
+        timeout_command_put(out, &command, partition);
+    }
+    record_end(out, start);
+    return !reader.commands.bad;
+}
+
 /* Reads a command's body and writes it again; false when it is none. */
 static bool rewrite(enum record_kind kind, struct bytes body, struct buf *out)
 {
@@ -129,8 +150,14 @@ static bool rewrite(enum record_kind kind, struct bytes body, struct buf *out)
             lane_command_put(out, &command);
         }
         break;
+    case RECORD_TIMEOUTS:
+        good = rewrite_timeouts(body, out);
+        break;
     case RECORD_EVENTS:
     case RECORD_PULSE:
+    case RECORD_RULE:
+    case RECORD_RULE_DROP:
+    case RECORD_CONSUMER:
         break;
     }
     return good;

@@ -12,8 +12,10 @@
 #include "api/info.h"
 #include "api/ingest.h"
 #include "api/metrics.h"
+#include "api/notifications.h"
 #include "api/sources.h"
 #include "api/sql.h"
+#include "api/timeouts.h"
 #include "api/values.h"
 #include "base/check.h"
 
@@ -68,6 +70,34 @@ const struct route routes[] = {
      "Gives a source back to the default lane"},
     {HTTP_POST, "/v1/sources/{name}/watermark", sources_watermark, "", BODY_JSON, BODY_CONFIG_MAX,
      false, "What a producer says about its own watermark"},
+    {HTTP_POST, "/v1/timeouts", timeouts_create, "", BODY_COMMAND, TIMEOUT_BODY_BYTES_MAX, false,
+     "Creates a timeout"},
+    {HTTP_GET, "/v1/timeouts", timeouts_list, "state due_before prefix rule limit cursor", BODY_NONE,
+     BODY_IGNORED_MAX, false,
+     "All timeouts, or those of a state, with a prefix, due before a time"},
+    {HTTP_GET, "/v1/timeouts:count", timeouts_count, "rule", BODY_NONE, BODY_IGNORED_MAX, false,
+     "How many timeouts there are in each state"},
+    {HTTP_GET, "/v1/timeouts:due", timeouts_due, "from span count clock", BODY_NONE,
+     BODY_IGNORED_MAX, false,
+     "How many pending timeouts are due in each of some spans of time"},
+    {HTTP_POST, "/v1/timeouts:batch", timeouts_batch, "", BODY_COMMANDS, TIMEOUT_BATCH_BYTES_MAX,
+     false, "Up to 10,000 commands on timeouts, one a line"},
+    {HTTP_GET, "/v1/timeouts/{name}", timeouts_get, "consistency rule", BODY_NONE, BODY_IGNORED_MAX,
+     false, "One timeout"},
+    {HTTP_POST, "/v1/timeouts/{name}/complete", timeouts_complete, "rule", BODY_COMMAND,
+     TIMEOUT_BODY_BYTES_MAX, false,
+     "What was awaited has come; before its timeout was created, it is remembered"},
+    {HTTP_POST, "/v1/timeouts/{name}/cancel", timeouts_cancel, "rule", BODY_COMMAND,
+     TIMEOUT_BODY_BYTES_MAX, false, "It is awaited no more"},
+    {HTTP_POST, "/v1/timeouts/{name}/heartbeat", timeouts_heartbeat, "rule", BODY_COMMAND,
+     TIMEOUT_BODY_BYTES_MAX, false, "A timeout's time begins anew"},
+    {HTTP_GET, "/v1/notifications", notifications_get, "type subject after wait limit consumer",
+     BODY_NONE, BODY_IGNORED_MAX, false,
+     "The feed: a page, waited for if need be, or server-sent events"},
+    {HTTP_POST, "/v1/notifications:ack", notifications_ack, "", BODY_JSON, BODY_CONFIG_MAX, false,
+     "A consumer has seen all notifications up to a cursor"},
+    {HTTP_GET, "/v1/notifications/consumers", notifications_consumers, "limit cursor", BODY_NONE,
+     BODY_IGNORED_MAX, false, "All consumers, and how far each is"},
     {HTTP_GET, "/v1/watermark", sources_overall, "", BODY_NONE, BODY_IGNORED_MAX, false,
      "The watermark over all lanes, and who holds it"},
 };

@@ -17,6 +17,7 @@
 #include "host/result.h"
 #include "model/batch.h"
 #include "model/definition.h"
+#include "model/timeout.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,14 @@ static const char *kind_name(enum record_kind kind)
         return "forget";
     case RECORD_LANE:
         return "lane";
+    case RECORD_TIMEOUTS:
+        return "timeouts";
+    case RECORD_RULE:
+        return "rule";
+    case RECORD_RULE_DROP:
+        return "rule drop";
+    case RECORD_CONSUMER:
+        return "consumer";
     }
     return "unknown";
 }
@@ -225,6 +234,59 @@ static bool lane_say(struct dump *dump, const struct record *record)
     return true;
 }
 
+static void command_say(struct dump *dump,
+                        const struct record *record,
+                        const struct timeout_command *command)
+{
+    static const char *const ops[] = {"", "create", "complete", "cancel", "heartbeat"};
+    if (dump->json) {
+        line_begin(dump, record, "timeout");
+    } else {
+        dump->line = buf_of(dump->line.data, LINE_BYTES);
+        buf_put_text(&dump->line, "  ");
+    }
+    put_text(dump, "op", bytes_of_string(ops[command->op]));
+    put_text(dump, "key", command->key);
+    if (command->has_deadline) {
+        put_time(dump, "deadline", command->deadline);
+    } else if (command->within_us > 0) {
+        put_duration(dump,
+                     command->op == TIMEOUT_CREATE ? "within" : "extend",
+                     command->within_us);
+    }
+    if (command->has_event_time) {
+        put_time(dump, "event_time", command->event_time.us);
+    }
+    if (command->clock == TIMEOUT_BY_EVENTS) {
+        put_text(dump, "by", BYTES("event"));
+    }
+    if (command->generation > 0) {
+        put_number(dump, "generation", command->generation);
+    }
+    if (command->has_version) {
+        put_number(dump, "if_version", command->version);
+    }
+    line_end(dump);
+}
+
+/* The line of the batch, then one for each command. */
+static bool timeouts_say(struct dump *dump, const struct record *record)
+{
+    struct timeouts_reader reader;
+    struct timeout_command command;
+    if (!timeouts_open(record->body, &reader)) {
+        return false;
+    }
+    put_number(dump, "commands", reader.count);
+    put_time(dump, "clock", reader.clock.us);
+    line_end(dump);
+    while (timeouts_next(&reader) && timeout_command_read(&reader, &command)) {
+        command_say(dump, record, &command);
+    }
+    dump->line = buf_of(dump->line.data, LINE_BYTES);
+    return !reader.commands.bad;
+}
+
 static void event_say(struct dump *dump,
                       const struct record *record,
                       const struct event *event,
@@ -287,6 +349,13 @@ static bool body_say(struct dump *dump, const struct record *record)
         return forget_say(dump, record);
     case RECORD_LANE:
         return lane_say(dump, record);
+    case RECORD_TIMEOUTS:
+        return timeouts_say(dump, record);
+    case RECORD_RULE:
+    case RECORD_RULE_DROP:
+    case RECORD_CONSUMER:
+        put_number(dump, "bytes", record->body.len);
+        return true;
     }
     return false;
 }
@@ -299,7 +368,8 @@ static void record_say(struct dump *dump, const struct record *record)
         put_text(dump, "problem", BYTES("it can't be decoded"));
         dump->damaged++;
     }
-    if (!good || record->kind != RECORD_EVENTS) {
+    bool many = record->kind == RECORD_EVENTS || record->kind == RECORD_TIMEOUTS;
+    if (!good || !many) {
         line_end(dump);
     }
     dump->printed++;

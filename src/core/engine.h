@@ -26,6 +26,7 @@
 #include "core/dedup.h"
 #include "core/late.h"
 #include "core/rows.h"
+#include "core/timeouts.h"
 #include "model/batch.h"
 #include "model/record.h"
 
@@ -36,7 +37,12 @@ struct engine_limits {
     uint64_t seed;
     size_t dedup_bytes; /* per partition */
     int64_t dedup_horizon_us;
-    size_t late_bytes; /* late stream, per partition */
+    size_t late_bytes;         /* late stream, per partition */
+    uint32_t timeouts_max;     /* pending explicit timeouts, per partition */
+    uint32_t timeouts_ended;   /* remembered ones, per partition; 0 counts as 1 */
+    size_t timeouts_bytes;     /* both, per partition */
+    size_t feed_bytes;         /* notes that readers may come back for, per partition */
+    int64_t feed_keep_us;
 };
 
 /* A metric as an engine runs it. Its definition is decoded once and borrows from `encoded`. */
@@ -91,6 +97,8 @@ struct partition {
     struct heap heap;
     struct dedup dedup;
     struct late late;
+    struct timeouts timeouts;
+    struct feed feed;
     uint64_t unique;
     uint64_t duplicates;
     uint64_t unverifiable;
@@ -137,10 +145,12 @@ void engine_init(struct engine *engine,
                  size_t region_bytes);
 void engine_own(struct engine *engine, uint32_t partition, void *region, size_t region_bytes);
 
-/* What became of the events of one batch in this engine's partitions. */
+/* What became of the events of one batch in this engine's partitions, and where to write what became
+ * of commands: one result per command of the record, those of other engines' are left alone. */
 struct applied {
     uint32_t duplicates;
     uint32_t late;
+    struct timeout_result *results; /* NULL: nobody waits */
 };
 
 /* Takes any record but a pulse, in the order of the log. */
@@ -157,10 +167,12 @@ void engine_flush(struct engine *engine, const struct pulse *pulse);
 void engine_pulse(struct engine *engine, const struct pulse *pulse, struct engine *const *sources);
 
 /* The watermark at which the next window of this engine closes or becomes final; INT64_MAX: none.
- * For metrics on all lanes, or for those on chosen lanes that follow the clock now. */
+ * For metrics on all lanes, or for those on chosen lanes that follow the clock now. The same for
+ * timeouts: the watermark over all lanes, and the engine's clock, at which the next fires. */
 struct engine_due {
     int64_t all_lanes;
     int64_t by_clock;
+    int64_t clock;
 };
 
 struct engine_due engine_next_due(const struct engine *engine);

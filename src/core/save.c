@@ -276,6 +276,8 @@ void engine_save_partition(struct engine *engine, uint32_t number, struct writer
     write_u64(out, partition->unverifiable);
     dedup_save(&partition->dedup, out);
     late_save(&partition->late, out);
+    timeouts_save(&partition->timeouts, out);
+    feed_save(&partition->feed, out);
     for (uint32_t place = 0; place < engine->metric_end; place++) {
         if (engine->metrics[place].id != 0) {
             save_part(&engine->metrics[place], partition->parts[place], out);
@@ -293,7 +295,8 @@ bool engine_load_partition(struct engine *engine, uint32_t number, struct loader
     partition->unique = load_u64(in);
     partition->duplicates = load_u64(in);
     partition->unverifiable = load_u64(in);
-    if (!dedup_load(&partition->dedup, in) || !late_load(&partition->late, in)) {
+    if (!dedup_load(&partition->dedup, in) || !late_load(&partition->late, in) ||
+        !timeouts_load(&partition->timeouts, in) || !feed_load(&partition->feed, in)) {
         return false;
     }
     for (uint32_t place = 0; place < engine->metric_end; place++) {

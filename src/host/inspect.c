@@ -71,6 +71,32 @@ static void inspect_lanes(struct sequencer *sequencer, struct inspection *inspec
     }
 }
 
+static void inspect_consumers(struct sequencer *sequencer, struct inspection *inspection)
+{
+    const struct consumers *consumers = &sequencer->consumers;
+    size_t table = consumers->count * sizeof(struct consumer_info);
+    uint8_t *memory = malloc(table + (size_t)consumers->count * CONSUMER_NAME_MAX + 1);
+    if (memory == NULL) {
+        inspection->err = ERR_UNAVAILABLE;
+        return;
+    }
+    inspection->memory = memory;
+    inspection->consumers = (struct consumer_info *)(void *)memory;
+    uint8_t *at = memory + table;
+    for (uint32_t n = 0; n < consumers->count; n++) {
+        const struct consumer_entry *entry = &consumers->entries[n];
+        struct bytes name = bytes_of(entry->name, entry->info.name.len);
+        if (inspection->name.data != NULL && !bytes_equal(name, inspection->name)) {
+            continue;
+        }
+        struct consumer_info *info = &inspection->consumers[inspection->consumer_count++];
+        *info = entry->info;
+        memcpy(at, name.data, name.len);
+        info->name.data = at;
+        at += name.len;
+    }
+}
+
 void sequencer_inspect(struct sequencer *sequencer, struct inspection *inspection)
 {
     struct log_status status;
@@ -98,6 +124,9 @@ void sequencer_inspect(struct sequencer *sequencer, struct inspection *inspectio
         break;
     case INSPECT_LANES:
         inspect_lanes(sequencer, inspection);
+        break;
+    case INSPECT_CONSUMERS:
+        inspect_consumers(sequencer, inspection);
         break;
     case INSPECT_STATUS:
         break;

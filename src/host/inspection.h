@@ -1,12 +1,20 @@
 /* Inspections: what the sequencer knows (metrics, sources, watermark, log), copied out. */
 #pragma once
 
+#include "core/feed.h"
 #include "host/letter.h"
 
 enum inspection_kind {
     INSPECT_METRICS, /* all, or the one in `name` (ERR_UNKNOWN_METRIC) */
     INSPECT_LANES,   /* sources and watermark; or the one in `name` (ERR_UNKNOWN_SOURCE) */
     INSPECT_STATUS,
+    INSPECT_CONSUMERS, /* of the feed: all, or the one in `name`; none of that name: consumer_count 0 */
+};
+
+struct consumer_info {
+    struct bytes name;
+    struct feed_place place; /* has seen all up to here */
+    struct clock_time acked; /* said so then, by the engine's clock */
 };
 
 struct metric_info {
@@ -53,6 +61,8 @@ struct inspection {
     size_t metric_count;
     struct lane_info *lanes;
     size_t lane_count;
+    struct consumer_info *consumers; /* by name */
+    size_t consumer_count;
     uint64_t log_oldest;
     uint64_t log_durable_end;
     uint64_t log_bytes;

@@ -21,6 +21,8 @@ void inspection_free(struct inspection *inspection)
     inspection->metric_count = 0;
     inspection->lanes = NULL;
     inspection->lane_count = 0;
+    inspection->consumers = NULL;
+    inspection->consumer_count = 0;
 }
 
 void query_free(struct query *query)

@@ -313,7 +313,7 @@ read_values(struct engine *engine, const struct query *query, struct query_answe
 
 /* --- the late stream --- */
 
-static struct buf *answer_room(struct query_answer *answer, size_t need)
+struct buf *answer_room(struct query_answer *answer, size_t need)
 {
     enum err err = buf_grow(&answer->rows, need, ANSWER_BYTES_FIRST, READ_BYTES_MAX);
     if (err != OK) {
@@ -502,6 +502,25 @@ void read_answer(struct engine *engine, const struct query *query, struct query_
         break;
     case QUERY_STATS:
         read_stats(engine, answer);
+        break;
+    case QUERY_TIMEOUT:
+        read_timeout(engine, query, answer);
+        break;
+    case QUERY_TIMEOUTS:
+        read_timeouts(engine, query, answer);
+        break;
+    case QUERY_TIMEOUT_COUNTS:
+        read_timeout_counts(engine, answer);
+        break;
+    case QUERY_TIMEOUTS_DUE:
+        read_timeouts_due(engine, query, answer);
+        break;
+    case QUERY_FEED:
+        read_feed(engine, query, answer);
+        break;
+    case QUERY_WATCH:
+    case QUERY_WATCHES:
+        fail(answer, ERR_NOT_FOUND, "there is no such rule", query->metric);
         break;
     }
 }

@@ -40,7 +40,7 @@ bool record_next(struct reader *frame, const uint8_t *frame_begin, struct record
     if (frame->bad) {
         return false;
     }
-    bool known = kind >= RECORD_GENESIS && kind <= RECORD_LANE;
+    bool known = kind >= RECORD_GENESIS && kind <= RECORD_CONSUMER;
     if (!known || zeros.data[0] != 0 || zeros.data[1] != 0 || zeros.data[2] != 0) {
         frame->bad = true;
         return false;
@@ -224,4 +224,37 @@ bool lane_command_read(struct bytes body, struct lane_command *command)
     command->clock.us = read_i64(&in);
     command->kind = (enum lane_command_kind)(kind <= LANE_REOPEN ? kind : 0);
     return all_read(&in) && kind <= LANE_REOPEN && command->lane < LANES_MAX;
+}
+
+bool consumer_name_valid(struct bytes name)
+{
+    bool valid = name.len >= 1 && name.len <= CONSUMER_NAME_MAX;
+    for (size_t n = 0; valid && n < name.len; n++) {
+        uint8_t c = name.data[n];
+        valid = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    }
+    return valid;
+}
+
+void consumer_put(struct buf *out, const struct consumer *consumer)
+{
+    size_t start = record_begin(out, RECORD_CONSUMER);
+    buf_put_u64(out, consumer->ordinal);
+    buf_put_u32(out, consumer->partition);
+    buf_put_u32(out, consumer->number);
+    buf_put_i64(out, consumer->acked.us);
+    buf_put_string(out, consumer->name);
+    record_end(out, start);
+}
+
+bool consumer_read(struct bytes body, struct consumer *consumer)
+{
+    struct reader in = reader_of(body);
+    consumer->ordinal = read_u64(&in);
+    consumer->partition = read_u32(&in);
+    consumer->number = read_u32(&in);
+    consumer->acked.us = read_i64(&in);
+    consumer->name = read_string(&in);
+    return all_read(&in) && consumer->partition < PARTITIONS_MAX &&
+           consumer_name_valid(consumer->name);
 }

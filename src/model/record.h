@@ -15,6 +15,7 @@
 #define LANES_MAX           4096
 #define PARTITIONS_MAX      64
 #define SOURCE_NAME_MAX     1024
+#define CONSUMER_NAME_MAX   64
 
 enum record_kind {
     RECORD_GENESIS = 1, /* the first one: what never changes in this directory */
@@ -112,6 +113,15 @@ struct lane_command {
     struct clock_time clock;
 };
 
+/* A named reader of the feed has seen every note up to a place (core/feed.h); ordinal 0: it is forgotten. */
+struct consumer {
+    struct bytes name; /* 1 to CONSUMER_NAME_MAX of a-z 0-9 _ - */
+    uint64_t ordinal;
+    uint32_t partition;
+    uint32_t number;
+    struct clock_time acked; /* when it said so */
+};
+
 /* Begins a record and returns where its body starts; record_end sets its length. */
 size_t record_begin(struct buf *out, enum record_kind kind);
 void record_end(struct buf *out, size_t body_start);
@@ -127,6 +137,7 @@ void drop_put(struct buf *out, uint32_t metric);
 void source_put(struct buf *out, const struct source *source);
 void forget_put(struct buf *out, uint32_t lane);
 void lane_command_put(struct buf *out, const struct lane_command *command);
+void consumer_put(struct buf *out, const struct consumer *consumer);
 
 /* pulse_begin, then lane_put for each lane that changed, then record_end. */
 size_t pulse_begin(struct buf *out, const struct pulse *pulse);
@@ -141,3 +152,5 @@ bool drop_read(struct bytes body, uint32_t *metric);
 bool source_read(struct bytes body, struct source *source);
 bool forget_read(struct bytes body, uint32_t *lane);
 bool lane_command_read(struct bytes body, struct lane_command *command);
+bool consumer_read(struct bytes body, struct consumer *consumer);
+bool consumer_name_valid(struct bytes name);

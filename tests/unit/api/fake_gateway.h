@@ -4,6 +4,7 @@
 
 #include "host/gateway.h"
 #include "host/result.h"
+#include "host/timeout_rows.h"
 #include "model/batch.h"
 #include "model/definition.h"
 
@@ -50,6 +51,18 @@ struct gateway {
     uint64_t row_counts[RUNNERS_MAX];
     enum err query_err;
     const char *query_detail;
+    uint32_t next_place; /* of all queries' answers */
+    uint64_t feed_count;
+    uint64_t feed_ordinal; /* the last pulse that the runners know of */
+    struct feed_place feed_forgotten;
+    struct timeout_command command; /* the last one proposed; its texts are in `command_bytes` */
+    uint8_t command_bytes[4096];
+    uint32_t command_partition;
+    uint32_t commands;
+    struct timeout_result results[4]; /* what commands come back with, in turn */
+    struct consumer_info consumers[FAKE_TABLE];
+    size_t consumer_count;
+    char consumer_names[FAKE_TABLE][64];
     struct query last_query; /* a copy: pointers only good for the comparison of plain members */
     const char *scan_items;
     bool scan_more;
@@ -82,6 +95,9 @@ void fake_row(struct gateway *gateway,
               uint8_t flags,
               struct value group,
               struct value result);
+/* Appends a note to a runner's feed: what a QUERY_FEED behind its place sees. */
+void fake_note(struct gateway *gateway, uint32_t runner, struct feed_place place, const char *key);
+
 void fake_stat(struct gateway *gateway,
                uint32_t runner,
                const char *counter,

@@ -1,0 +1,234 @@
+/* One timeout: commands on it, and reading it.
+ *
+ *   command  body ─► timeout_read ─► one record of one command ─► propose ─► its result ─► answer
+ *   read     ask the runners; the key's owner answers
+ *
+ * A command comes back when it is durable and applied by its owner, so a read that begins after its
+ * answer shows it: both are decided by one thread, in the order of the log.
+ *
+ * Sending a command twice is safe without any memory of requests: the key says which timeout is meant,
+ * and a create with the same parameters, or a second end of the same kind, finds itself done. */
+#include "api/timeouts.h"
+
+#include "api/config.h"
+#include "api/problem.h"
+#include "api/stats.h"
+#include "api/timeout_read.h"
+#include "api/timeout_text.h"
+#include "base/check.h"
+#include "host/timeout_rows.h"
+
+/* A command under way, in the call's memory. */
+struct timeout_write {
+    struct timeout_command command;
+    struct timeout_result result;
+    uint8_t record[];
+};
+
+bool timeouts_explicit(struct call *call)
+{
+    struct bytes rule = params_find(&call->params, "rule");
+    if (rule.data == NULL) {
+        return true;
+    }
+    call_fail_member(call, ERR_UNKNOWN_RULE, BYTES("rule"), NULL);
+    return false;
+}
+
+uint32_t timeouts_partition(const struct call *call, struct bytes key)
+{
+    const struct gateway_facts *facts = gateway_facts(call->api->gateway);
+    return timeout_partition(timeout_hash(key, facts->seed), facts->partitions);
+}
+
+/* What to show of the data: what this create sent is what is kept, unless something else was there. */
+static struct bytes data_known(const struct timeout_command *command, enum timeout_outcome outcome)
+{
+    bool ours = command->op == TIMEOUT_CREATE &&
+                (outcome == TIMEOUT_CREATED ||
+                 (outcome == TIMEOUT_UNCHANGED && command->on_exists != TIMEOUT_RETURN));
+    return ours ? command->data : (struct bytes){0};
+}
+
+static void answer_problem(struct call *call, const struct timeout_write *write, enum err err)
+{
+    struct out extra = {0};
+    timeout_put_problem(&extra, write->command.key, &write->result);
+    const struct problem problem = {
+        .err = err,
+        .extra = extra.buf.overflow ? (struct bytes){0} : buf_bytes(&extra.buf),
+    };
+    call_refuse(call, &problem);
+    out_free(&extra);
+}
+
+static void write_back(struct call *call)
+{
+    const struct proposal *proposal = call->proposal;
+    const struct timeout_write *write = call->timeout_write;
+    const struct timeout_object *object = &write->result.object;
+    if (proposal->err != OK) {
+        call_fail(call, proposal->err, proposal->detail);
+        return;
+    }
+    int status = 0;
+    enum err err = timeout_outcome_err(write->result.outcome, &status);
+    if (err != OK) {
+        answer_problem(call, write, err);
+        return;
+    }
+    struct out *out = &call->api->out;
+    struct answer answer;
+    answer_init(&answer, status, "application/json");
+    answer_version_tag(&answer, object->version);
+    answer_as_of(&answer, proposal->as_of);
+    if (write->result.outcome == TIMEOUT_UNCHANGED) {
+        answer_field(&answer, "Idempotent-Replayed", BYTES("true"));
+    }
+    out_clear(out);
+    out_char(out, '{');
+    timeout_put_members(
+        out, write->command.key, object, data_known(&write->command, write->result.outcome));
+    out_char(out, '}');
+    call_answer(call, &answer);
+}
+
+/* If-Match and If-None-Match as the command's condition. */
+static bool condition_read(struct call *call, struct timeout_command *command)
+{
+    return config_version(call, &command->has_version, &command->version);
+}
+
+static void write_propose(struct call *call, const struct timeout_command *command)
+{
+    size_t size = RECORD_HEADER_BYTES + TIMEOUT_HEADER_BYTES + timeout_command_bytes_max(command);
+    struct timeout_write *write = memory_take(&call->memory, sizeof(*write) + size);
+    if (write == NULL) {
+        call_fail(call, memory_err(&call->memory), "there is no memory for this command");
+        return;
+    }
+    struct proposal *proposal = call_proposal(call, PROPOSE_TIMEOUTS);
+    if (proposal == NULL) {
+        return;
+    }
+    write->command = *command;
+    write->result = (struct timeout_result){.outcome = TIMEOUT_UNANSWERED};
+    struct buf record = buf_of(write->record, size);
+    size_t body = timeouts_begin(&record, 1);
+    timeout_command_put(&record, command, timeouts_partition(call, command->key));
+    record_end(&record, body);
+    CHECK(!record.overflow);
+    proposal->records = buf_bytes(&record);
+    proposal->event_count = 1;
+    proposal->results = &write->result;
+    call->timeout_write = write;
+    call_propose(call, write_back);
+}
+
+static bool key_check(struct call *call)
+{
+    const char *detail = NULL;
+    if (timeout_key_valid(call->name, &detail)) {
+        return true;
+    }
+    call_fail_member(call, ERR_UNPROCESSABLE, BYTES("key"), detail);
+    return false;
+}
+
+static void command_run(struct call *call, enum timeout_op op)
+{
+    struct timeout_command command = {.op = op, .key = call->name};
+    struct refusal refusal;
+    struct bytes text = buf_bytes(&call->body.whole);
+    if (op != TIMEOUT_CREATE && (!timeouts_explicit(call) || !key_check(call))) {
+        return;
+    }
+    text = op != TIMEOUT_CREATE && text.len == 0 ? BYTES("{}") : text;
+    if (!timeout_read(&call->memory, text, &command, &refusal)) {
+        call_fail_member(call, refusal.err, refusal.member, refusal.detail);
+        return;
+    }
+    if (condition_read(call, &command)) {
+        write_propose(call, &command);
+    }
+}
+
+void timeouts_create(struct call *call)
+{
+    command_run(call, TIMEOUT_CREATE);
+}
+
+void timeouts_complete(struct call *call)
+{
+    command_run(call, TIMEOUT_COMPLETE);
+}
+
+void timeouts_cancel(struct call *call)
+{
+    command_run(call, TIMEOUT_CANCEL);
+}
+
+void timeouts_heartbeat(struct call *call)
+{
+    command_run(call, TIMEOUT_HEARTBEAT);
+}
+
+/* The owner's row; false: nobody has the key. */
+static bool row_find(const struct query *query, struct timeout_row *row)
+{
+    for (uint32_t n = 0; n < query->runner_count; n++) {
+        struct reader rows = reader_of(buf_bytes(&query->answers[n].rows));
+        if (timeout_row_next(&rows, row) && row->object.state != TIMEOUT_ABSENT) {
+            return true;
+        }
+        CHECK(!rows.bad); /* a runner wrote them */
+    }
+    return false;
+}
+
+static void get_back(struct call *call)
+{
+    const char *detail = NULL;
+    struct timeout_row row;
+    enum err err = query_err(call->query, &detail);
+    if (err != OK) {
+        call_fail(call, err, detail);
+        return;
+    }
+    if (!row_find(call->query, &row)) {
+        call_fail(call, ERR_UNKNOWN_TIMEOUT, NULL);
+        return;
+    }
+    struct out *out = &call->api->out;
+    struct answer answer;
+    answer_init(&answer, 200, "application/json");
+    answer_version_tag(&answer, row.object.version);
+    answer_field(&answer, "Cache-Control", BYTES("no-cache"));
+    out_clear(out);
+    out_char(out, '{');
+    timeout_put_members(out, call->name, &row.object, row.data);
+    out_char(out, '}');
+    call_answer(call, &answer);
+}
+
+void timeouts_get(struct call *call)
+{
+    struct bytes consistency = params_find(&call->params, "consistency");
+    if (consistency.data != NULL && !bytes_equal(consistency, BYTES("eventual")) &&
+        !bytes_equal(consistency, BYTES("linearizable"))) {
+        call_fail_member(call,
+                         ERR_UNPROCESSABLE,
+                         BYTES("consistency"),
+                         "it is linearizable (the default) or eventual");
+        return;
+    }
+    if (!timeouts_explicit(call) || !key_check(call)) {
+        return;
+    }
+    struct query *query = call_query(call, QUERY_TIMEOUT);
+    if (query != NULL) {
+        query->key = call->name;
+        query->partition = timeouts_partition(call, call->name);
+        call_ask_runners(call, get_back);
+    }
+}
