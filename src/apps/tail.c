@@ -160,7 +160,7 @@ static int acknowledge(struct tail *tail)
     bool later = response.status == 429 || response.status == 503;
     return response.status < 300 ? EXIT_CODE_OK
            : later               ? EXIT_CODE_UNREACHABLE
-                                 : timeouts_refused(&response);
+                                 : problem_complain(&response, (struct bytes){0});
 }
 
 /* A refusal that an answer of 200 is no more needed for: the place is not kept any more, and where to
@@ -185,7 +185,7 @@ static int answer_take(struct tail *tail, const struct http_client_response *res
 {
     struct json_value items = {.text = BYTES("[]")};
     if (response->status != 200) {
-        return skipped_to(tail, response) ? EXIT_CODE_OK : timeouts_refused(response);
+        return skipped_to(tail, response) ? EXIT_CODE_OK : problem_complain(response, (struct bytes){0});
     }
     if (!json_text_valid(response->body)) {
         complain("the server answered with something that is not JSON");

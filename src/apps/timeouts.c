@@ -20,30 +20,61 @@
 #include <string.h>
 #include <unistd.h>
 
+#define US_PER_MS    1000
 #define TARGET_MAX   8000
 #define PAGE_ROWS    1000
 #define CURSOR_BYTES 256
 #define KEY_TEXT_MAX 257
+#define REFUSAL_BYTES 1200
 
 /* --- What the others share --- */
 
-int timeouts_refused(const struct http_client_response *response)
+/* When what is there ended, or is due by the server's clock. */
+static void when_put(struct buf *out, struct bytes current, int64_t now_us)
+{
+    int64_t us = 0;
+    if (timeouts_time(current, "fired_at", &us) || timeouts_time(current, "ended", &us)) {
+        moment_put(out, us, now_us);
+    } else if (timeouts_time(current, "deadline", &us) && !timeouts_by_events(current)) {
+        buf_put_text(out, "due ");
+        moment_put(out, us, now_us);
+    }
+    buf_put_u8(out, 0);
+}
+
+int timeouts_refused(const struct timeouts_call *call, const struct http_client_response *response)
 {
     char type[120];
-    struct json_value hint;
-    int code = problem_complain(response, (struct bytes){0});
-    if (!json_text_valid(response->body) || json_member(response->body, "hint", &hint)) {
-        return code;
+    char state[32];
+    char when[80];
+    char text[REFUSAL_BYTES];
+    struct json_value current = {.text = BYTES("{}")};
+    struct buf when_out = buf_of(when, sizeof(when));
+    struct buf out = buf_of(text, sizeof(text));
+    int code = problem_exit_code(response->status);
+    if (!json_text_valid(response->body)) {
+        return problem_complain(response, (struct bytes){0});
     }
+    (void)json_member(response->body, "current", &current);
     json_member_text(response->body, "type", type, sizeof(type));
-    const char *advice = timeout_advice(type);
-    if (advice != NULL) {
-        note("Hint: %s\n", advice);
+    json_member_text(current.text, "state", state, sizeof(state));
+    when_put(&when_out, current.text, call->now_us);
+    const struct timeout_refusal refusal = {
+        .type = type,
+        .key = call->key != NULL ? call->key : "",
+        .rule = setting_text(call->settings, OPTION_RULE),
+        .state = state,
+        .generation = json_member_number(current.text, "generation", 0),
+        .when = when,
+    };
+    if (!refusal_put(&out, &refusal)) {
+        return problem_complain(response, (struct bytes){0});
     }
+    complain("%.*s", (int)out.len, text);
     return code;
 }
 
-int timeouts_get(const struct timeouts_call *call,
+int timeouts_fetch(const struct timeouts_call *call,
                  const char *target,
                  struct http_client_response *response)
 {
@@ -53,7 +84,7 @@ int timeouts_get(const struct timeouts_call *call,
         return code;
     }
     if (response->status != 200) {
-        return timeouts_refused(response);
+        return timeouts_refused(call, response);
     }
     if (!json_text_valid(response->body)) {
         complain("the server answered with something that is not JSON");
@@ -84,7 +115,7 @@ int timeouts_watermark(const struct timeouts_call *call, struct timeouts_clock *
 {
     struct http_client_response response;
     *clock = (struct timeouts_clock){.known = false};
-    int code = timeouts_get(call, "/v1/watermark", &response);
+    int code = timeouts_fetch(call, "/v1/watermark", &response);
     if (code == EXIT_CODE_OK) {
         clock->known = timeouts_time(response.body, "watermark", &clock->us);
     }
@@ -103,7 +134,7 @@ void timeouts_time_put(struct buf *out, int64_t us)
     char text[40];
     char shorter[40];
     struct buf full = buf_of(text, sizeof(text));
-    timestamp_put(&full, us);
+    timestamp_put(&full, us - us % US_PER_MS);
     buf_put(out, shorter, short_time(buf_bytes(&full), shorter));
 }
 
@@ -241,7 +272,7 @@ static int page_ask(struct list *list, size_t limit, size_t *count)
         complain("the question is too long");
         return EXIT_CODE_USAGE;
     }
-    int code = timeouts_get(list->call, target, &response);
+    int code = timeouts_fetch(list->call, target, &response);
     if (code != EXIT_CODE_OK) {
         return code;
     }
@@ -267,7 +298,7 @@ static void list_print(const struct list *list)
         list->cursor[0] != '\0' ? ", more with --limit" : "");
 }
 
-static int timeouts_list(const struct timeouts_call *call)
+static int list_show(const struct timeouts_call *call)
 {
     static const char *const heads[] = {"key", "state", "deadline", "due"};
     struct list list = {.call = call};
@@ -297,11 +328,11 @@ static int timeouts_list(const struct timeouts_call *call)
 
 /* --- count --- */
 
-static int timeouts_count(const struct timeouts_call *call)
+static int counts_show(const struct timeouts_call *call)
 {
     struct http_client_response response;
     struct table table = {0};
-    int code = timeouts_get(call, "/v1/timeouts:count", &response);
+    int code = timeouts_fetch(call, "/v1/timeouts:count", &response);
     if (code != EXIT_CODE_OK) {
         return code;
     }
@@ -336,9 +367,9 @@ static const struct verb {
     bool key;
     int (*run)(const struct timeouts_call *call);
 } verbs[] = {
-    {"list", false, timeouts_list},
-    {"count", false, timeouts_count},
-    {"due", false, timeouts_due},
+    {"list", false, list_show},
+    {"count", false, counts_show},
+    {"due", false, timeouts_bars},
     {"show", true, timeouts_show},
     {"create", true, timeouts_change},
     {"complete", true, timeouts_change},
@@ -370,7 +401,7 @@ static const struct verb *verb_find(const struct command *command)
     return NULL;
 }
 
-int timeouts_command(const struct command *command)
+int timeouts_ask_command(const struct command *command)
 {
     const struct verb *verb = verb_find(command);
     struct server server;

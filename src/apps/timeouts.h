@@ -15,14 +15,15 @@ struct timeouts_call {
 
 /* Each returns the exit code, after its complaint. */
 int timeouts_show(const struct timeouts_call *call) MUST_CHECK;
-int timeouts_due(const struct timeouts_call *call) MUST_CHECK;
+int timeouts_bars(const struct timeouts_call *call) MUST_CHECK;
 int timeouts_change(const struct timeouts_call *call) MUST_CHECK;
 
-/* Says what a refusal says, and what to do about it. Returns the exit code. */
-int timeouts_refused(const struct http_client_response *response) MUST_CHECK;
+/* Says in a sentence what was refused and what to do about it. Returns the exit code. */
+int timeouts_refused(const struct timeouts_call *call,
+                     const struct http_client_response *response) MUST_CHECK;
 
 /* GET that must be answered with 200 and JSON. 0, or the exit code after the complaint. */
-int timeouts_get(const struct timeouts_call *call,
+int timeouts_fetch(const struct timeouts_call *call,
                  const char *target,
                  struct http_client_response *response) MUST_CHECK;
 
@@ -44,7 +45,7 @@ int timeouts_watermark(const struct timeouts_call *call, struct timeouts_clock *
 /* A time of an object, in microseconds; false: there is none of that name. */
 bool timeouts_time(struct bytes object, const char *name, int64_t *us);
 
-/* "2026-11-22 08:05:10.25": UTC, as short as it gets. At most 27 bytes. */
+/* "2026-11-22 08:05:10.25": UTC, to the millisecond, as short as it gets. At most 27 bytes. */
 void timeouts_time_put(struct buf *out, int64_t us);
 
 /* When it is due, or how long ago it ended: "in 14 min 59 s", "fired 3 s ago". */

@@ -148,7 +148,7 @@ static int ask(const struct timeouts_call *call, const char *target, struct byte
         return code;
     }
     if (response.status >= 300) {
-        return timeouts_refused(&response);
+        return timeouts_refused(call, &response);
     }
     if (!json_text_valid(response.body)) {
         complain("the server answered with something that is not JSON");

@@ -1,6 +1,6 @@
 /* tidemark timeouts show and due: one timeout's story, and how many are due when.
  *
- *     order-17 is pending, in 14 min 59 s
+ *     order-17: pending, due in 14 min 59 s
  *       created     2026-11-22 07:50:10.120   1 min ago
  *       last seen   2026-11-22 07:51:10.313   312 ms ago
  *       deadline    2026-11-22 08:06:10.313   in 14 min 59 s
@@ -98,7 +98,7 @@ static void story_say(const struct timeouts_call *call,
     json_member_text(object, "state", state, sizeof(state));
     timeouts_state_put(&out, object, call, watermark);
     bool open = out.len < 3 || memcmp(text, state, strlen(state)) != 0;
-    say("%s is %s%s%.*s\n", key, open ? state : "", open ? ", due " : "", (int)out.len, text);
+    say("%s: %s%s%.*s\n", key, open ? state : "", open ? ", due " : "", (int)out.len, text);
     member_say(object, "rule", "rule");
     moment_say(call, object, &(struct moment){"started", "started"}, by_rule ? clock : NULL);
     moment_say(call, object, &(struct moment){"event_time", "event time"}, clock);
@@ -160,7 +160,7 @@ int timeouts_show(const struct timeouts_call *call)
     }
     int code = timeouts_watermark(call, &watermark);
     if (code == EXIT_CODE_OK) {
-        code = timeouts_get(call, target, &response);
+        code = timeouts_fetch(call, target, &response);
     }
     if (code == EXIT_CODE_OK) {
         stories_say(call, response.body, &watermark);
@@ -266,7 +266,7 @@ static void due_target(const struct timeouts_call *call, int64_t from_us, struct
     buf_put_u8(target, 0);
 }
 
-int timeouts_due(const struct timeouts_call *call)
+int timeouts_bars(const struct timeouts_call *call)
 {
     static struct span spans[SPANS_MAX]; /* too large for the stack */
     char target[TARGET_MAX];
@@ -277,7 +277,7 @@ int timeouts_due(const struct timeouts_call *call)
     int code = due_from(call, events, &from_us);
     if (code == EXIT_CODE_OK) {
         due_target(call, from_us, &out);
-        code = timeouts_get(call, target, &response);
+        code = timeouts_fetch(call, target, &response);
     }
     if (code != EXIT_CODE_OK) {
         return code;

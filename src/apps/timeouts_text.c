@@ -92,32 +92,60 @@ void bar_put(struct buf *out, uint64_t count, uint64_t count_max, size_t width)
     buf_put_text(out, parts[eighths % EIGHTHS]);
 }
 
-const char *timeout_advice(const char *type)
+/* "{k}" stands for the key, {r} the rule, {s} the state, {g} the generation, {w} when, with a comma
+ * before it. */
+static void put_form(struct buf *out, const char *form, const struct timeout_refusal *refusal)
+{
+    for (const char *at = form; *at != '\0'; at++) {
+        if (at[0] != '{') {
+            buf_put_u8(out, (uint8_t)*at);
+            continue;
+        }
+        if (at[1] == 'g') {
+            i64_put(out, refusal->generation);
+        } else if (at[1] == 'w') {
+            buf_put_text(out, refusal->when[0] != '\0' ? ", " : "");
+            buf_put_text(out, refusal->when);
+        } else {
+            buf_put_text(out,
+                         at[1] == 'k'   ? refusal->key
+                         : at[1] == 'r' ? refusal->rule
+                                        : refusal->state);
+        }
+        at += 2;
+    }
+}
+
+bool refusal_put(struct buf *out, const struct timeout_refusal *refusal)
 {
     static const struct {
         const char *name;
-        const char *advice;
+        const char *form;
     } rows[] = {
-        {"already-fired", "`--on-exists replace` at its create begins the key's next generation."},
-        {"already-ended", "`--on-exists replace` at its create begins the key's next generation."},
+        {"already-fired",
+         "{k} has fired already{w}; `--on-exists replace` at its create begins its next generation"},
+        {"already-ended",
+         "{k} is {s} already{w}; `--on-exists replace` at its create begins its next generation"},
         {"conflict",
-         "`tidemark timeouts show` tells what is there; `--on-exists return` takes that, "
-         "`--on-exists replace` puts yours in its place."},
+         "{k} is there already with other parameters{w}; `--on-exists return` takes it as it is, "
+         "`--on-exists replace` puts yours in its place"},
         {"other-generation",
-         "Somebody replaced it; `tidemark timeouts show` tells which generation is there now."},
-        {"unknown-timeout", "`tidemark timeouts list` shows the keys that are there."},
-        {"unknown-rule", "`tidemark sql \"SHOW RULES\"` lists the rules."},
-        {"no-room", "End some timeouts that nobody needs, or give the server more --memory."},
-        {"cursor-expired", "Without --after the oldest notification that is kept comes first."},
+         "{k} is at generation {g} now, {s}; leave --generation out to mean whichever is there"},
+        {"unknown-timeout", "there is no timeout {k}; `tidemark timeouts list` shows those there are"},
+        {"unknown-rule", "there is no rule {r}; without --rule explicit timeouts are meant"},
+        {"no-room",
+         "the memory for timeouts is used up; end some that nobody needs, or give the server more "
+         "--memory"},
     };
     static const char prefix[] = "urn:tidemark:problem:";
-    if (strncmp(type, prefix, sizeof(prefix) - 1) != 0) {
-        return NULL;
+    if (strncmp(refusal->type, prefix, sizeof(prefix) - 1) != 0) {
+        return false;
     }
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        if (strcmp(type + sizeof(prefix) - 1, rows[i].name) == 0) {
-            return rows[i].advice;
+        if (strcmp(refusal->type + sizeof(prefix) - 1, rows[i].name) == 0) {
+            put_form(out, rows[i].form, refusal);
+            return true;
         }
     }
-    return NULL;
+    return false;
 }

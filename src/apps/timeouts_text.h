@@ -15,6 +15,16 @@ void moment_put(struct buf *out, int64_t us, int64_t now_us);
  * 0 has at least that eighth. At most 3 * width bytes. */
 void bar_put(struct buf *out, uint64_t count, uint64_t count_max, size_t width);
 
-/* What to do about a refusal, as a sentence; NULL when there is no more to say than the server does.
- * `type` is the problem's: "urn:tidemark:problem:already-fired". */
-const char *timeout_advice(const char *type);
+/* What a refusal is about; texts NUL-terminated, "" when it is not known. */
+struct timeout_refusal {
+    const char *type; /* "urn:tidemark:problem:already-fired" */
+    const char *key;
+    const char *rule;
+    const char *state; /* of what is there */
+    int64_t generation;
+    const char *when; /* of its end, or when it is due: "3 s ago" */
+};
+
+/* What was refused and what to do about it, in one sentence without its full stop. False, and nothing
+ * written, when there is no more to say than the server does. */
+bool refusal_put(struct buf *out, const struct timeout_refusal *refusal);

@@ -10,7 +10,7 @@
 
 #define S 1000000LL
 
-static char text[200];
+static char text[400];
 
 static const char *span(int64_t us)
 {
@@ -86,16 +86,51 @@ static void what_is_not_nothing_has_a_bar(void **state)
     assert_string_equal(bar(1, 1000000000, 40), "▏");
 }
 
-static void a_refusal_has_an_advice_or_none(void **state)
+static const char *refusal(const char *type, const char *when)
+{
+    const struct timeout_refusal facts = {
+        .type = type,
+        .key = "order-17",
+        .rule = "overdue",
+        .state = "cancelled",
+        .generation = 3,
+        .when = when,
+    };
+    struct buf out = buf_of(text, sizeof(text) - 1);
+    bool said = refusal_put(&out, &facts);
+    assert_false(out.overflow);
+    assert_int_equal(said, out.len > 0);
+    text[out.len] = '\0';
+    return text;
+}
+
+static void a_refusal_says_what_is_there_and_what_to_do(void **state)
 {
     (void)state;
-    assert_non_null(strstr(timeout_advice("urn:tidemark:problem:already-fired"), "replace"));
-    assert_non_null(strstr(timeout_advice("urn:tidemark:problem:conflict"), "return"));
-    assert_non_null(timeout_advice("urn:tidemark:problem:unknown-timeout"));
-    assert_null(timeout_advice("urn:tidemark:problem:overloaded"));
-    assert_null(timeout_advice("urn:tidemark:problem:"));
-    assert_null(timeout_advice("already-fired"));
-    assert_null(timeout_advice(""));
+    assert_string_equal(refusal("urn:tidemark:problem:already-fired", "3 s ago"),
+                        "order-17 has fired already, 3 s ago; `--on-exists replace` at its create "
+                        "begins its next generation");
+    assert_string_equal(refusal("urn:tidemark:problem:already-ended", ""),
+                        "order-17 is cancelled already; `--on-exists replace` at its create begins "
+                        "its next generation");
+    assert_string_equal(refusal("urn:tidemark:problem:other-generation", "3 s ago"),
+                        "order-17 is at generation 3 now, cancelled; leave --generation out to mean "
+                        "whichever is there");
+    assert_string_equal(
+        refusal("urn:tidemark:problem:unknown-rule", ""),
+        "there is no rule overdue; without --rule explicit timeouts are meant");
+    assert_non_null(strstr(refusal("urn:tidemark:problem:conflict", "due in 3 s"), ", due in 3 s;"));
+    assert_non_null(strstr(refusal("urn:tidemark:problem:unknown-timeout", ""), "timeouts list"));
+    assert_non_null(strstr(refusal("urn:tidemark:problem:no-room", ""), "--memory"));
+}
+
+static void what_is_no_refusal_of_timeouts_is_left_to_the_server(void **state)
+{
+    (void)state;
+    assert_string_equal(refusal("urn:tidemark:problem:overloaded", ""), "");
+    assert_string_equal(refusal("urn:tidemark:problem:", ""), "");
+    assert_string_equal(refusal("already-fired", ""), "");
+    assert_string_equal(refusal("", ""), "");
 }
 
 int main(void)
@@ -105,7 +140,8 @@ int main(void)
         cmocka_unit_test(a_moment_lies_ahead_or_behind),
         cmocka_unit_test(a_bar_is_as_long_as_its_part_of_the_largest),
         cmocka_unit_test(what_is_not_nothing_has_a_bar),
-        cmocka_unit_test(a_refusal_has_an_advice_or_none),
+        cmocka_unit_test(a_refusal_says_what_is_there_and_what_to_do),
+        cmocka_unit_test(what_is_no_refusal_of_timeouts_is_left_to_the_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
