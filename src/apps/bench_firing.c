@@ -21,12 +21,12 @@
 #define PREFIX_BYTES      40
 #define CURSOR_BYTES      256
 #define TARGET_MAX        600
-#define LEAD_US           3000000 /* on top of twice what creating should take */
+#define LEAD_US           2000000 /* on top of twice what creating should take */
 #define PATIENCE_US       120000000
 #define LOOK_EVERY_US     5000
 #define EVENTS_PER_SECOND 10000
-#define EVENTS_BATCH      100
-#define EVENTS_SECONDS    3
+#define EVENTS_BATCH      10
+#define EVENTS_SECONDS    2
 #define EVENTS_SENDERS    8
 
 /* Reads the feed until all of a run's timeouts were told. */

@@ -185,7 +185,8 @@ static int answer_take(struct tail *tail, const struct http_client_response *res
 {
     struct json_value items = {.text = BYTES("[]")};
     if (response->status != 200) {
-        return skipped_to(tail, response) ? EXIT_CODE_OK : problem_complain(response, (struct bytes){0});
+        return skipped_to(tail, response) ? EXIT_CODE_OK
+                                          : problem_complain(response, (struct bytes){0});
     }
     if (!json_text_valid(response->body)) {
         complain("the server answered with something that is not JSON");

@@ -20,11 +20,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#define US_PER_MS    1000
-#define TARGET_MAX   8000
-#define PAGE_ROWS    1000
-#define CURSOR_BYTES 256
-#define KEY_TEXT_MAX 257
+#define US_PER_MS     1000
+#define TARGET_MAX    8000
+#define PAGE_ROWS     1000
+#define CURSOR_BYTES  256
+#define KEY_TEXT_MAX  257
 #define REFUSAL_BYTES 1200
 
 /* --- What the others share --- */
@@ -75,8 +75,8 @@ int timeouts_refused(const struct timeouts_call *call, const struct http_client_
 }
 
 int timeouts_fetch(const struct timeouts_call *call,
-                 const char *target,
-                 struct http_client_response *response)
+                   const char *target,
+                   struct http_client_response *response)
 {
     const struct http_client_request request = {.method = "GET", .target = target};
     int code = server_ask(call->server, &request, response);

@@ -24,8 +24,8 @@ int timeouts_refused(const struct timeouts_call *call,
 
 /* GET that must be answered with 200 and JSON. 0, or the exit code after the complaint. */
 int timeouts_fetch(const struct timeouts_call *call,
-                 const char *target,
-                 struct http_client_response *response) MUST_CHECK;
+                   const char *target,
+                   struct http_client_response *response) MUST_CHECK;
 
 /* Appends "?name=value" or "&name=value", encoded; nothing when the value is "". */
 void timeouts_parameter(struct buf *target, const char *name, const char *value);

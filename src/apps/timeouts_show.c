@@ -23,6 +23,7 @@
 #define LABEL_WIDTH  12
 #define BAR_WIDTH    40
 #define SPANS_MAX    1000
+#define EDGES        2 /* all before, and all behind */
 
 /* --- show --- */
 
@@ -170,18 +171,19 @@ int timeouts_show(const struct timeouts_call *call)
 
 /* --- due --- */
 
+/* The server's first span counts all before as well, its last all behind. For people those two are
+ * rows of their own, around what was asked for, and have no bars: they would dwarf the others. */
 struct span {
     char from[40];
     uint64_t count;
 };
 
-static size_t spans_read(struct bytes body, struct span *spans, uint64_t *count_max)
+static size_t spans_read(struct bytes body, struct span *spans)
 {
     struct json_value items = {.text = BYTES("[]")};
     struct json_value name;
     struct json_value item;
     size_t count = 0;
-    *count_max = 0;
     (void)json_member(body, "items", &items);
     struct json_walk walk = json_walk_of(items.text);
     while (count < SPANS_MAX && json_walk_next(&walk, &name, &item)) {
@@ -193,31 +195,64 @@ static size_t spans_read(struct bytes body, struct span *spans, uint64_t *count_
         }
         spans[count].from[out.len] = '\0';
         spans[count].count = due > 0 ? (uint64_t)due : 0;
-        *count_max = spans[count].count > *count_max ? spans[count].count : *count_max;
         count++;
     }
     return count;
 }
 
+static uint64_t count_max(const struct span *spans, size_t count)
+{
+    uint64_t max = 0;
+    for (size_t i = 0; i < count; i++) {
+        max = spans[i].count > max ? spans[i].count : max;
+    }
+    return max;
+}
+
+/* Before or behind what was asked for. */
+static void edge_say(const char *word, const char *time, uint64_t count)
+{
+    char label[64];
+    text_put(label, sizeof(label), "%s %s", word, time);
+    if (count > 0 && terminal_look(STDOUT_FILENO).present) {
+        say("%-30s %12s\n", label, amount_count(count).text);
+    } else if (count > 0) {
+        say("%s\t%llu\n", label, (unsigned long long)count);
+    }
+}
+
 /* Bars on a terminal; elsewhere two columns, the time and the number. */
-static void spans_say(const struct span *spans, size_t count, uint64_t count_max)
+static void bars_say(const struct span *spans, size_t count)
 {
     struct terminal terminal = terminal_look(STDOUT_FILENO);
     size_t width = terminal.width > 2 * BAR_WIDTH ? BAR_WIDTH : terminal.width / 4;
+    uint64_t max = count_max(spans, count);
     for (size_t i = 0; i < count; i++) {
         char bar[3 * BAR_WIDTH];
         struct buf out = buf_of(bar, sizeof(bar));
-        if (terminal.present) {
-            bar_put(&out, spans[i].count, count_max, width);
-            say("%-23s %12s %.*s\n",
-                spans[i].from,
-                amount_count(spans[i].count).text,
-                (int)out.len,
-                bar);
-        } else {
+        if (!terminal.present) {
             say("%s\t%llu\n", spans[i].from, (unsigned long long)spans[i].count);
+            continue;
         }
+        bar_put(&out, spans[i].count, max, width);
+        say("%-30s %12s%s%.*s\n",
+            spans[i].from,
+            amount_count(spans[i].count).text,
+            out.len > 0 ? " " : "",
+            (int)out.len,
+            bar);
     }
+}
+
+static void spans_say(const struct span *spans, size_t count)
+{
+    if (count <= EDGES) {
+        complain("the server answered with too little");
+        return;
+    }
+    edge_say("before", spans[1].from, spans[0].count);
+    bars_say(&spans[1], count - EDGES);
+    edge_say("from", spans[count - 1].from, spans[count - 1].count);
 }
 
 /* Where the bars begin: --from, else now by the clock that the deadlines go by. */
@@ -250,14 +285,18 @@ static void due_target(const struct timeouts_call *call, int64_t from_us, struct
     char from[40];
     char span[64];
     char count[24];
+    bool json = setting_flag(call->settings, OPTION_JSON);
+    int64_t span_us = setting_number(call->settings, OPTION_SPAN);
     struct buf from_out = buf_of(from, sizeof(from) - 1);
     struct buf span_out = buf_of(span, sizeof(span) - 1);
-    timestamp_put(&from_out, from_us);
+    timestamp_put(&from_out, json ? from_us : from_us - span_us);
     from[from_out.len] = '\0';
-    duration_put(&span_out, setting_number(call->settings, OPTION_SPAN));
+    duration_put(&span_out, span_us);
     span[span_out.len] = '\0';
-    text_put(
-        count, sizeof(count), "%lld", (long long)setting_number(call->settings, OPTION_SPAN_COUNT));
+    text_put(count,
+             sizeof(count),
+             "%lld",
+             (long long)setting_number(call->settings, OPTION_SPAN_COUNT) + (json ? 0 : EDGES));
     buf_put_text(target, "/v1/timeouts:due");
     timeouts_parameter(target, "from", from);
     timeouts_parameter(target, "span", span);
@@ -287,8 +326,6 @@ int timeouts_bars(const struct timeouts_call *call)
         say("\n");
         return EXIT_CODE_OK;
     }
-    uint64_t count_max = 0;
-    size_t count = spans_read(response.body, spans, &count_max);
-    spans_say(spans, count, count_max);
+    spans_say(spans, spans_read(response.body, spans));
     return EXIT_CODE_OK;
 }

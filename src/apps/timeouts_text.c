@@ -123,7 +123,8 @@ bool refusal_put(struct buf *out, const struct timeout_refusal *refusal)
         const char *form;
     } rows[] = {
         {"already-fired",
-         "{k} has fired already{w}; `--on-exists replace` at its create begins its next generation"},
+         "{k} has fired already{w}; `--on-exists replace` at its create begins its next "
+         "generation"},
         {"already-ended",
          "{k} is {s} already{w}; `--on-exists replace` at its create begins its next generation"},
         {"conflict",
@@ -131,7 +132,8 @@ bool refusal_put(struct buf *out, const struct timeout_refusal *refusal)
          "`--on-exists replace` puts yours in its place"},
         {"other-generation",
          "{k} is at generation {g} now, {s}; leave --generation out to mean whichever is there"},
-        {"unknown-timeout", "there is no timeout {k}; `tidemark timeouts list` shows those there are"},
+        {"unknown-timeout",
+         "there is no timeout {k}; `tidemark timeouts list` shows those there are"},
         {"unknown-rule", "there is no rule {r}; without --rule explicit timeouts are meant"},
         {"no-room",
          "the memory for timeouts is used up; end some that nobody needs, or give the server more "

@@ -113,13 +113,14 @@ static void a_refusal_says_what_is_there_and_what_to_do(void **state)
     assert_string_equal(refusal("urn:tidemark:problem:already-ended", ""),
                         "order-17 is cancelled already; `--on-exists replace` at its create begins "
                         "its next generation");
-    assert_string_equal(refusal("urn:tidemark:problem:other-generation", "3 s ago"),
-                        "order-17 is at generation 3 now, cancelled; leave --generation out to mean "
-                        "whichever is there");
     assert_string_equal(
-        refusal("urn:tidemark:problem:unknown-rule", ""),
-        "there is no rule overdue; without --rule explicit timeouts are meant");
-    assert_non_null(strstr(refusal("urn:tidemark:problem:conflict", "due in 3 s"), ", due in 3 s;"));
+        refusal("urn:tidemark:problem:other-generation", "3 s ago"),
+        "order-17 is at generation 3 now, cancelled; leave --generation out to mean "
+        "whichever is there");
+    assert_string_equal(refusal("urn:tidemark:problem:unknown-rule", ""),
+                        "there is no rule overdue; without --rule explicit timeouts are meant");
+    assert_non_null(
+        strstr(refusal("urn:tidemark:problem:conflict", "due in 3 s"), ", due in 3 s;"));
     assert_non_null(strstr(refusal("urn:tidemark:problem:unknown-timeout", ""), "timeouts list"));
     assert_non_null(strstr(refusal("urn:tidemark:problem:no-room", ""), "--memory"));
 }
