@@ -110,6 +110,7 @@ static bool rewrite(enum record_kind kind, struct bytes body, struct buf *out)
     struct define define;
     struct source source;
     struct lane_command command;
+    struct consumer consumer;
     uint32_t id = 0;
     bool good = false;
     switch (kind) {
@@ -157,7 +158,12 @@ static bool rewrite(enum record_kind kind, struct bytes body, struct buf *out)
     case RECORD_PULSE:
     case RECORD_RULE:
     case RECORD_RULE_DROP:
+        break;
     case RECORD_CONSUMER:
+        good = consumer_read(body, &consumer);
+        if (good) {
+            consumer_put(out, &consumer);
+        }
         break;
     }
     return good;

@@ -200,9 +200,11 @@ void feed_reader_ask(struct call *call)
     reader->asked_us = gateway_now(call->api->gateway).us;
     reader->again = false;
     enum err err = call_try_runners(call, round_back);
-    if (err == ERR_OVERLOADED && reader->asked_us < reader->wait_until_us) {
+    bool may_wait =
+        reader->streaming || (err == ERR_OVERLOADED && reader->asked_us < reader->wait_until_us);
+    if (err != OK && may_wait) {
         reader->again = true;
-    } else if (err != OK && !reader->streaming) {
+    } else if (err != OK) {
         call_fail(call, err, NULL);
     }
 }

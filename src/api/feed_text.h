@@ -2,7 +2,6 @@
 #pragma once
 
 #include "api/out.h"
-#include "core/feed.h"
 #include "host/gateway.h"
 
 /* A cursor: 16 hexadecimal digits of the instance, then of the ordinal, then of partition and number. */

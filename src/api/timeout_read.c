@@ -31,13 +31,16 @@ enum member {
     MEMBERS,
 };
 
-#define BIT(member)    (1u << (member))
+#define BIT(member) (1u << (member))
 #define CREATE_MEMBERS                                                                             \
     (BIT(MEMBER_KEY) | BIT(MEMBER_WITHIN) | BIT(MEMBER_DEADLINE) | BIT(MEMBER_CLOCK) |             \
      BIT(MEMBER_EVENT_TIME) | BIT(MEMBER_DATA) | BIT(MEMBER_ON_EXISTS))
 #define ENDING_MEMBERS (BIT(MEMBER_EVENT_TIME) | BIT(MEMBER_GENERATION))
 
-#define NAME(text) {(const uint8_t *)(text), sizeof(text) - 1}
+#define NAME(text)                                                                                 \
+    {                                                                                              \
+        (const uint8_t *)(text), sizeof(text) - 1                                                  \
+    }
 
 static const struct bytes member_names[MEMBERS] = {
     [MEMBER_OP] = NAME("op"),
@@ -61,8 +64,7 @@ struct reading {
     bool in_batch;
 };
 
-static bool
-refuse(struct reading *reading, enum err err, struct bytes member, const char *detail)
+static bool refuse(struct reading *reading, enum err err, struct bytes member, const char *detail)
 {
     struct refusal *refusal = reading->refusal;
     refusal->err = err;
@@ -71,7 +73,8 @@ refuse(struct reading *reading, enum err err, struct bytes member, const char *d
     return false;
 }
 
-static bool refuse_known(struct reading *reading, enum err err, enum member member, const char *detail)
+static bool
+refuse_known(struct reading *reading, enum err err, enum member member, const char *detail)
 {
     return refuse(reading, err, member_names[member], detail);
 }
@@ -186,8 +189,7 @@ static bool take_op(struct reading *reading, struct bytes text)
 
 static bool take_clock(struct reading *reading, struct bytes text)
 {
-    static const char *const words[] = {
-        "processing", "event", NULL, "it is processing or event"};
+    static const char *const words[] = {"processing", "event", NULL, "it is processing or event"};
     unsigned index;
     bool good = take_word(reading, MEMBER_CLOCK, text, words, &index);
     reading->command->clock = good ? (enum timeout_clock)index : TIMEOUT_BY_PROCESSING;
@@ -363,8 +365,7 @@ static bool complete(struct reading *reading)
 }
 
 /* False: refused, or the text is broken from scanner->at on (*err). */
-static bool
-members_read(struct reading *reading, struct json_scanner *scanner, enum err *err)
+static bool members_read(struct reading *reading, struct json_scanner *scanner, enum err *err)
 {
     bool more = true;
     while (more) {

@@ -50,6 +50,21 @@ static struct bytes data_known(const struct timeout_command *command, enum timeo
     return ours ? command->data : (struct bytes){0};
 }
 
+/* Whether what is there is what this command asked for, as far as it shows. */
+static bool is_same(const struct timeout_command *command, const struct timeout_object *object)
+{
+    if (command->op != TIMEOUT_CREATE || command->on_exists != TIMEOUT_RETURN) {
+        return true; /* else the engine had said that it differs */
+    }
+    bool deadline = command->has_deadline
+                        ? !object->has_within && command->deadline == object->deadline
+                        : object->has_within && command->within_us == object->within_us;
+    bool event_time = command->has_event_time == object->has_event_time &&
+                      (!command->has_event_time || command->event_time.us == object->event_time.us);
+    return deadline && event_time && command->clock == object->clock &&
+           object->state == TIMEOUT_PENDING;
+}
+
 static void answer_problem(struct call *call, const struct timeout_write *write, enum err err)
 {
     struct out extra = {0};
@@ -82,7 +97,7 @@ static void write_back(struct call *call)
     answer_init(&answer, status, "application/json");
     answer_version_tag(&answer, object->version);
     answer_as_of(&answer, proposal->as_of);
-    if (write->result.outcome == TIMEOUT_UNCHANGED) {
+    if (write->result.outcome == TIMEOUT_UNCHANGED && is_same(&write->command, object)) {
         answer_field(&answer, "Idempotent-Replayed", BYTES("true"));
     }
     out_clear(out);

@@ -80,8 +80,8 @@ static uint32_t lines_count(struct bytes text)
 /* Memory for so many lines. False: answered. */
 static bool batch_create(struct call *call, uint32_t lines)
 {
-    size_t each = sizeof(struct batch_line) + sizeof(struct timeout_command) +
-                  sizeof(struct timeout_result);
+    size_t each =
+        sizeof(struct batch_line) + sizeof(struct timeout_command) + sizeof(struct timeout_result);
     size_t held = sizeof(struct timeout_batch) + lines * each;
     struct timeout_batch *batch = calloc(1, sizeof(*batch));
     if (batch == NULL) {
@@ -180,8 +180,9 @@ static void put_refused(struct out *out, const struct refusal *refusal)
     put_problem_members(out, &problem);
 }
 
-static void
-put_decided(struct out *out, const struct timeout_command *command, const struct timeout_result *result)
+static void put_decided(struct out *out,
+                        const struct timeout_command *command,
+                        const struct timeout_result *result)
 {
     int status = 0;
     enum err err = timeout_outcome_err(result->outcome, &status);

@@ -196,6 +196,20 @@ static bool drop_say(struct dump *dump, const struct record *record)
     return good;
 }
 
+static bool consumer_say(struct dump *dump, const struct record *record)
+{
+    struct consumer consumer;
+    if (!consumer_read(record->body, &consumer)) {
+        return false;
+    }
+    put_text(dump, "name", consumer.name);
+    put_number(dump, "ordinal", consumer.ordinal);
+    put_number(dump, "partition", consumer.partition);
+    put_number(dump, "number", consumer.number);
+    put_time(dump, "clock", consumer.acked.us);
+    return true;
+}
+
 static bool source_say(struct dump *dump, const struct record *record)
 {
     struct source source;
@@ -234,9 +248,8 @@ static bool lane_say(struct dump *dump, const struct record *record)
     return true;
 }
 
-static void command_say(struct dump *dump,
-                        const struct record *record,
-                        const struct timeout_command *command)
+static void
+command_say(struct dump *dump, const struct record *record, const struct timeout_command *command)
 {
     static const char *const ops[] = {"", "create", "complete", "cancel", "heartbeat"};
     if (dump->json) {
@@ -250,9 +263,7 @@ static void command_say(struct dump *dump,
     if (command->has_deadline) {
         put_time(dump, "deadline", command->deadline);
     } else if (command->within_us > 0) {
-        put_duration(dump,
-                     command->op == TIMEOUT_CREATE ? "within" : "extend",
-                     command->within_us);
+        put_duration(dump, command->op == TIMEOUT_CREATE ? "within" : "extend", command->within_us);
     }
     if (command->has_event_time) {
         put_time(dump, "event_time", command->event_time.us);
@@ -353,9 +364,10 @@ static bool body_say(struct dump *dump, const struct record *record)
         return timeouts_say(dump, record);
     case RECORD_RULE:
     case RECORD_RULE_DROP:
-    case RECORD_CONSUMER:
         put_number(dump, "bytes", record->body.len);
         return true;
+    case RECORD_CONSUMER:
+        return consumer_say(dump, record);
     }
     return false;
 }

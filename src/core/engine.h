@@ -24,6 +24,7 @@
 #include "base/stream.h"
 #include "core/accumulate.h"
 #include "core/dedup.h"
+#include "core/engine_limits.h"
 #include "core/late.h"
 #include "core/rows.h"
 #include "core/timeouts.h"
@@ -31,19 +32,6 @@
 #include "model/record.h"
 
 #define METRICS_MAX 256
-
-struct engine_limits {
-    uint32_t partitions;
-    uint64_t seed;
-    size_t dedup_bytes; /* per partition */
-    int64_t dedup_horizon_us;
-    size_t late_bytes;         /* late stream, per partition */
-    uint32_t timeouts_max;     /* pending explicit timeouts, per partition */
-    uint32_t timeouts_ended;   /* remembered ones, per partition; 0 counts as 1 */
-    size_t timeouts_bytes;     /* both, per partition */
-    size_t feed_bytes;         /* notes that readers may come back for, per partition */
-    int64_t feed_keep_us;
-};
 
 /* A metric as an engine runs it. Its definition is decoded once and borrows from `encoded`. */
 struct metric {

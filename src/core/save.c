@@ -276,8 +276,12 @@ void engine_save_partition(struct engine *engine, uint32_t number, struct writer
     write_u64(out, partition->unverifiable);
     dedup_save(&partition->dedup, out);
     late_save(&partition->late, out);
-    timeouts_save(&partition->timeouts, out);
-    feed_save(&partition->feed, out);
+    /* A log without timeouts keeps the digest that it had before there were any. */
+    if (!out->digest || timeouts_were_used(&partition->timeouts) ||
+        partition->feed.newest.ordinal > 0) {
+        timeouts_save(&partition->timeouts, out);
+        feed_save(&partition->feed, out);
+    }
     for (uint32_t place = 0; place < engine->metric_end; place++) {
         if (engine->metrics[place].id != 0) {
             save_part(&engine->metrics[place], partition->parts[place], out);

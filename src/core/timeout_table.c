@@ -23,7 +23,7 @@
 /* Besides the cold part: the timer, its slot at the worst load, two items of a calendar. */
 #define TIMER_HOT_BYTES (sizeof(struct timer) + 16 + 2 * sizeof(struct calendar_item))
 
-#define TO(state)       (1u << (state))
+#define TO(state) (1u << (state))
 
 static const uint8_t allowed[TIMEOUT_STATES] = {
     [TIMEOUT_ABSENT] = TO(TIMEOUT_PENDING) | TO(TIMEOUT_COMPLETED_EARLY),
@@ -318,10 +318,8 @@ void timer_forget_oldest(struct timeouts *timeouts)
 bool timer_file(struct timeouts *timeouts, uint32_t place)
 {
     const struct timer *timer = timer_at(timeouts, place);
-    bool by_events = (timer->flags & TIMER_BY_EVENTS) != 0;
-    struct calendar_item item = {
-        .time = timer->deadline, .timer = place, .arming = timer->arming};
-    return calendar_add(by_events ? &timeouts->by_events : &timeouts->by_clock, item);
+    struct calendar_item item = {.time = timer->deadline, .timer = place, .arming = timer->arming};
+    return calendar_add(timer_calendar(timeouts, timer), item);
 }
 
 void timer_unfile(struct timeouts *timeouts, uint32_t place)
@@ -359,6 +357,68 @@ void timer_unlink(struct timeouts *timeouts, uint32_t place)
     timer->flags &= (uint8_t)~TIMER_UNFILED;
     timer->next = TIMER_NONE;
     timeouts->unfiled_count--;
+}
+
+/* --- time --- */
+
+int64_t timers_due_until(const struct timeouts_time *time, bool by_events)
+{
+    if (!by_events || time->watermark == WATERMARK_FINAL || time->watermark == WATERMARK_NONE) {
+        return by_events ? time->watermark : time->clock.us;
+    }
+    return time->watermark - 1;
+}
+
+bool timer_is_due(const struct timer *timer, const struct timeouts_time *time)
+{
+    bool by_events = (timer->flags & TIMER_BY_EVENTS) != 0;
+    bool nothing_heard = by_events && time->watermark == WATERMARK_NONE;
+    return !nothing_heard && timer->deadline <= timers_due_until(time, by_events);
+}
+
+void timer_end(struct timeouts *timeouts,
+               uint32_t place,
+               enum timeout_state state,
+               struct clock_time clock,
+               uint64_t position)
+{
+    struct timer_cold *cold = timer_at(timeouts, place)->cold;
+    cold->ended_us = clock.us;
+    cold->version++;
+    cold->decided_at = position;
+    timer_set_state(timeouts, place, state);
+    if (timeouts->ended_count > timeouts->limits.ended_max) {
+        timer_forget_oldest(timeouts);
+    }
+}
+
+/* --- what is shown --- */
+
+void timer_object(const struct timer *timer,
+                  const struct timeouts_time *now,
+                  struct timeout_object *object)
+{
+    const struct timer_cold *cold = timer->cold;
+    bool by_events = (timer->flags & TIMER_BY_EVENTS) != 0;
+    bool has_within = (timer->flags & TIMER_HAS_WITHIN) != 0;
+    *object = (struct timeout_object){
+        .state = (enum timeout_state)timer->state,
+        .clock = by_events ? TIMEOUT_BY_EVENTS : TIMEOUT_BY_PROCESSING,
+        .generation = cold->generation,
+        .version = cold->version,
+        .born_late = (timer->flags & TIMER_BORN_LATE) != 0,
+        .held = timer->state == TIMEOUT_PENDING && by_events && now->hold &&
+                timer->deadline <= now->clock.us,
+        .has_within = has_within,
+        .has_event_time = (timer->flags & TIMER_HAS_EVENT_TIME) != 0,
+        .within_us = has_within ? cold->given : 0,
+        .deadline = timer->deadline,
+        .event_time = {cold->event_time},
+        .created = {cold->created_us},
+        .last_seen = {cold->last_seen_us},
+        .ended = {cold->ended_us},
+        .decided_at = cold->decided_at,
+    };
 }
 
 /* --- validation --- */

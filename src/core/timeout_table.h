@@ -79,6 +79,11 @@ static inline struct bytes timer_data(const struct timer *timer)
     return bytes_of(timer->cold->bytes + timer->cold->key_len, timer->cold->data_len);
 }
 
+static inline struct calendar *timer_calendar(struct timeouts *timeouts, const struct timer *timer)
+{
+    return (timer->flags & TIMER_BY_EVENTS) != 0 ? &timeouts->by_events : &timeouts->by_clock;
+}
+
 /* What a timer with such a key and data takes of the budget, everywhere. */
 size_t timer_bytes(size_t key_len, size_t data_len);
 
@@ -120,5 +125,21 @@ void timer_unlink(struct timeouts *timeouts, uint32_t place);
 
 /* Forgets the one that ended first. */
 void timer_forget_oldest(struct timeouts *timeouts);
+
+/* Ends it here and now; of too many ended ones the oldest is forgotten. */
+void timer_end(struct timeouts *timeouts,
+               uint32_t place,
+               enum timeout_state state,
+               struct clock_time clock,
+               uint64_t position);
+
+/* The last deadline that is due: exactly at it an event is in time, so by events it takes a watermark
+ * beyond. Not to be asked by events before there is a watermark. */
+int64_t timers_due_until(const struct timeouts_time *time, bool by_events);
+bool timer_is_due(const struct timer *timer, const struct timeouts_time *time);
+
+void timer_object(const struct timer *timer,
+                  const struct timeouts_time *now,
+                  struct timeout_object *object);
 
 void timers_validate(const struct timeouts *timeouts);

@@ -37,10 +37,10 @@
 #include "core/feed.h"
 #include "model/timeout.h"
 
-#define TIMEOUTS_SLICE       32768 /* may fire at one pulse, over all partitions */
-#define TIMEOUTS_ENDED_MAX   10000000u
-#define TIMEOUTS_ENDED_US    US_PER_DAY
-#define TIMEOUT_STATES       7
+#define TIMEOUTS_SLICE     32768     /* may fire at one pulse, over all partitions */
+#define TIMEOUTS_ENDED_MAX 10000000u /* remembered */
+#define TIMEOUTS_ENDED_US  US_PER_DAY
+#define TIMEOUT_STATES     7
 
 struct timer;
 
@@ -69,8 +69,8 @@ struct timeouts {
     uint32_t page_count;
     uint32_t page_cap;
     uint32_t timer_count; /* places in pages, free ones included */
-    uint32_t free_first; /* lists through the timers; UINT32_MAX: none */
-    uint32_t *slots; /* place + 1, by hash; 0 = free */
+    uint32_t free_first;  /* lists through the timers; UINT32_MAX: none */
+    uint32_t *slots;      /* place + 1, by hash; 0 = free */
     uint32_t slot_count;
     uint32_t slots_used;
     uint32_t ended_first;
@@ -142,6 +142,12 @@ void timeouts_histogram(const struct timeouts *timeouts,
                         int64_t span_us,
                         uint64_t *counts,
                         uint32_t count);
+
+/* Whether there ever was one. */
+static inline bool timeouts_were_used(const struct timeouts *timeouts)
+{
+    return timeouts->timer_count > 0;
+}
 
 void timeouts_save(const struct timeouts *timeouts, struct writer *out);
 bool timeouts_load(struct timeouts *timeouts, struct loader *in);

@@ -118,8 +118,7 @@ static bool walk_free(const struct timeouts *timeouts, uint64_t count)
 {
     uint32_t place = timeouts->free_first;
     for (uint64_t n = 0; n < count; n++) {
-        if (place >= timeouts->timer_count ||
-            timer_at(timeouts, place)->state != TIMEOUT_ABSENT) {
+        if (place >= timeouts->timer_count || timer_at(timeouts, place)->state != TIMEOUT_ABSENT) {
             return false;
         }
         place = timer_at(timeouts, place)->next;

@@ -2,8 +2,8 @@
  * writes, and gives it back when it is durable (or applied). */
 #pragma once
 
-#include "host/letter.h"
 #include "core/feed.h"
+#include "host/letter.h"
 #include "model/timeout.h"
 
 enum proposal_kind {
@@ -43,7 +43,8 @@ struct proposal {
     enum proposal_kind kind;
     struct bytes records; /* EVENTS, TIMEOUTS: whole records, borrowed until done */
     uint32_t event_count; /* or commands; TIMEOUTS: of the one record */
-    struct timeout_result *results; /* TIMEOUTS: one per command, borrowed; each runner writes its own */
+    struct timeout_result
+        *results;       /* TIMEOUTS: one per command, borrowed; each runner writes its own */
     bool wants_applied; /* EVENTS: done only when applied, with duplicates and late filled in */
 
     uint64_t place; /* EVENTS: 0, or 1, 2, 3, ...: entered in this order, whatever thread asks */
@@ -56,7 +57,8 @@ struct proposal {
     struct source source; /* SOURCE: kind and durations */
     enum lane_command_kind command; /* LANE */
     int64_t time;                   /* LANE, LANE_ADVANCE */
-    struct feed_place feed_place; /* CONSUMER; its name is in `name`; ordinal 0: forget the consumer */
+    struct feed_place
+        feed_place; /* CONSUMER; its name is in `name`; ordinal 0: forget the consumer */
 
     /* The outcome. */
     enum err err;

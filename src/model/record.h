@@ -18,16 +18,16 @@
 #define CONSUMER_NAME_MAX   64
 
 enum record_kind {
-    RECORD_GENESIS = 1, /* the first one: what never changes in this directory */
-    RECORD_EVENTS = 2,  /* a batch of events (model/batch.h) */
-    RECORD_PULSE = 3,   /* time, and the barrier between intakes and shards */
-    RECORD_DEFINE = 4,  /* a metric begins to count here */
-    RECORD_DROP = 5,    /* a metric ends here */
-    RECORD_SOURCE = 6,  /* a source is declared, or declared anew */
-    RECORD_FORGET = 7,  /* a declared source goes back to the default lane */
-    RECORD_LANE = 8,    /* a producer speaks about its own watermark */
-    RECORD_TIMEOUTS = 9,  /* commands on explicit timeouts (model/timeout.h) */
-    RECORD_RULE = 10,     /* a rule over the stream begins here (model/rule.h); as DEFINE */
+    RECORD_GENESIS = 1,  /* the first one: what never changes in this directory */
+    RECORD_EVENTS = 2,   /* a batch of events (model/batch.h) */
+    RECORD_PULSE = 3,    /* time, and the barrier between intakes and shards */
+    RECORD_DEFINE = 4,   /* a metric begins to count here */
+    RECORD_DROP = 5,     /* a metric ends here */
+    RECORD_SOURCE = 6,   /* a source is declared, or declared anew */
+    RECORD_FORGET = 7,   /* a declared source goes back to the default lane */
+    RECORD_LANE = 8,     /* a producer speaks about its own watermark */
+    RECORD_TIMEOUTS = 9, /* commands on explicit timeouts (model/timeout.h) */
+    RECORD_RULE = 10,    /* a rule over the stream begins here (model/rule.h); as DEFINE */
     RECORD_RULE_DROP = 11,
     RECORD_CONSUMER = 12, /* a reader of the feed says how far it is */
 };

@@ -12,15 +12,16 @@
 #include "base/check.h"
 #include "base/hash.h"
 
-#define FLAG_GENERATION  1u
-#define FLAG_VERSION     2u
-#define FLAG_DEADLINE    4u
-#define FLAG_EVENT_TIME  8u
-#define FLAG_BY_EVENTS   16u
-#define ON_EXISTS_SHIFT  5
-#define ON_EXISTS_MASK   3u
-#define FLAG_DATA        128u
-#define FLAGS_OF_CREATE  (FLAG_DEADLINE | FLAG_BY_EVENTS | ON_EXISTS_MASK << ON_EXISTS_SHIFT | FLAG_DATA)
+#define FLAG_GENERATION 1u
+#define FLAG_VERSION    2u
+#define FLAG_DEADLINE   4u
+#define FLAG_EVENT_TIME 8u
+#define FLAG_BY_EVENTS  16u
+#define ON_EXISTS_SHIFT 5
+#define ON_EXISTS_MASK  3u
+#define FLAG_DATA       128u
+#define FLAGS_OF_CREATE                                                                            \
+    (FLAG_DEADLINE | FLAG_BY_EVENTS | ON_EXISTS_MASK << ON_EXISTS_SHIFT | FLAG_DATA)
 #define FIXED_BYTES_MAX  (5 + 3 + 2 + 5 + 10 + 8 + 10 + 8 + 3)
 #define HASH_OF_TIMEOUTS 0x54494d454f555453u /* sets these hashes apart from those of groups */
 
@@ -85,9 +86,9 @@ static bool makes_sense(const struct timeout_command *command, uint32_t flags)
         return (flags & FLAGS_OF_CREATE) == 0 && command->within_us >= 0 &&
                command->within_us <= within_max;
     }
-    bool timed = command->has_deadline ? command->within_us == 0
-                                       : command->within_us > 0 &&
-                                             command->within_us <= TIMEOUT_WITHIN_MAX_US;
+    bool timed = command->has_deadline
+                     ? command->within_us == 0
+                     : command->within_us > 0 && command->within_us <= TIMEOUT_WITHIN_MAX_US;
     return timed && (flags & FLAG_GENERATION) == 0 && command->on_exists <= TIMEOUT_REPLACE;
 }
 

@@ -19,7 +19,7 @@
 
 #define TIMEOUT_KEY_MAX       256
 #define TIMEOUT_DATA_MAX      (64 * 1024)
-#define TIMEOUT_COMMANDS_MAX  10000 /* of one batch */
+#define TIMEOUT_COMMANDS_MAX  10000                /* of one batch */
 #define TIMEOUT_WITHIN_MAX_US (36525 * US_PER_DAY) /* a hundred years */
 #define TIMEOUT_HEADER_BYTES  12
 
@@ -60,12 +60,13 @@ struct timeout_command {
     uint64_t version;    /* 0: only if there is none */
     bool has_deadline;   /* create: else within_us counts */
     int64_t deadline;
-    int64_t within_us; /* create: > 0 unless has_deadline; heartbeat: 0 = what it was created with */
+    int64_t
+        within_us; /* create: > 0 unless has_deadline; heartbeat: 0 = what it was created with */
     bool has_event_time;
     struct event_time event_time;
     enum timeout_clock clock;         /* create */
     enum timeout_on_exists on_exists; /* create */
-    struct bytes data;                /* create: JSON text without white space around its parts; or empty */
+    struct bytes data; /* create: JSON text without white space around its parts; or empty */
 };
 
 /* What one timeout is now. Times of `deadline`, `started` and `ended` are by its own clock but for
@@ -93,12 +94,12 @@ enum timeout_outcome {
     TIMEOUT_UNANSWERED = 0, /* none of this thread's partitions: another's answers */
     TIMEOUT_CREATED,        /* 201; state completed when a tombstone was there */
     TIMEOUT_CHANGED,        /* 200: completed, cancelled or extended */
-    TIMEOUT_UNCHANGED,      /* 200: it was so already (same create, completed twice, on_exists return) */
-    TIMEOUT_EARLY,          /* 202: a tombstone was made, or is there */
-    TIMEOUT_UNKNOWN,        /* 404: heartbeat for a key that is not there */
-    TIMEOUT_DIFFERS,        /* 409: pending with other parameters */
-    TIMEOUT_ENDED,          /* 409: completed or cancelled before */
-    TIMEOUT_ALREADY_FIRED,  /* 409 */
+    TIMEOUT_UNCHANGED, /* 200: it was so already (same create, completed twice, on_exists return) */
+    TIMEOUT_EARLY,     /* 202: a tombstone was made, or is there */
+    TIMEOUT_UNKNOWN,   /* 404: heartbeat for a key that is not there */
+    TIMEOUT_DIFFERS,   /* 409: pending with other parameters */
+    TIMEOUT_ENDED,     /* 409: completed or cancelled before */
+    TIMEOUT_ALREADY_FIRED,    /* 409 */
     TIMEOUT_OTHER_GENERATION, /* 412 */
     TIMEOUT_OTHER_VERSION,    /* 412 */
     TIMEOUT_NO_ROOM,          /* 507: the budget for timeouts is used up; nothing was changed */
@@ -116,7 +117,9 @@ uint32_t timeout_partition(uint64_t hash, uint32_t partitions);
 /* Begins a record with `count` commands to come; then timeout_command_put for each, then record_end.
  * The clock is 0 until timeout_stamp. */
 size_t timeouts_begin(struct buf *out, uint32_t count);
-void timeout_command_put(struct buf *out, const struct timeout_command *command, uint32_t partition);
+void timeout_command_put(struct buf *out,
+                         const struct timeout_command *command,
+                         uint32_t partition);
 void timeouts_stamp(struct buf *out, size_t body_start, struct clock_time clock);
 
 /* At most so many bytes does a command take. */

@@ -325,8 +325,8 @@ void http_connection_signal(struct http_connection *connection, unsigned signals
     }
     /* Whoever reads will meet the failure there, behind what arrived before it. A stream would go on
      * for nobody. */
-    unsigned fatal = is_streaming(connection) ? HTTP_SIGNAL_FAILED | HTTP_SIGNAL_CLOSED
-                                              : HTTP_SIGNAL_FAILED;
+    unsigned fatal =
+        is_streaming(connection) ? HTTP_SIGNAL_FAILED | HTTP_SIGNAL_CLOSED : HTTP_SIGNAL_FAILED;
     if ((signals & fatal) != 0 && !wants_input(connection)) {
         http_connection_abort(connection);
     }

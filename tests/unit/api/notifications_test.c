@@ -185,6 +185,10 @@ static void a_stream_sends_what_comes_and_beats(void **state)
     fake_note(client->gateway, 1, at(10, 1, 1), "b");
     client->gateway->feed_ordinal = 10;
     client->gateway->feed_count++;
+    client->gateway->refuse = ERR_OVERLOADED;
+    api_tick(client->api);
+    client->gateway->refuse = OK;
+    client->gateway->now_us += 20000;
     api_tick(client->api);
     (void)fake_gateway_deliver(client->gateway);
     assert_true(fake_has(client, "\"subject\":\"b\""));

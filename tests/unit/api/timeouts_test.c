@@ -92,6 +92,26 @@ static void the_same_create_again_is_told_as_replayed(void **state)
     assert_int_equal(client->gateway->command.clock, TIMEOUT_BY_EVENTS);
 }
 
+static void what_was_there_is_returned_and_not_called_a_replay(void **state)
+{
+    (void)state;
+    result_is(TIMEOUT_UNCHANGED, TIMEOUT_PENDING);
+    static const struct {
+        const char *body;
+        bool replayed;
+    } rows[] = {
+        {"{\"key\":\"k\",\"within\":\"PT15M\",\"on_exists\":\"return\"}", true},
+        {"{\"key\":\"k\",\"within\":\"PT16M\",\"on_exists\":\"return\"}", false},
+        {"{\"key\":\"k\",\"within\":\"PT15M\",\"clock\":\"event\",\"on_exists\":\"return\"}",
+         false},
+        {"{\"key\":\"k\",\"deadline\":\"2023-11-14T22:28:20Z\",\"on_exists\":\"return\"}", false},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_int_equal(fake_call(client, "POST", "/v1/timeouts", JSON, rows[i].body), 200);
+        assert_int_equal(fake_field(client, "Idempotent-Replayed: true\n"), rows[i].replayed);
+    }
+}
+
 static void refused_creates_name_the_member_and_reach_nobody(void **state)
 {
     (void)state;
@@ -106,7 +126,7 @@ static void refused_creates_name_the_member_and_reach_nobody(void **state)
         {"{\"key\":\"k\",\"within\":\"x\",", 400, "invalid-json"},
         {"[]", 400, "wrong-type"},
         {"{\"key\":\"k\",\"key\":\"k\",\"within\":\"PT1S\"}", 400, "duplicate-member"},
-        {"{\"key\":\"\\ud800\",\"within\":\"PT1S\"}", 400, "invalid-json"},
+        {"{\"key\":\"\\ud800\",\"within\":\"PT1S\"}", 400, "invalid-utf8"},
         {"{\"key\":\"\",\"within\":\"PT1S\"}", 422, "\"member\":\"key\""},
         {"{\"within\":\"PT1S\"}", 422, "\"member\":\"key\""},
         {"{\"key\":\"a\\nb\",\"within\":\"PT1S\"}", 422, "control"},
@@ -355,6 +375,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_create_is_encoded_and_answered),
         TEST(the_same_create_again_is_told_as_replayed),
+        TEST(what_was_there_is_returned_and_not_called_a_replay),
         TEST(refused_creates_name_the_member_and_reach_nobody),
         TEST(a_key_may_have_256_bytes_and_not_one_more),
         TEST(data_may_have_64_kib),

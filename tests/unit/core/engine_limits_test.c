@@ -7,7 +7,7 @@
 #define EVENTS_MAX 64
 
 /* Events that are made and sent one by one or in batches; ids go up. */
-struct feed {
+struct feeder {
     struct rig *rig;
     uint32_t next_id;
     uint32_t count;
@@ -18,7 +18,7 @@ struct feed {
 };
 
 static struct rig rig;
-static struct feed feed;
+static struct feeder feed;
 
 static void start(const struct rig_options *options)
 {

@@ -2,10 +2,10 @@
  * loads. The list is looked through from end to end each time, and knows no table and no calendar. */
 #include "timeouts_rig.h"
 
-#define KEYS        60
-#define STEPS       20000
-#define STEPS_LONG  1000000
-#define DATA_KINDS  3
+#define KEYS       60
+#define STEPS      20000
+#define STEPS_LONG 1000000
+#define DATA_KINDS 3
 
 struct naive {
     enum timeout_state state;
@@ -111,10 +111,9 @@ static void begin(struct naive *one, const struct timeout_command *command)
     one->has_event_time = command->has_event_time;
     one->event_time = command->event_time.us;
     one->given = command->has_deadline ? command->deadline : command->within_us;
-    one->deadline =
-        command->has_deadline
-            ? command->deadline
-            : (by_event_time ? command->event_time.us : model.clock) + command->within_us;
+    one->deadline = command->has_deadline ? command->deadline
+                                          : (by_event_time ? command->event_time.us : model.clock) +
+                                                command->within_us;
     one->created = model.clock;
     one->last_seen = model.clock;
     one->ended = 0;
@@ -280,8 +279,7 @@ static void step_command(void)
         command.on_exists = (enum timeout_on_exists)chance(3);
         command.data = bytes_of_string(data_texts[chance(DATA_KINDS)]);
         command.has_deadline = chance(3) == 0;
-        command.deadline =
-            command.has_deadline ? model.clock + some_span() - some_span() / 2 : 0;
+        command.deadline = command.has_deadline ? model.clock + some_span() - some_span() / 2 : 0;
         command.within_us = command.has_deadline ? 0 : some_span();
     } else {
         command.generation = chance(4) == 0 ? chance(4) : 0;
@@ -327,8 +325,8 @@ static void expect_fired(bool by_events, uint32_t *told)
         assert_string_equal(note->data, data_texts[one->data]);
         assert_int_equal(note->generation, one->generation);
         assert_int_equal(note->deadline, one->deadline);
-        assert_int_equal(
-            note->started, by_events && one->has_event_time ? one->event_time : one->created);
+        assert_int_equal(note->started,
+                         by_events && one->has_event_time ? one->event_time : one->created);
         assert_int_equal(note->last_seen, one->last_seen);
         assert_int_equal(note->flags,
                          (one->born_late ? NOTE_BORN_LATE : 0) | (by_events ? NOTE_BY_EVENTS : 0));
@@ -402,8 +400,7 @@ static void check_all(void)
         some_key(key, sizeof(key), n);
         timeouts_look(&rig.timeouts, bytes_of_string(key), &rig.timeouts.now, &view);
         assert_same(&model.list[n], &view.object);
-        assert_true(
-            bytes_equal(view.data, bytes_of_string(data_texts[model.list[n].data])));
+        assert_true(bytes_equal(view.data, bytes_of_string(data_texts[model.list[n].data])));
         counts[model.list[n].state]++;
     }
     for (uint32_t state = TIMEOUT_PENDING; state < TIMEOUT_STATES; state++) {

@@ -29,7 +29,8 @@ void timeouts_rig_open(struct timeouts_rig *rig, struct timeouts_limits limits)
     rig->saved = buf_of(malloc(SAVED_BYTES), SAVED_BYTES);
     assert_non_null(rig->saved.data);
     heap_init(&rig->feed_heap, rig->regions[1], REGION_BYTES);
-    feed_init(&rig->feed, &rig->feed_heap, REGION_BYTES / 2, INT64_MAX);
+    struct feed_options feed = {.budget_bytes = REGION_BYTES / 2, .keep_us = US_PER_DAY};
+    feed_init(&rig->feed, &rig->feed_heap, feed);
     begin(rig);
 }
 
@@ -101,13 +102,12 @@ void timeouts_rig_pulse(struct timeouts_rig *rig, int64_t clock)
         .hold = rig->hold,
     };
     timeouts_move(&rig->timeouts, &time, &rig->feed);
-    for (const struct feed_entry *entry;
-         (entry = feed_after(&rig->feed, 0, rig->read)) != NULL;) {
+    for (const struct feed_entry *entry; (entry = feed_after(&rig->feed, rig->read)) != NULL;) {
         struct note note;
-        assert_true(note_read(bytes_of(entry->bytes, entry->len), &note));
+        assert_true(note_read(feed_entry_bytes(entry), &note));
         assert_true(entry->ordinal == rig->ordinal);
         take_note(rig, &note);
-        rig->read = (struct feed_place){entry->ordinal, 0, entry->number};
+        rig->read = feed_place_of(&rig->feed, entry);
     }
     feed_expire(&rig->feed, (struct clock_time){INT64_MAX});
 }
@@ -121,8 +121,7 @@ struct bytes timeouts_rig_save(struct timeouts_rig *rig)
 {
     uint8_t room[512];
     rig->saved.len = 0;
-    struct writer out = {
-        .buf = buf_of(room, sizeof(room)), .flush = append, .ctx = &rig->saved};
+    struct writer out = {.buf = buf_of(room, sizeof(room)), .flush = append, .ctx = &rig->saved};
     timeouts_save(&rig->timeouts, &out);
     writer_flush(&out);
     assert_false(rig->saved.overflow);

@@ -343,13 +343,26 @@ static void what_is_overdue_after_a_restart_fires_once(void **state)
         (void)snprintf(key, sizeof(key), "%u", n);
         assert_int_equal(told_times(key), n != 7 && n != 47);
     }
-    uint64_t digest = world_digest(&world);
     restart(&options, US_PER_HOUR);
     world_pass(&world, 200 * MS);
     assert_int_equal(feed_count(), 58);
     restart(&(struct world_options){.runners = 1, .partitions = 8, .ignore_snapshots = true}, 0);
+    world_drain(&world);
     assert_int_equal(feed_count(), 58);
-    (void)digest;
+    world_stop(&world); /* with the snapshot and without it, on however many runners: one state */
+    assert_true(world_start(&world,
+                            &machine,
+                            &(struct world_options){.runners = 3,
+                                                    .partitions = 8,
+                                                    .ignore_snapshots = true,
+                                                    .replay_until = machine.log.end}));
+    uint64_t replayed = world_digest(&world);
+    world_stop(&world);
+    assert_true(world_start(
+        &world,
+        &machine,
+        &(struct world_options){.runners = 1, .partitions = 8, .replay_until = machine.log.end}));
+    assert_int_equal(world_digest(&world), replayed);
 }
 
 static void within_counts_by_the_log_and_the_clock_goes_on_from_it(void **state)
@@ -494,6 +507,62 @@ static void pulses_hold_while_something_waits_for_its_turn(void **state)
     assert_int_equal(last_flags() & PULSE_HOLD, PULSE_HOLD);
     world_pass(&world, 100 * MS);
     assert_int_equal(last_flags() & PULSE_HOLD, 0);
+}
+
+static enum timeout_outcome create_by_events(const char *key, int64_t deadline)
+{
+    struct timeout_command asked = {.op = TIMEOUT_CREATE,
+                                    .key = bytes_of_string(key),
+                                    .has_deadline = true,
+                                    .deadline = deadline,
+                                    .clock = TIMEOUT_BY_EVENTS};
+    const struct ticket *ticket = world_command(&world, 0, &asked, 1);
+    world_settle(&world);
+    assert_int_equal(ticket->done, 1);
+    return ticket->results[0].outcome;
+}
+
+static void
+by_events_a_timeout_waits_while_the_engine_can_not_tell_and_fires_by_itself_then(void **state)
+{
+    (void)state;
+    begin(&(struct world_options){.runners = 2});
+    tell_something("1");
+    world_pass(&world, 100 * MS);
+    assert_int_equal(create_by_events("a", world.sequencer.tide.watermark - 1), TIMEOUT_CREATED);
+    assert_int_equal(create_by_events("b", world.sequencer.tide.watermark), TIMEOUT_CREATED);
+    world_pass(&world, 300 * MS);
+    assert_int_equal(state_of("a"), TIMEOUT_FIRED);
+    assert_int_equal(state_of("b"), TIMEOUT_PENDING); /* exactly at the deadline is in time */
+    assert_false(look("b").object.held);
+
+    sequencer_paused(&world.sequencer);
+    tell_something("2");
+    world_pass(&world, 300 * MS);
+    assert_int_equal(state_of("b"), TIMEOUT_PENDING);
+    assert_true(look("b").object.held);
+    world_pass(&world, US_PER_SECOND); /* nothing comes, but HOLD ends */
+    assert_int_equal(state_of("b"), TIMEOUT_FIRED);
+    assert_int_equal(feed_count(), 2);
+}
+
+static void what_is_held_for_long_makes_no_pulses_meanwhile(void **state)
+{
+    (void)state;
+    begin(&(struct world_options){0});
+    tell_something("1");
+    world_pass(&world, 100 * MS);
+    restart(&(struct world_options){0}, US_PER_MINUTE); /* deaf for as long as it was away */
+    assert_int_equal(create_by_events("a", world.sequencer.tide.watermark - 1), TIMEOUT_CREATED);
+    world_pass(&world, 300 * MS);
+    assert_true(look("a").object.held);
+    uint64_t before = world.sequencer.pulse_ordinal;
+    world_pass(&world, 30 * US_PER_SECOND);
+    assert_int_equal(world.sequencer.pulse_ordinal, before);
+    assert_int_equal(state_of("a"), TIMEOUT_PENDING);
+    world_pass(&world, 31 * US_PER_SECOND);
+    assert_int_equal(state_of("a"), TIMEOUT_FIRED);
+    assert_int_equal(told_times("a"), 1);
 }
 
 /* --- questions --- */
@@ -671,6 +740,8 @@ int main(void)
         TEST(a_full_disk_refuses_commands_and_changes_nothing),
         TEST(pulses_hold_while_deaf_refusing_or_resumed_and_not_otherwise),
         TEST(pulses_hold_while_something_waits_for_its_turn),
+        TEST(by_events_a_timeout_waits_while_the_engine_can_not_tell_and_fires_by_itself_then),
+        TEST(what_is_held_for_long_makes_no_pulses_meanwhile),
         TEST(a_page_of_timeouts_says_where_to_go_on),
         TEST(counts_and_the_histogram_of_deadlines_add_up),
         TEST(the_feed_of_all_runners_is_read_page_by_page_in_one_order),

@@ -20,7 +20,10 @@ static struct bytes long_text(size_t len)
     return bytes_of(text, len);
 }
 
-#define TEXT(literal) {(const uint8_t *)(literal), sizeof(literal) - 1}
+#define TEXT(literal)                                                                              \
+    {                                                                                              \
+        (const uint8_t *)(literal), sizeof(literal) - 1                                            \
+    }
 
 /* One of each kind, and the ends of each range. */
 static const struct timeout_command samples[] = {
@@ -191,28 +194,28 @@ static void what_makes_no_sense_is_refused(void **state)
 {
     (void)state;
     /* partition, op, flags, key, then the parts */
-    assert_true(COMMAND_READS("\x3f\x01\x00\x01k\x02"));     /* create, within 1 */
-    assert_false(COMMAND_READS("\x40\x01\x00\x01k\x02"));    /* partition 64 */
-    assert_false(COMMAND_READS("\x00\x00\x00\x01k\x02"));    /* no op */
-    assert_false(COMMAND_READS("\x00\x05\x00\x01k\x02"));    /* no such op */
-    assert_false(COMMAND_READS("\x00\x01\x00\x00\x02"));     /* no key */
-    assert_false(COMMAND_READS("\x00\x01\x00\x01k\x00"));    /* create, within 0 */
-    assert_false(COMMAND_READS("\x00\x01\x00\x01k\x01"));    /* create, within -1 */
+    assert_true(COMMAND_READS("\x3f\x01\x00\x01k\x02"));      /* create, within 1 */
+    assert_false(COMMAND_READS("\x40\x01\x00\x01k\x02"));     /* partition 64 */
+    assert_false(COMMAND_READS("\x00\x00\x00\x01k\x02"));     /* no op */
+    assert_false(COMMAND_READS("\x00\x05\x00\x01k\x02"));     /* no such op */
+    assert_false(COMMAND_READS("\x00\x01\x00\x00\x02"));      /* no key */
+    assert_false(COMMAND_READS("\x00\x01\x00\x01k\x00"));     /* create, within 0 */
+    assert_false(COMMAND_READS("\x00\x01\x00\x01k\x01"));     /* create, within -1 */
     assert_false(COMMAND_READS("\x00\x01\x00\x01k\x02\x00")); /* a byte left over */
     assert_false(COMMAND_READS("\x00\x01\x01\x01k\x01\x02")); /* create with a generation */
-    assert_false(COMMAND_READS("\x00\x01\x60\x01k\x02"));    /* no such on_exists */
-    assert_true(COMMAND_READS("\x00\x01\x40\x01k\x02"));     /* replace */
+    assert_false(COMMAND_READS("\x00\x01\x60\x01k\x02"));     /* no such on_exists */
+    assert_true(COMMAND_READS("\x00\x01\x40\x01k\x02"));      /* replace */
     assert_false(COMMAND_READS("\x00\x01\x80\x01k\x02\x00")); /* empty data have no flag */
     assert_true(COMMAND_READS("\x00\x01\x80\x01k\x02\x01\x31"));
-    assert_true(COMMAND_READS("\x00\x02\x00\x01k"));         /* complete */
-    assert_false(COMMAND_READS("\x00\x02\x10\x01k"));        /* complete by events */
-    assert_false(COMMAND_READS("\x00\x02\x01\x01k\x00"));    /* generation 0 has no flag */
+    assert_true(COMMAND_READS("\x00\x02\x00\x01k"));      /* complete */
+    assert_false(COMMAND_READS("\x00\x02\x10\x01k"));     /* complete by events */
+    assert_false(COMMAND_READS("\x00\x02\x01\x01k\x00")); /* generation 0 has no flag */
     assert_false(COMMAND_READS("\x00\x02\x01\x01k\x80\x80\x80\x80\x10")); /* beyond 32 bits */
-    assert_false(COMMAND_READS("\x00\x03\x20\x01k"));        /* cancel, on_exists */
-    assert_true(COMMAND_READS("\x00\x04\x00\x01k\x00"));     /* heartbeat */
-    assert_false(COMMAND_READS("\x00\x04\x00\x01k\x01"));    /* heartbeat, extend -1 */
+    assert_false(COMMAND_READS("\x00\x03\x20\x01k"));                     /* cancel, on_exists */
+    assert_true(COMMAND_READS("\x00\x04\x00\x01k\x00"));                  /* heartbeat */
+    assert_false(COMMAND_READS("\x00\x04\x00\x01k\x01"));                 /* heartbeat, extend -1 */
     assert_false(COMMAND_READS("\x00\x04\x04\x01k\0\0\0\0\0\0\0\0\x00")); /* with a deadline */
-    assert_false(COMMAND_READS("\x00\x02\x00\x81\x00k"));    /* a length not in its shortest form */
+    assert_false(COMMAND_READS("\x00\x02\x00\x81\x00k")); /* a length not in its shortest form */
     uint8_t bytes[5 + TIMEOUT_KEY_MAX + 1] = {0, TIMEOUT_COMPLETE, 0, 0x81, 0x02};
     assert_false(command_reads(bytes, sizeof(bytes))); /* key of 257 bytes */
 }
