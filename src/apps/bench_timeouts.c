@@ -20,7 +20,7 @@
 #define CONNECTIONS_DEFAULT 4
 #define LINE_BYTES_MAX      200
 #define PREFIX_BYTES        40
-#define CREATES_ASSUMED     5000.0 /* a second, when nothing was measured yet */
+#define CREATES_ASSUMED     50000.0 /* a second, when nothing was measured yet */
 #define BACKGROUND_FIRST_US (86400LL * 1000000)
 #define BACKGROUND_GAP_US   1000000.0
 #define WITHIN              "PT12H"
