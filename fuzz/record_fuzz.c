@@ -92,7 +92,7 @@ static bool rewrite_timeouts(struct bytes body, struct buf *out)
         return false;
     }
     size_t start = timeouts_begin(out, reader.count);
-    timeouts_stamp(out, start, reader.clock);
+    timeouts_stamp(out, start, reader.clock, reader.watermark);
     while (timeouts_next(&reader)) {
         uint32_t partition = reader.partition;
         if (!timeout_command_read(&reader, &command)) {

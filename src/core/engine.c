@@ -133,6 +133,7 @@ static void apply_timeouts(struct engine *engine,
             timeouts_command(&partition->timeouts,
                              &command,
                              reader.clock,
+                             reader.watermark,
                              frame_position + record->offset,
                              results != NULL ? &results[reader.index] : &result);
         }

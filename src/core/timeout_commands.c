@@ -11,6 +11,7 @@ struct order {
     struct timeouts *timeouts;
     const struct timeout_command *command;
     struct clock_time clock;
+    int64_t watermark;
     uint64_t position;
     uint32_t hash;
     uint32_t place; /* TIMER_NONE: the key is not there */
@@ -115,6 +116,7 @@ static struct arming arming_of(const struct order *order)
     struct timer timer = {.deadline = arming.deadline, .flags = arming.flags};
     struct timeouts_time now = order->timeouts->now;
     now.clock = order->clock;
+    now.watermark = order->watermark;
     arming.flags |= timer_is_due(&timer, &now) ? TIMER_BORN_LATE : 0;
     return arming;
 }
@@ -304,6 +306,9 @@ static enum timeout_outcome heartbeat(struct order *order)
     }
     bool by_events = (timer->flags & TIMER_BY_EVENTS) != 0;
     int64_t deadline = time_add(base_time(order, by_events), reach_of(order));
+    if (by_events && order->command->has_event_time && deadline < timer->deadline) {
+        deadline = timer->deadline; /* it overtook an older one on its way here */
+    }
     if (deadline < timer->deadline && (timer->flags & TIMER_UNFILED) == 0) {
         struct calendar_item item = {deadline, order->place, timeouts->arming + 1};
         if (!calendar_add(timer_calendar(timeouts, timer), item)) {
@@ -355,6 +360,7 @@ static enum timeout_outcome decide(struct order *order)
 void timeouts_command(struct timeouts *timeouts,
                       const struct timeout_command *command,
                       struct clock_time clock,
+                      int64_t watermark,
                       uint64_t position,
                       struct timeout_result *result)
 {
@@ -366,6 +372,7 @@ void timeouts_command(struct timeouts *timeouts,
         .timeouts = timeouts,
         .command = command,
         .clock = timeouts->now.clock,
+        .watermark = watermark,
         .position = position,
         .hash = hash,
         .place = timer_find(timeouts, command->key, hash),

@@ -95,10 +95,12 @@ void timeouts_init(struct timeouts *timeouts,
                    struct heap *cold,
                    const struct timeouts_limits *limits);
 
-/* One command at this place of the log, by its record's clock. O(1) but for a table that grows. */
+/* One command at this place of the log, by its record's clock and watermark (which tells whether it is
+ * born late). O(1) but for a table that grows. */
 void timeouts_command(struct timeouts *timeouts,
                       const struct timeout_command *command,
                       struct clock_time clock,
+                      int64_t watermark,
                       uint64_t position,
                       struct timeout_result *result);
 

@@ -42,19 +42,24 @@ size_t timeouts_begin(struct buf *out, uint32_t count)
     CHECK(count >= 1 && count <= TIMEOUT_COMMANDS_MAX);
     size_t start = record_begin(out, RECORD_TIMEOUTS);
     buf_put_i64(out, 0);
+    buf_put_i64(out, WATERMARK_NONE);
     buf_put_u32(out, count);
     return start;
 }
 
-void timeouts_stamp(struct buf *out, size_t body_start, struct clock_time clock)
+void timeouts_stamp(struct buf *out,
+                    size_t body_start,
+                    struct clock_time clock,
+                    int64_t watermark)
 {
     if (out->overflow) {
         return;
     }
     CHECK(body_start >= RECORD_HEADER_BYTES);
     CHECK(out->len >= body_start + TIMEOUT_HEADER_BYTES);
-    struct buf stamp = buf_of(out->data + body_start, sizeof(int64_t));
+    struct buf stamp = buf_of(out->data + body_start, 2 * sizeof(int64_t));
     buf_put_i64(&stamp, clock.us);
+    buf_put_i64(&stamp, watermark);
 }
 
 static uint8_t flags_of(const struct timeout_command *command)
@@ -136,7 +141,9 @@ size_t timeout_command_bytes_max(const struct timeout_command *command)
 bool timeouts_open(struct bytes body, struct timeouts_reader *reader)
 {
     struct reader in = reader_of(body);
-    *reader = (struct timeouts_reader){.clock = {read_i64(&in)}, .index = UINT32_MAX};
+    *reader = (struct timeouts_reader){.index = UINT32_MAX};
+    reader->clock.us = read_i64(&in);
+    reader->watermark = read_i64(&in);
     reader->count = read_u32(&in);
     reader->commands = in;
     return !in.bad && reader->count >= 1 && reader->count <= TIMEOUT_COMMANDS_MAX;

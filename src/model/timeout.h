@@ -1,16 +1,17 @@
 /* Explicit timeouts on their way: what a client asks (create, complete, cancel, heartbeat), as one
  * record of the log, and what became of each.
  *
- *   RECORD_TIMEOUTS body:  0       8       12
- *                          | clock | count | commands ... |
- *                          | i64   | u32   |
+ *   RECORD_TIMEOUTS body:  0       8           16      20
+ *                          | clock | watermark | count | commands ... |
+ *                          | i64   | i64       | u32   |
  *
  *   command:  varint length of the rest, u8 partition, u8 op, u8 flags (TIMEOUT_HAS_*, clock,
  *             on_exists), string key, then as the flags say: varint generation, varint version,
  *             i64 deadline, zigzag within (create) or extend (heartbeat), i64 event time, string data
  *
  * The clock is written by the one that orders the log, so "within PT15M" counts from the moment that
- * the log gives the command, live and in every replay. The partition is a function of the key and the
+ * the log gives the command, live and in every replay; and so is the watermark over all lanes, by which
+ * one by events is born late. The partition is a function of the key and the
  * directory's seed; it is stored, so that a thread skips the commands of other threads' partitions. */
 #pragma once
 
@@ -21,7 +22,7 @@
 #define TIMEOUT_DATA_MAX      (64 * 1024)
 #define TIMEOUT_COMMANDS_MAX  10000                /* of one batch */
 #define TIMEOUT_WITHIN_MAX_US (36525 * US_PER_DAY) /* a hundred years */
-#define TIMEOUT_HEADER_BYTES  12
+#define TIMEOUT_HEADER_BYTES  20
 
 enum timeout_op {
     TIMEOUT_CREATE = 1,
@@ -120,7 +121,10 @@ size_t timeouts_begin(struct buf *out, uint32_t count);
 void timeout_command_put(struct buf *out,
                          const struct timeout_command *command,
                          uint32_t partition);
-void timeouts_stamp(struct buf *out, size_t body_start, struct clock_time clock);
+void timeouts_stamp(struct buf *out,
+                    size_t body_start,
+                    struct clock_time clock,
+                    int64_t watermark);
 
 /* At most so many bytes does a command take. */
 size_t timeout_command_bytes_max(const struct timeout_command *command);
@@ -129,6 +133,7 @@ size_t timeout_command_bytes_max(const struct timeout_command *command);
 struct timeouts_reader {
     struct reader commands;
     struct clock_time clock;
+    int64_t watermark; /* over all lanes, just before the record */
     uint32_t count;
     uint32_t index;     /* of the command returned last */
     uint32_t partition; /* its own */

@@ -52,8 +52,12 @@ struct timeout_result timeouts_rig_do(struct timeouts_rig *rig,
 {
     struct timeout_result result;
     rig->position += 10;
-    timeouts_command(
-        &rig->timeouts, command, (struct clock_time){rig->clock}, rig->position, &result);
+    timeouts_command(&rig->timeouts,
+                     command,
+                     (struct clock_time){rig->clock},
+                     rig->timeouts.now.watermark,
+                     rig->position,
+                     &result);
     return result;
 }
 

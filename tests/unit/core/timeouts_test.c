@@ -285,6 +285,19 @@ static void a_heartbeat_may_bring_the_deadline_nearer(void **state)
     assert_int_equal(rig->told_count, 1); /* the item of the first deadline is dead */
 }
 
+static void a_heartbeat_that_was_overtaken_takes_nothing_back(void **state)
+{
+    struct timeouts_rig *rig = *state;
+    assert_outcome(rig, by_events(create_within("e", 100), 0), TIMEOUT_CREATED, TIMEOUT_PENDING);
+    struct timeout_command beat = just(TIMEOUT_HEARTBEAT, "e");
+    beat.has_event_time = true;
+    beat.event_time.us = 90;
+    assert_outcome(rig, beat, TIMEOUT_CHANGED, TIMEOUT_PENDING);
+    beat.event_time.us = 50;
+    assert_outcome(rig, beat, TIMEOUT_CHANGED, TIMEOUT_PENDING);
+    assert_int_equal(object_of(rig, "e").deadline, 190);
+}
+
 static void a_heartbeat_keeps_a_given_deadlines_distance_from_the_creation(void **state)
 {
     struct timeouts_rig *rig = *state;
@@ -664,6 +677,7 @@ int main(void)
         STORY(an_end_before_the_beginning_leaves_a_tombstone),
         STORY(a_heartbeat_counts_anew_from_its_own_time),
         STORY(a_heartbeat_may_bring_the_deadline_nearer),
+        STORY(a_heartbeat_that_was_overtaken_takes_nothing_back),
         STORY(a_heartbeat_keeps_a_given_deadlines_distance_from_the_creation),
         STORY(deadlines_hold_at_the_ends_of_time),
         STORY(another_generation_is_refused),

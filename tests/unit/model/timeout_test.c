@@ -67,7 +67,7 @@ static struct bytes body_of(struct buf *out, const struct timeout_command *comma
         assert_true(out->len - before <= timeout_command_bytes_max(&commands[n]));
     }
     record_end(out, start);
-    timeouts_stamp(out, start, (struct clock_time){1234567});
+    timeouts_stamp(out, start, (struct clock_time){1234567}, -7654321);
     assert_false(out->overflow);
     struct reader frame = reader_of(buf_bytes(out));
     struct record record;
@@ -118,6 +118,7 @@ static void commands_come_back_with_their_partition_and_the_clock(void **state)
     struct timeouts_reader reader;
     assert_true(timeouts_open(body_of(&out, samples, SAMPLES), &reader));
     assert_int_equal(reader.clock.us, 1234567);
+    assert_int_equal(reader.watermark, -7654321);
     assert_int_equal(reader.count, SAMPLES);
     for (uint32_t n = 0; n < SAMPLES; n++) {
         struct timeout_command command;
@@ -173,6 +174,7 @@ static void no_command_and_too_many_are_refused(void **state)
         struct buf out = fresh();
         struct timeouts_reader reader;
         buf_put_i64(&out, 0);
+        buf_put_i64(&out, WATERMARK_NONE);
         buf_put_u32(&out, counts[n]);
         assert_false(timeouts_open(buf_bytes(&out), &reader));
     }
@@ -183,6 +185,7 @@ static bool command_reads(const void *bytes, size_t len)
 {
     struct buf out = fresh();
     buf_put_i64(&out, 0);
+    buf_put_i64(&out, WATERMARK_NONE);
     buf_put_u32(&out, 1);
     buf_put_string(&out, bytes_of(bytes, len));
     return reads(buf_bytes(&out));
@@ -268,8 +271,8 @@ static void what_does_not_fit_overflows_and_nothing_else(void **state)
         size_t start = timeouts_begin(&out, 1);
         timeout_command_put(&out, &samples[1], 0);
         record_end(&out, start);
-        timeouts_stamp(&out, start, (struct clock_time){1});
-        assert_true(out.overflow == (cap < 8 + 12 + 1 + 3 + 9 + 8 + 8 + 8));
+        timeouts_stamp(&out, start, (struct clock_time){1}, 1);
+        assert_true(out.overflow == (cap < 8 + 20 + 1 + 3 + 9 + 8 + 8 + 8));
     }
 }
 
