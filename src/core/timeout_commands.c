@@ -306,8 +306,9 @@ static enum timeout_outcome heartbeat(struct order *order)
     }
     bool by_events = (timer->flags & TIMER_BY_EVENTS) != 0;
     int64_t deadline = time_add(base_time(order, by_events), reach_of(order));
-    if (by_events && order->command->has_event_time && deadline < timer->deadline) {
-        deadline = timer->deadline; /* it overtook an older one on its way here */
+    bool moves_on = by_events && order->command->has_event_time && order->command->within_us == 0;
+    if (moves_on && deadline < timer->deadline) {
+        deadline = timer->deadline; /* a later one overtook it on its way here */
     }
     if (deadline < timer->deadline && (timer->flags & TIMER_UNFILED) == 0) {
         struct calendar_item item = {deadline, order->place, timeouts->arming + 1};

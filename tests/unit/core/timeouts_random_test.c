@@ -193,7 +193,7 @@ static enum timeout_outcome beat(struct naive *one, const struct timeout_command
                                            : one->given - started;
     bool told = one->by_events && command->has_event_time;
     int64_t deadline = (told ? command->event_time.us : model.clock) + reach;
-    if (told && deadline < one->deadline) {
+    if (told && command->within_us == 0 && deadline < one->deadline) {
         deadline = one->deadline; /* overtaken by a later one */
     }
     one->turn = deadline < one->deadline ? ++model.turns : one->turn;
