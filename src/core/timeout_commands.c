@@ -129,6 +129,7 @@ static void cold_begin(const struct order *order, const struct arming *arming)
     cold->event_time = told ? order->command->event_time.us : 0;
     cold->created_us = order->clock.us;
     cold->last_seen_us = order->clock.us;
+    cold->latest_event = told ? cold->event_time : INT64_MIN;
 }
 
 /* Whether what is there was created with the same parameters. */
@@ -306,8 +307,9 @@ static enum timeout_outcome heartbeat(struct order *order)
     }
     bool by_events = (timer->flags & TIMER_BY_EVENTS) != 0;
     int64_t deadline = time_add(base_time(order, by_events), reach_of(order));
-    bool moves_on = by_events && order->command->has_event_time && order->command->within_us == 0;
-    if (moves_on && deadline < timer->deadline) {
+    bool told = by_events && order->command->has_event_time;
+    int64_t event = told ? order->command->event_time.us : INT64_MIN;
+    if (told && event < timer->cold->latest_event) {
         deadline = timer->deadline; /* a later one overtook it on its way here */
     }
     if (deadline < timer->deadline && (timer->flags & TIMER_UNFILED) == 0) {
@@ -319,6 +321,9 @@ static enum timeout_outcome heartbeat(struct order *order)
     }
     timer->deadline = deadline;
     timer->cold->last_seen_us = order->clock.us;
+    if (event > timer->cold->latest_event) {
+        timer->cold->latest_event = event;
+    }
     touch(order);
     return TIMEOUT_CHANGED;
 }

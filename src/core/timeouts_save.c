@@ -22,6 +22,7 @@ static void save_timer(const struct timer *timer, struct writer *out)
     write_i64(out, cold->event_time);
     write_i64(out, cold->created_us);
     write_i64(out, cold->last_seen_us);
+    write_i64(out, cold->latest_event);
     write_i64(out, cold->ended_us);
     write_string(out, timer_key(timer));
     write_string(out, timer_data(timer));
@@ -86,6 +87,7 @@ static bool load_timer(struct timeouts *timeouts, uint32_t place, struct loader 
     cold.event_time = load_i64(in);
     cold.created_us = load_i64(in);
     cold.last_seen_us = load_i64(in);
+    cold.latest_event = load_i64(in);
     cold.ended_us = load_i64(in);
     timer->cold = load_texts(timeouts, in);
     if (timer->cold == NULL || in->bad) {

@@ -20,6 +20,7 @@ struct naive {
     int64_t event_time;
     int64_t created;
     int64_t last_seen;
+    int64_t latest_event;
     int64_t ended;
     uint64_t decided_at;
     uint64_t turn; /* pending: order among equal deadlines; ended: which came first */
@@ -110,6 +111,7 @@ static void begin(struct naive *one, const struct timeout_command *command)
     one->has_within = !command->has_deadline;
     one->has_event_time = command->has_event_time;
     one->event_time = command->event_time.us;
+    one->latest_event = command->has_event_time ? command->event_time.us : INT64_MIN;
     one->given = command->has_deadline ? command->deadline : command->within_us;
     one->deadline = command->has_deadline ? command->deadline
                                           : (by_event_time ? command->event_time.us : model.clock) +
@@ -193,8 +195,10 @@ static enum timeout_outcome beat(struct naive *one, const struct timeout_command
                                            : one->given - started;
     bool told = one->by_events && command->has_event_time;
     int64_t deadline = (told ? command->event_time.us : model.clock) + reach;
-    if (told && command->within_us == 0 && deadline < one->deadline) {
+    if (told && command->event_time.us < one->latest_event) {
         deadline = one->deadline; /* overtaken by a later one */
+    } else if (told) {
+        one->latest_event = command->event_time.us;
     }
     one->turn = deadline < one->deadline ? ++model.turns : one->turn;
     one->deadline = deadline;

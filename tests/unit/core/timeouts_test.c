@@ -536,7 +536,7 @@ static void a_full_budget_refuses_and_changes_nothing(void **state)
 static void the_ended_make_room_for_the_pending(void **state)
 {
     struct timeouts_rig *rig = *state;
-    static char data[3000];
+    static char data[2900];
     memset(data, '1', sizeof(data));
     rig->timeouts.limits.bytes_max = 10000;
     struct timeout_command command = create_within("a", 5);
