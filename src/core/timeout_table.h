@@ -52,7 +52,8 @@ struct timer_cold {
     int64_t event_time;
     int64_t created_us;
     int64_t last_seen_us;
-    int64_t latest_event; /* of those that were told, at its creation and by heartbeats; INT64_MIN: none */
+    int64_t
+        latest_event; /* of those that were told, at its creation and by heartbeats; INT64_MIN: none */
     int64_t ended_us;
     uint32_t generation;
     uint32_t data_len;

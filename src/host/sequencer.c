@@ -285,8 +285,7 @@ static void put_timeouts(struct sequencer *sequencer,
     CHECK(record.kind == RECORD_TIMEOUTS && reader_left(&reader) == 0);
     buf_put_bytes(out, proposal->records);
     CHECK(!out->overflow);
-    timeouts_stamp(
-        out, out->len - record.body.len, sequencer->clock, sequencer->tide.watermark);
+    timeouts_stamp(out, out->len - record.body.len, sequencer->clock, sequencer->tide.watermark);
     frame->log.record_count++;
 }
 

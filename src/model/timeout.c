@@ -47,10 +47,7 @@ size_t timeouts_begin(struct buf *out, uint32_t count)
     return start;
 }
 
-void timeouts_stamp(struct buf *out,
-                    size_t body_start,
-                    struct clock_time clock,
-                    int64_t watermark)
+void timeouts_stamp(struct buf *out, size_t body_start, struct clock_time clock, int64_t watermark)
 {
     if (out->overflow) {
         return;

@@ -121,10 +121,7 @@ size_t timeouts_begin(struct buf *out, uint32_t count);
 void timeout_command_put(struct buf *out,
                          const struct timeout_command *command,
                          uint32_t partition);
-void timeouts_stamp(struct buf *out,
-                    size_t body_start,
-                    struct clock_time clock,
-                    int64_t watermark);
+void timeouts_stamp(struct buf *out, size_t body_start, struct clock_time clock, int64_t watermark);
 
 /* At most so many bytes does a command take. */
 size_t timeout_command_bytes_max(const struct timeout_command *command);
