@@ -50,8 +50,8 @@ static void each_line_has_its_own_result_in_order(void **state)
         "{\"index\":0,\"op\":\"create\",\"status\":201,\"key\":\"a\",\"generation\":1,",
         "{\"index\":1,\"status\":422,\"key\":\"b\",\"type\":\"urn:tidemark:problem:unprocessable\"",
         "{\"index\":2,\"status\":400,\"type\":\"urn:tidemark:problem:invalid-json\"",
-        "{\"index\":3,\"op\":\"complete\",\"status\":409,\"key\":\"c\",\"type\":\"urn:tidemark:"
-        "problem:already-fired\"",
+        ("{\"index\":3,\"op\":\"complete\",\"status\":409,\"key\":\"c\",\"type\":\"urn:tidemark:"
+         "problem:already-fired\""),
         "{\"index\":4,\"op\":\"heartbeat\",\"status\":404,\"key\":\"d\",",
     };
     const char *at = client->body;
