@@ -25,13 +25,29 @@ struct timeout_write {
     uint8_t record[];
 };
 
-bool timeouts_explicit(struct call *call)
+bool timeout_query_refused(struct call *call)
 {
-    struct bytes rule = params_find(&call->params, "rule");
-    if (rule.data == NULL) {
+    const char *detail = NULL;
+    enum err err = query_err(call->query, &detail);
+    if (err == ERR_UNKNOWN_RULE) {
+        call_fail_member(call, err, BYTES("rule"), NULL);
+    } else if (err != OK) {
+        call_fail(call, err, detail);
+    }
+    return err != OK;
+}
+
+/* Commands reach explicit timeouts alone. False: answered. */
+static bool rule_absent(struct call *call)
+{
+    if (params_find(&call->params, "rule").data == NULL) {
         return true;
     }
-    call_fail_member(call, ERR_UNKNOWN_RULE, BYTES("rule"), NULL);
+    call_fail_member(call,
+                     ERR_UNPROCESSABLE,
+                     BYTES("rule"),
+                     "events end what a rule began, not commands: send one that its EXPECT, "
+                     "HEARTBEAT or CANCEL names");
     return false;
 }
 
@@ -155,7 +171,7 @@ static void command_run(struct call *call, enum timeout_op op)
     struct timeout_command command = {.op = op, .key = call->name};
     struct refusal refusal;
     struct bytes text = buf_bytes(&call->body.whole);
-    if (op != TIMEOUT_CREATE && (!timeouts_explicit(call) || !key_check(call))) {
+    if (op != TIMEOUT_CREATE && (!rule_absent(call) || !key_check(call))) {
         return;
     }
     text = op != TIMEOUT_CREATE && text.len == 0 ? BYTES("{}") : text;
@@ -203,11 +219,8 @@ static bool row_find(const struct query *query, struct timeout_row *row)
 
 static void get_back(struct call *call)
 {
-    const char *detail = NULL;
     struct timeout_row row;
-    enum err err = query_err(call->query, &detail);
-    if (err != OK) {
-        call_fail(call, err, detail);
+    if (timeout_query_refused(call)) {
         return;
     }
     if (!row_find(call->query, &row)) {
@@ -237,7 +250,12 @@ void timeouts_get(struct call *call)
                          "it is linearizable (the default) or eventual");
         return;
     }
-    if (!timeouts_explicit(call) || !key_check(call)) {
+    struct bytes rule = params_find(&call->params, "rule");
+    if (rule.data != NULL) {
+        timeout_instances_get(call, rule);
+        return;
+    }
+    if (!key_check(call)) {
         return;
     }
     struct query *query = call_query(call, QUERY_TIMEOUT);

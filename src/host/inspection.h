@@ -9,7 +9,7 @@ enum inspection_kind {
     INSPECT_LANES,   /* sources and watermark; or the one in `name` (ERR_UNKNOWN_SOURCE) */
     INSPECT_STATUS,
     INSPECT_CONSUMERS, /* of the feed: all, or the one in `name`; none of that name: consumer_count 0 */
-    INSPECT_RULES, /* all, or the one in `name` (ERR_UNKNOWN_RULE) */
+    INSPECT_RULES,     /* all, or the one in `name` (ERR_UNKNOWN_RULE) */
 };
 
 struct consumer_info {

@@ -538,7 +538,7 @@ void read_answer(struct engine *engine, const struct query *query, struct query_
         read_timeouts(engine, query, answer);
         break;
     case QUERY_TIMEOUT_COUNTS:
-        read_timeout_counts(engine, answer);
+        read_timeout_counts(engine, query, answer);
         break;
     case QUERY_TIMEOUTS_DUE:
         read_timeouts_due(engine, query, answer);

@@ -89,7 +89,7 @@ void read_timeouts(struct engine *engine, const struct query *query, struct quer
     }
 }
 
-static void put_count(struct query_answer *answer, uint32_t index, uint64_t count)
+void answer_count(struct query_answer *answer, uint32_t index, uint64_t count)
 {
     struct buf *out = answer_room(answer, COUNT_ROW_BYTES);
     if (out != NULL) {
@@ -98,8 +98,14 @@ static void put_count(struct query_answer *answer, uint32_t index, uint64_t coun
     }
 }
 
-void read_timeout_counts(struct engine *engine, struct query_answer *answer)
+void read_timeout_counts(struct engine *engine,
+                         const struct query *query,
+                         struct query_answer *answer)
 {
+    if (query->metric.data != NULL) {
+        read_watch_counts(engine, query, answer);
+        return;
+    }
     uint64_t counts[TIMEOUT_STATES] = {0};
     for (uint32_t n = 0; n < engine->limits.partitions; n++) {
         const struct timeouts *timeouts = timeouts_of(engine, n);
@@ -108,7 +114,7 @@ void read_timeout_counts(struct engine *engine, struct query_answer *answer)
         }
     }
     for (uint32_t state = 0; state < TIMEOUT_STATES; state++) {
-        put_count(answer, state, counts[state]);
+        answer_count(answer, state, counts[state]);
     }
 }
 
@@ -129,7 +135,7 @@ void read_timeouts_due(struct engine *engine,
         }
     }
     for (uint32_t span = 0; span < query->limit; span++) {
-        put_count(answer, span, counts[span]);
+        answer_count(answer, span, counts[span]);
     }
 }
 

@@ -392,6 +392,25 @@ class Definitions(Stories):
         self.assertEqual(at("10:15:00"), self.server.get(path("o1"), rule="unpaid")["deadline"])
         self.assertEqual(404, self.server.request("GET", path("nobody") + "?rule=unpaid").status)
 
+    def test_a_key_with_several_starts_shows_all_its_instances(self):
+        self.server.sql(f"CREATE TIMEOUT unpaid AS {ORDERS}")
+        for clock in ("10:00:00", "10:10:00"):
+            self.say("order.placed", clock, "o1")
+        self.tick("10:20:00")
+        self.expect(("unpaid", "o1", "10:15:00"))
+        self.say("order.paid", "10:21:00", "o1")
+        self.say("order.placed", "10:30:00", "o1")
+        self.tick("10:31:00")
+        self.eventually(lambda: len(self.server.get(path("o1"), rule="unpaid")["instances"]) == 3)
+        self.eventually(lambda: self.server.get(TIMEOUTS + ":count", rule="unpaid")["completed"] == 1)
+        one = self.server.get(path("o1"), rule="unpaid")
+        self.assertEqual((at("10:30:00"), "pending"), (one["started"], one["state"]))
+        self.assertEqual([(at("10:30:00"), "pending"), (at("10:10:00"), "completed"), (at("10:00:00"), "fired")],
+                         [(each["started"], each["state"]) for each in one["instances"]])
+        counts = self.server.get(TIMEOUTS + ":count", rule="unpaid")
+        self.assertEqual((1, 1, 1, 3), tuple(counts[name] for name in ("pending", "fired", "completed", "total")))
+        self.assertEqual(404, self.server.request("GET", TIMEOUTS + ":count?rule=nowhere").status)
+
     def test_explicit_timeouts_and_those_of_rules_do_not_meet(self):
         self.server.sql(f"CREATE TIMEOUT unpaid AS {ORDERS}")
         self.say("order.placed", "10:00:00", "o1")
