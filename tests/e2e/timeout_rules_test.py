@@ -228,6 +228,22 @@ class Timeouts(Stories):
         self.assertEqual(sorted(fired), sorted(self.told()))
         self.assertEqual([], self.told(COMPLETED_LATE))
 
+    def test_an_instance_that_lives_on_fires_anew_and_each_retraction_names_its_own_firing(self):
+        self.server.sql("CREATE TIMEOUT stuck AS AFTER type = 'start' EXPECT type = 'end' HEARTBEAT type = 'beat' "
+                        "WITHIN INTERVAL '10 minutes' PER subject LATE RETRACT")
+        self.say("start", "10:00:00", "job")
+        self.tick("10:30:00")
+        self.expect(("stuck", "job", "10:10:00"))
+        self.say("beat", "10:10:00", "job")
+        self.expect(("stuck", "job", "10:10:00"), ("stuck", "job", "10:20:00"))
+        self.say("end", "10:20:00", "job")
+        self.eventually(lambda: len(self.told(RETRACTED)) == 2)
+        items = self.told_all()
+        fired = [item["id"] for item in items if item["type"] == FIRED]
+        taken_back = [item for item in items if item["type"] == RETRACTED]
+        self.assertEqual(4, len({item["id"] for item in items}))
+        self.assertEqual(fired, [item["data"]["fired_id"] for item in taken_back])
+
     def test_a_late_event_satisfies_what_is_still_open(self):
         self.server.sql("CREATE TIMEOUT slow AS AFTER type = 'a' EXPECT type = 'b' WITHIN INTERVAL '2 hours' PER subject")
         self.say("a", "10:00:00", "k")
