@@ -1,20 +1,10 @@
 /* Timeouts as JSON, and what became of commands as statuses and problems. */
 #include "api/timeout_text.h"
 
-static const char *const state_names[] = {
-    [TIMEOUT_ABSENT] = "absent",
-    [TIMEOUT_PENDING] = "pending",
-    [TIMEOUT_FIRED] = "fired",
-    [TIMEOUT_COMPLETED] = "completed",
-    [TIMEOUT_CANCELLED] = "cancelled",
-    [TIMEOUT_COMPLETED_EARLY] = "completed_early",
-    [TIMEOUT_RETRACTED] = "retracted",
-};
-
 const char *timeout_state_text(const struct timeout_object *object)
 {
     return object->held && object->state == TIMEOUT_PENDING ? "unknown"
-                                                            : state_names[object->state];
+                                                            : timeout_state_name(object->state);
 }
 
 const char *timeout_clock_text(enum timeout_clock clock)
@@ -30,7 +20,7 @@ uint32_t timeout_states_read(struct bytes word, int *held)
         return 1u << TIMEOUT_PENDING;
     }
     for (unsigned state = TIMEOUT_PENDING; state <= TIMEOUT_RETRACTED; state++) {
-        if (bytes_equal(word, bytes_of_string(state_names[state]))) {
+        if (bytes_equal(word, bytes_of_string(timeout_state_name((enum timeout_state)state)))) {
             *held = state == TIMEOUT_PENDING ? 0 : -1;
             return 1u << state;
         }
@@ -160,7 +150,10 @@ enum err timeout_outcome_err(enum timeout_outcome outcome, int *status)
     return ERR_INTERNAL;
 }
 
-void timeout_put_problem(struct out *out, struct bytes key, const struct timeout_result *result)
+void timeout_put_problem(struct out *out,
+                         struct bytes key,
+                         const struct timeout_result *result,
+                         struct bytes data)
 {
     const struct timeout_object *object = &result->object;
     if (object->state == TIMEOUT_ABSENT) {
@@ -173,6 +166,6 @@ void timeout_put_problem(struct out *out, struct bytes key, const struct timeout
     out_u64(out, object->decided_at);
     out_member(out, "current");
     out_char(out, '{');
-    timeout_put_members(out, key, object, (struct bytes){0});
+    timeout_put_members(out, key, object, data);
     out_char(out, '}');
 }

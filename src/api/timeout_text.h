@@ -28,5 +28,9 @@ void timeout_put_instance(struct out *out,
 /* How an outcome is told. OK: it is no problem; *status says more. */
 enum err timeout_outcome_err(enum timeout_outcome outcome, int *status);
 
-/* The members that a problem about a timeout has beside the usual: fired_at, decided_at, current. */
-void timeout_put_problem(struct out *out, struct bytes key, const struct timeout_result *result);
+/* The members that a problem about a timeout has beside the usual: fired_at, decided_at, current with
+ * its data, NULL: it is not known here. */
+void timeout_put_problem(struct out *out,
+                         struct bytes key,
+                         const struct timeout_result *result,
+                         struct bytes data);

@@ -393,6 +393,40 @@ class TheProcessingClock(Stories):
         self.assertEqual(1, len(self.told_all()))
 
 
+class Figures(Stories):
+    def figure(self, name):
+        for line in self.server.request("GET", "/metrics").body.decode().splitlines():
+            if line.rpartition(" ")[0] == "tidemark_" + name:
+                return int(line.rpartition(" ")[2])
+        return None
+
+    def test_metrics_count_timeouts_rules_and_notifications(self):
+        self.server.sql(f"CREATE TIMEOUT unpaid AS {ORDERS} LATE RETRACT")
+        self.server.sql("CREATE TIMEOUT odd AS AFTER type = 'odd' EXPECT type = 'b' "
+                        "WITHIN data.minutes * INTERVAL '1 minute' PER subject")
+        for key in ("o1", "o2"):
+            self.say("order.placed", "10:00:00", key)
+        self.say("odd", "10:00:00", "no minutes")
+        self.tick("10:20:00")
+        self.expect(("unpaid", "o1", "10:15:00"), ("unpaid", "o2", "10:15:00"))
+        self.say("order.paid", "10:10:00", "o1")
+        self.say("order.placed", "10:20:00", "o3")
+        self.tick("10:21:00")
+        self.eventually(lambda: self.figure('rule_pending{rule="unpaid"}') == 1)
+        self.eventually(lambda: self.figure('rule_retracted_total{rule="unpaid"}') == 1)
+        create(self.server, "waits", within="P1D")
+        self.pulse()
+        for name, rule, count in (("fired", "unpaid", 2), ("lost", "unpaid", 0), ("unusable", "unpaid", 0),
+                                  ("unusable", "odd", 1), ("fired", "odd", 0)):
+            self.assertEqual(count, self.figure(f'rule_{name}_total{{rule="{rule}"}}'), (name, rule))
+        self.assertEqual(1, self.figure('timeouts{state="pending"}'))
+        self.assertEqual(self.figure('timeouts{state="fired"}'), self.figure("timeouts_fired_total"))
+        self.assertEqual(len(notes.read(self.server)[0]), self.figure("notifications_kept"))
+        for name in ("notifications_forgotten_total", "notifications_lost_total", "timeouts_no_room_total"):
+            self.assertEqual(0, self.figure(name), name)
+        self.assertGreater(self.figure("timeouts_bytes"), 0)
+
+
 class Definitions(Stories):
     def test_a_rule_can_be_read_by_its_name(self):
         self.server.sql(f"CREATE TIMEOUT unpaid AS {ORDERS}")

@@ -283,6 +283,46 @@ static void put_row(uint32_t runner, const char *key, bool held)
     timeout_row_put(&client->gateway->rows[runner], &row);
 }
 
+static void data_is_read_behind_a_command_that_did_not_bring_it(void **state)
+{
+    (void)state;
+    static const struct {
+        enum timeout_outcome outcome;
+        uint64_t version;
+        bool has_data;
+        bool shown;
+    } rows[] = {
+        {TIMEOUT_CHANGED, 9, true, true},
+        {TIMEOUT_DIFFERS, 9, true, true},
+        {TIMEOUT_CHANGED, 8, true, false}, /* another command came between */
+        {TIMEOUT_DIFFERS, 8, true, false},
+        {TIMEOUT_CHANGED, 9, false, false}, /* nothing to ask for */
+    };
+    put_row(1, "k", false);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        client->gateway->last_query = (struct query){0};
+        result_is(rows[i].outcome, TIMEOUT_PENDING);
+        for (size_t n = 0; n < 4; n++) {
+            client->gateway->results[n].object.generation = 2;
+            client->gateway->results[n].object.version = rows[i].version;
+            client->gateway->results[n].object.has_data = rows[i].has_data;
+        }
+        int status = fake_call(client, "POST", "/v1/timeouts/k/heartbeat", "", NULL);
+        assert_int_equal(status, rows[i].outcome == TIMEOUT_CHANGED ? 200 : 409);
+        assert_int_equal(fake_has(client, "\"data\":[1]"), rows[i].shown);
+        assert_int_equal(client->gateway->last_query.kind,
+                         rows[i].has_data ? QUERY_TIMEOUT : QUERY_VALUES);
+    }
+    client->gateway->query_err = ERR_UNAVAILABLE;
+    client->gateway->query_detail = "";
+    result_is(TIMEOUT_CHANGED, TIMEOUT_PENDING);
+    for (size_t n = 0; n < 4; n++) {
+        client->gateway->results[n].object.has_data = true;
+    }
+    assert_int_equal(fake_call(client, "POST", "/v1/timeouts/k/heartbeat", "", NULL), 200);
+    assert_false(fake_has(client, "\"data\""));
+}
+
 static void a_timeout_is_read_from_its_owner(void **state)
 {
     (void)state;
@@ -449,6 +489,7 @@ int main(void)
         TEST(data_may_have_64_kib),
         TEST(outcomes_have_their_statuses),
         TEST(ends_and_heartbeats_take_their_members),
+        TEST(data_is_read_behind_a_command_that_did_not_bring_it),
         TEST(a_timeout_is_read_from_its_owner),
         TEST(a_rule_tells_all_instances_of_a_key_the_newest_first),
         TEST(an_unknown_rule_is_told_by_its_parameter),
