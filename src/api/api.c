@@ -77,6 +77,11 @@ void api_bind(struct api *api, struct http_server_port server)
     api->server = server;
 }
 
+void api_drain(struct api *api)
+{
+    api->draining = true;
+}
+
 size_t api_open_requests(const struct api *api)
 {
     return api->open;
@@ -376,7 +381,8 @@ static void feed_tick(struct api *api, int64_t now_us)
 {
     struct call *next = NULL;
     uint64_t feed_count = gateway_feed_count(api->gateway);
-    bool due = now_us - api->feed_looked_us >= FEED_LOOK_US || now_us < api->feed_looked_us;
+    bool due = api->draining || now_us - api->feed_looked_us >= FEED_LOOK_US ||
+               now_us < api->feed_looked_us;
     if (api->feed_calls == NULL || (feed_count == api->feed_count && !due)) {
         return;
     }

@@ -45,6 +45,7 @@ struct api {
     struct call *feed_calls; /* those that read the feed and may wait long */
     uint64_t feed_count;     /* the gateway's, as of the last look at them */
     int64_t feed_looked_us;
+    bool draining;               /* nobody waits for the feed any more */
     size_t open;                 /* those that can still be answered */
     struct out out;              /* the answer that is being written */
     struct batch_writer *writer; /* for the request that is being parsed */

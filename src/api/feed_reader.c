@@ -141,13 +141,19 @@ static enum feed_round round_take(struct call *call, struct feed_merge *merge)
     return FEED_FULL;
 }
 
+bool feed_reader_must_end(const struct call *call)
+{
+    return call->api->draining || !gateway_ready(call->api->gateway);
+}
+
 static void page_round(struct call *call, enum feed_round round)
 {
     struct feed_reader *reader = call->feed_reader;
     int64_t now_us = gateway_now(call->api->gateway).us;
     if (round == FEED_MORE && now_us - call->started.us < PAGE_TIME_US) {
         feed_reader_ask(call);
-    } else if (round == FEED_FULL || reader->taken > 0 || now_us >= reader->wait_until_us) {
+    } else if (round == FEED_FULL || reader->taken > 0 || now_us >= reader->wait_until_us ||
+               feed_reader_must_end(call)) {
         page_answer(call);
     }
     reader->again = reader->again || round == FEED_MORE;
@@ -225,7 +231,7 @@ void feed_reader_tick(struct call *call, int64_t now_us)
         feed_stream_tick(call, now_us);
         return;
     }
-    bool over = now_us >= reader->wait_until_us || !gateway_ready(call->api->gateway);
+    bool over = now_us >= reader->wait_until_us || feed_reader_must_end(call);
     bool again = reader->again && now_us - reader->asked_us >= AGAIN_US;
     if (over) {
         page_answer(call);

@@ -48,6 +48,9 @@ void feed_reader_ask(struct call *call);
 /* From time to time, while no letter is under way or a letter takes long. */
 void feed_reader_tick(struct call *call, int64_t now_us);
 
+/* The server ends: nobody waits for the feed any more. */
+bool feed_reader_must_end(const struct call *call);
+
 /* A round of a stream is in reader->items. */
 void feed_stream_round(struct call *call, enum feed_round round);
 void feed_stream_expired(struct call *call, struct feed_place go_on);

@@ -72,6 +72,10 @@ void feed_stream_round(struct call *call, enum feed_round round)
         return;
     }
     size_t waiting = push(call);
+    if (feed_reader_must_end(call)) {
+        call_stream_end(call);
+        return;
+    }
     if (round == FEED_END) {
         return;
     }
@@ -108,7 +112,7 @@ static void beat(struct call *call)
 void feed_stream_tick(struct call *call, int64_t now_us)
 {
     struct feed_reader *reader = call->feed_reader;
-    if (!gateway_ready(call->api->gateway)) {
+    if (feed_reader_must_end(call)) {
         call_stream_end(call);
         return;
     }

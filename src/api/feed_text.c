@@ -1,6 +1,12 @@
 /* The feed as text: see feed_text.h.
  *
- *   id = two hashes of: instance, kind, rule, generation or start, key */
+ *   id = two hashes of: instance, kind, rule, start, generation, key; position of the pulse where no
+ *        rule tells it
+ *
+ * The same in every replay, and another for every firing: a rule that is replaced gets a new number, an
+ * instance that fires again after it was retracted a new generation, and a key that is used anew, after
+ * it was forgotten, fires at another position. A retraction has its firing's start and generation, so it
+ * can name the firing's id without remembering it. */
 #include "api/feed_text.h"
 
 #include "api/params.h"
@@ -62,19 +68,22 @@ struct bytes note_type(enum note_kind kind)
     return BYTES("tidemark.unknown");
 }
 
-static void put_id(struct out *out, const struct gateway_facts *facts, const struct note *note)
+/* The id that the note has, or would have if it told of something else. */
+static void put_id(struct out *out,
+                   const struct gateway_facts *facts,
+                   const struct note *note,
+                   enum note_kind kind)
 {
     uint8_t space[64];
     struct buf what = buf_of(space, sizeof(space));
+    CHECK(note->rule != 0 || kind == note->kind); /* other notes stand elsewhere in the log */
     buf_put(&what, facts->instance, sizeof(facts->instance));
-    buf_put_u8(&what, (uint8_t)note->kind);
+    buf_put_u8(&what, (uint8_t)kind);
     buf_put_u32(&what, note->rule);
-    if (note->kind == NOTE_ENGINE_LAGGING) {
+    buf_put_i64(&what, note->started);
+    buf_put_u32(&what, note->generation);
+    if (note->rule == 0) {
         buf_put_u64(&what, note->position);
-    } else if (note->rule == 0) {
-        buf_put_u64(&what, note->generation);
-    } else {
-        buf_put_i64(&what, note->started);
     }
     CHECK(!what.overflow);
     put_hex(out, hash64_pair(buf_bytes(&what), note->key, ID_SEED_FIRST));
@@ -87,7 +96,17 @@ static void put_time(struct out *out, const char *name, int64_t us)
     out_time(out, us);
 }
 
-static void put_timeout(struct out *out, const struct note *note)
+/* The firing that is taken back, or was answered too late. */
+static void
+put_fired_id(struct out *out, const struct gateway_facts *facts, const struct note *note)
+{
+    out_member(out, "fired_id");
+    out_char(out, '"');
+    put_id(out, facts, note, NOTE_TIMEOUT_FIRED);
+    out_char(out, '"');
+}
+
+static void put_timeout(struct out *out, const struct gateway_facts *facts, const struct note *note)
 {
     out_text(out, "{\"rule\":");
     if (note->rule == 0) {
@@ -109,6 +128,9 @@ static void put_timeout(struct out *out, const struct note *note)
     put_time(out, "fired_at", note->clock.us);
     put_time(out, "started", note->started);
     put_time(out, "last_seen", note->last_seen);
+    if (note->kind != NOTE_TIMEOUT_FIRED && note->rule != 0) {
+        put_fired_id(out, facts, note);
+    }
     if ((note->flags & NOTE_BORN_LATE) != 0) {
         out_text(out, ",\"born_late\":true");
     }
@@ -125,7 +147,7 @@ void note_put_json(struct out *out, const struct gateway_facts *facts, const str
 {
     bool of_engine = note->kind == NOTE_ENGINE_LAGGING;
     out_text(out, "{\"specversion\":\"1.0\",\"id\":\"");
-    put_id(out, facts, note);
+    put_id(out, facts, note, note->kind);
     out_text(out, "\",\"source\":");
     out_text(out, of_engine ? "\"/tidemark/engine\"" : "\"/tidemark/timeouts\"");
     out_member(out, "type");
@@ -141,7 +163,7 @@ void note_put_json(struct out *out, const struct gateway_facts *facts, const str
         out_time(out, note->started);
         out_char(out, '}');
     } else {
-        put_timeout(out, note);
+        put_timeout(out, facts, note);
     }
     out_char(out, '}');
 }

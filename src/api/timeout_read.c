@@ -338,7 +338,7 @@ static bool create_complete(struct reading *reading)
     if (within && command->clock == TIMEOUT_BY_EVENTS && command->has_event_time &&
         time_add(command->event_time.us, command->within_us) >= TIMESTAMP_END_US) {
         return refuse_known(
-            reading, ERR_TIME, MEMBER_WITHIN, "the deadline lies behind the year 9999");
+            reading, ERR_UNPROCESSABLE, MEMBER_WITHIN, "the deadline lies behind the year 9999");
     }
     return true;
 }

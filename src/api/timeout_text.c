@@ -1,20 +1,10 @@
 /* Timeouts as JSON, and what became of commands as statuses and problems. */
 #include "api/timeout_text.h"
 
-static const char *const state_names[] = {
-    [TIMEOUT_ABSENT] = "absent",
-    [TIMEOUT_PENDING] = "pending",
-    [TIMEOUT_FIRED] = "fired",
-    [TIMEOUT_COMPLETED] = "completed",
-    [TIMEOUT_CANCELLED] = "cancelled",
-    [TIMEOUT_COMPLETED_EARLY] = "completed_early",
-    [TIMEOUT_RETRACTED] = "retracted",
-};
-
 const char *timeout_state_text(const struct timeout_object *object)
 {
     return object->held && object->state == TIMEOUT_PENDING ? "unknown"
-                                                            : state_names[object->state];
+                                                            : timeout_state_name(object->state);
 }
 
 const char *timeout_clock_text(enum timeout_clock clock)
@@ -30,7 +20,7 @@ uint32_t timeout_states_read(struct bytes word, int *held)
         return 1u << TIMEOUT_PENDING;
     }
     for (unsigned state = TIMEOUT_PENDING; state <= TIMEOUT_RETRACTED; state++) {
-        if (bytes_equal(word, bytes_of_string(state_names[state]))) {
+        if (bytes_equal(word, bytes_of_string(timeout_state_name((enum timeout_state)state)))) {
             *held = state == TIMEOUT_PENDING ? 0 : -1;
             return 1u << state;
         }
@@ -44,8 +34,8 @@ static void put_time(struct out *out, const char *name, int64_t us)
     out_time(out, us);
 }
 
-/* What it was created with, and how it ended. */
-static void put_times(struct out *out, const struct timeout_object *object)
+/* What is waited for. */
+static void put_terms(struct out *out, const struct timeout_object *object)
 {
     put_time(out, "deadline", object->deadline);
     out_member(out, "clock");
@@ -54,13 +44,23 @@ static void put_times(struct out *out, const struct timeout_object *object)
         out_member(out, "within");
         out_duration(out, object->within_us);
     }
-    if (object->has_event_time) {
-        put_time(out, "event_time", object->event_time.us);
-    }
+}
+
+static void put_life(struct out *out, const struct timeout_object *object)
+{
     put_time(out, "created", object->created.us);
     put_time(out, "last_seen", object->last_seen.us);
     if (object->born_late) {
         out_text(out, ",\"born_late\":true");
+    }
+}
+
+static void put_end(struct out *out, const struct timeout_object *object)
+{
+    if (object->state == TIMEOUT_FIRED || object->state == TIMEOUT_RETRACTED) {
+        put_time(out, "fired_at", object->ended.us);
+    } else if (object->state != TIMEOUT_PENDING) {
+        put_time(out, "ended", object->ended.us);
     }
 }
 
@@ -79,13 +79,13 @@ void timeout_put_members(struct out *out,
     if (early) {
         put_time(out, "created", object->created.us);
     } else {
-        put_times(out, object);
+        put_terms(out, object);
+        if (object->has_event_time) {
+            put_time(out, "event_time", object->event_time.us);
+        }
+        put_life(out, object);
     }
-    if (object->state == TIMEOUT_FIRED || object->state == TIMEOUT_RETRACTED) {
-        put_time(out, "fired_at", object->ended.us);
-    } else if (object->state != TIMEOUT_PENDING) {
-        put_time(out, "ended", object->ended.us);
-    }
+    put_end(out, object);
     out_member(out, "version");
     out_u64(out, object->version);
     out_member(out, "decided_at");
@@ -94,6 +94,27 @@ void timeout_put_members(struct out *out,
         out_member(out, "data");
         out_bytes(out, data);
     }
+}
+
+void timeout_put_instance(struct out *out,
+                          struct bytes rule,
+                          struct bytes key,
+                          const struct timeout_object *object)
+{
+    out_member(out, "rule");
+    out_string(out, rule);
+    out_member(out, "key");
+    out_string(out, key);
+    out_member(out, "generation");
+    out_u64(out, object->generation);
+    out_member(out, "state");
+    out_string_text(out, timeout_state_text(object));
+    put_time(out, "started", object->event_time.us);
+    put_terms(out, object);
+    put_life(out, object);
+    put_end(out, object);
+    out_member(out, "decided_at");
+    out_u64(out, object->decided_at);
 }
 
 enum err timeout_outcome_err(enum timeout_outcome outcome, int *status)
@@ -129,7 +150,10 @@ enum err timeout_outcome_err(enum timeout_outcome outcome, int *status)
     return ERR_INTERNAL;
 }
 
-void timeout_put_problem(struct out *out, struct bytes key, const struct timeout_result *result)
+void timeout_put_problem(struct out *out,
+                         struct bytes key,
+                         const struct timeout_result *result,
+                         struct bytes data)
 {
     const struct timeout_object *object = &result->object;
     if (object->state == TIMEOUT_ABSENT) {
@@ -142,6 +166,6 @@ void timeout_put_problem(struct out *out, struct bytes key, const struct timeout
     out_u64(out, object->decided_at);
     out_member(out, "current");
     out_char(out, '{');
-    timeout_put_members(out, key, object, (struct bytes){0});
+    timeout_put_members(out, key, object, data);
     out_char(out, '}');
 }

@@ -19,8 +19,18 @@ void timeout_put_members(struct out *out,
                          const struct timeout_object *object,
                          struct bytes data);
 
+/* The same of a rule's instance; its event_time is when it started, by the rule's own clock. */
+void timeout_put_instance(struct out *out,
+                          struct bytes rule,
+                          struct bytes key,
+                          const struct timeout_object *object);
+
 /* How an outcome is told. OK: it is no problem; *status says more. */
 enum err timeout_outcome_err(enum timeout_outcome outcome, int *status);
 
-/* The members that a problem about a timeout has beside the usual: fired_at, decided_at, current. */
-void timeout_put_problem(struct out *out, struct bytes key, const struct timeout_result *result);
+/* The members that a problem about a timeout has beside the usual: fired_at, decided_at, current with
+ * its data, NULL: it is not known here. */
+void timeout_put_problem(struct out *out,
+                         struct bytes key,
+                         const struct timeout_result *result,
+                         struct bytes data);

@@ -1,10 +1,15 @@
 /* One timeout: commands on it, and reading it.
  *
  *   command  body ─► timeout_read ─► one record of one command ─► propose ─► its result ─► answer
+ *                                                                                └► read its data ─┘
  *   read     ask the runners; the key's owner answers
  *
  * A command comes back when it is durable and applied by its owner, so a read that begins after its
  * answer shows it: both are decided by one thread, in the order of the log.
+ *
+ * Results don't carry data, so where a timeout has some that the command did not bring itself, it is read
+ * behind it: when something else has changed the timeout meanwhile, the answer leaves data out, as it is
+ * about the version that the command saw.
  *
  * Sending a command twice is safe without any memory of requests: the key says which timeout is meant,
  * and a create with the same parameters, or a second end of the same kind, finds itself done. */
@@ -18,6 +23,9 @@
 #include "base/check.h"
 #include "host/timeout_rows.h"
 
+/* So long a command's answer waits for the data that it shows. */
+#define DATA_WAIT_US US_PER_SECOND
+
 /* A command under way, in the call's memory. */
 struct timeout_write {
     struct timeout_command command;
@@ -25,13 +33,29 @@ struct timeout_write {
     uint8_t record[];
 };
 
-bool timeouts_explicit(struct call *call)
+bool timeout_query_refused(struct call *call)
 {
-    struct bytes rule = params_find(&call->params, "rule");
-    if (rule.data == NULL) {
+    const char *detail = NULL;
+    enum err err = query_err(call->query, &detail);
+    if (err == ERR_UNKNOWN_RULE) {
+        call_fail_member(call, err, BYTES("rule"), NULL);
+    } else if (err != OK) {
+        call_fail(call, err, detail);
+    }
+    return err != OK;
+}
+
+/* Commands reach explicit timeouts alone. False: answered. */
+static bool rule_absent(struct call *call)
+{
+    if (params_find(&call->params, "rule").data == NULL) {
         return true;
     }
-    call_fail_member(call, ERR_UNKNOWN_RULE, BYTES("rule"), NULL);
+    call_fail_member(call,
+                     ERR_UNPROCESSABLE,
+                     BYTES("rule"),
+                     "events end what a rule began, not commands: send one that its EXPECT, "
+                     "HEARTBEAT or CANCEL names");
     return false;
 }
 
@@ -65,10 +89,11 @@ static bool is_same(const struct timeout_command *command, const struct timeout_
            object->state == TIMEOUT_PENDING;
 }
 
-static void answer_problem(struct call *call, const struct timeout_write *write, enum err err)
+static void answer_problem(struct call *call, enum err err, struct bytes data)
 {
+    const struct timeout_write *write = call->timeout_write;
     struct out extra = {0};
-    timeout_put_problem(&extra, write->command.key, &write->result);
+    timeout_put_problem(&extra, write->command.key, &write->result, data);
     const struct problem problem = {
         .err = err,
         .extra = extra.buf.overflow ? (struct bytes){0} : buf_bytes(&extra.buf),
@@ -77,19 +102,29 @@ static void answer_problem(struct call *call, const struct timeout_write *write,
     out_free(&extra);
 }
 
-static void write_back(struct call *call)
+/* The owner's row; false: nobody has the key. */
+static bool row_find(const struct query *query, struct timeout_row *row)
+{
+    for (uint32_t n = 0; n < query->runner_count; n++) {
+        struct reader rows = reader_of(buf_bytes(&query->answers[n].rows));
+        if (timeout_row_next(&rows, row) && row->object.state != TIMEOUT_ABSENT) {
+            return true;
+        }
+        CHECK(!rows.bad); /* a runner wrote them */
+    }
+    return false;
+}
+
+/* Answers the command; data NULL: there is none, or it is not known. */
+static void write_answer(struct call *call, struct bytes data)
 {
     const struct proposal *proposal = call->proposal;
     const struct timeout_write *write = call->timeout_write;
     const struct timeout_object *object = &write->result.object;
-    if (proposal->err != OK) {
-        call_fail(call, proposal->err, proposal->detail);
-        return;
-    }
     int status = 0;
     enum err err = timeout_outcome_err(write->result.outcome, &status);
     if (err != OK) {
-        answer_problem(call, write, err);
+        answer_problem(call, err, data);
         return;
     }
     struct out *out = &call->api->out;
@@ -102,10 +137,54 @@ static void write_back(struct call *call)
     }
     out_clear(out);
     out_char(out, '{');
-    timeout_put_members(
-        out, write->command.key, object, data_known(&write->command, write->result.outcome));
+    timeout_put_members(out, write->command.key, object, data);
     out_char(out, '}');
     call_answer(call, &answer);
+}
+
+static void data_back(struct call *call)
+{
+    const struct timeout_object *object = &call->timeout_write->result.object;
+    const char *detail = NULL;
+    struct timeout_row row;
+    bool same = query_err(call->query, &detail) == OK && row_find(call->query, &row) &&
+                row.object.generation == object->generation &&
+                row.object.version == object->version;
+    write_answer(call, same ? row.data : (struct bytes){0});
+}
+
+/* What was decided is answered whether or not its data can be had. */
+static void data_ask(struct call *call)
+{
+    struct bytes key = call->timeout_write->command.key;
+    struct query *query = call_query(call, QUERY_TIMEOUT);
+    if (query == NULL) {
+        return;
+    }
+    query->key = key;
+    query->partition = timeouts_partition(call, key);
+    query->deadline.us = gateway_now(call->api->gateway).us + DATA_WAIT_US;
+    if (call_try_runners(call, data_back) != OK) {
+        write_answer(call, (struct bytes){0});
+    }
+}
+
+static void write_back(struct call *call)
+{
+    const struct proposal *proposal = call->proposal;
+    const struct timeout_write *write = call->timeout_write;
+    if (proposal->err != OK) {
+        call_fail(call, proposal->err, proposal->detail);
+        return;
+    }
+    struct bytes data = data_known(&write->command, write->result.outcome);
+    bool shown =
+        write->result.outcome != TIMEOUT_UNANSWERED && write->result.object.state != TIMEOUT_ABSENT;
+    if (shown && write->result.object.has_data && data.len == 0) {
+        data_ask(call);
+    } else {
+        write_answer(call, data);
+    }
 }
 
 /* If-Match and If-None-Match as the command's condition. */
@@ -155,7 +234,7 @@ static void command_run(struct call *call, enum timeout_op op)
     struct timeout_command command = {.op = op, .key = call->name};
     struct refusal refusal;
     struct bytes text = buf_bytes(&call->body.whole);
-    if (op != TIMEOUT_CREATE && (!timeouts_explicit(call) || !key_check(call))) {
+    if (op != TIMEOUT_CREATE && (!rule_absent(call) || !key_check(call))) {
         return;
     }
     text = op != TIMEOUT_CREATE && text.len == 0 ? BYTES("{}") : text;
@@ -188,26 +267,10 @@ void timeouts_heartbeat(struct call *call)
     command_run(call, TIMEOUT_HEARTBEAT);
 }
 
-/* The owner's row; false: nobody has the key. */
-static bool row_find(const struct query *query, struct timeout_row *row)
-{
-    for (uint32_t n = 0; n < query->runner_count; n++) {
-        struct reader rows = reader_of(buf_bytes(&query->answers[n].rows));
-        if (timeout_row_next(&rows, row) && row->object.state != TIMEOUT_ABSENT) {
-            return true;
-        }
-        CHECK(!rows.bad); /* a runner wrote them */
-    }
-    return false;
-}
-
 static void get_back(struct call *call)
 {
-    const char *detail = NULL;
     struct timeout_row row;
-    enum err err = query_err(call->query, &detail);
-    if (err != OK) {
-        call_fail(call, err, detail);
+    if (timeout_query_refused(call)) {
         return;
     }
     if (!row_find(call->query, &row)) {
@@ -237,7 +300,12 @@ void timeouts_get(struct call *call)
                          "it is linearizable (the default) or eventual");
         return;
     }
-    if (!timeouts_explicit(call) || !key_check(call)) {
+    struct bytes rule = params_find(&call->params, "rule");
+    if (rule.data != NULL) {
+        timeout_instances_get(call, rule);
+        return;
+    }
+    if (!key_check(call)) {
         return;
     }
     struct query *query = call_query(call, QUERY_TIMEOUT);

@@ -17,8 +17,11 @@ void timeouts_list(struct call *call);
 void timeouts_count(struct call *call);
 void timeouts_due(struct call *call);
 
-/* The parameter `rule`, when it is given, names no rule. False: answered. */
-bool timeouts_explicit(struct call *call);
+/* GET /v1/timeouts/{key}?rule=name: a rule's instances of the key. */
+void timeout_instances_get(struct call *call, struct bytes rule);
+
+/* Answers what the runners refused, if they did: *err, of a question that may name a rule. */
+bool timeout_query_refused(struct call *call);
 
 /* Which partition owns a key. */
 uint32_t timeouts_partition(const struct call *call, struct bytes key);

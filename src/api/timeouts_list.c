@@ -6,6 +6,8 @@
  *
  *   cursor: partition, place
  *
+ * Those of a rule are walked likewise, key by key; all instances of a key are on one page.
+ *
  * With filters that hardly anything passes, a page may end before it is full: its cursor goes on. */
 #include "api/cursor.h"
 #include "api/problem.h"
@@ -34,6 +36,7 @@ struct timeout_page {
     int held;
     int64_t due_before;
     struct bytes prefix;
+    struct bytes rule; /* whose instances; data NULL: explicit timeouts */
 };
 
 void timeout_page_destroy(struct timeout_page *page)
@@ -77,7 +80,11 @@ static void page_take(struct timeout_page *page, const struct query_answer *answ
         }
         out_comma(&page->items);
         out_char(&page->items, '{');
-        timeout_put_members(&page->items, row.key, &row.object, row.data);
+        if (page->rule.data != NULL) {
+            timeout_put_instance(&page->items, page->rule, row.key, &row.object);
+        } else {
+            timeout_put_members(&page->items, row.key, &row.object, row.data);
+        }
         out_char(&page->items, '}');
         page->taken++;
     }
@@ -91,10 +98,7 @@ static void page_back(struct call *call)
 {
     struct timeout_page *page = call->timeout_page;
     const struct query *query = call->query;
-    const char *detail = NULL;
-    enum err err = query_err(query, &detail);
-    if (err != OK) {
-        call_fail(call, err, detail);
+    if (timeout_query_refused(call)) {
         return;
     }
     page->place = UINT32_MAX;
@@ -114,10 +118,12 @@ static void page_back(struct call *call)
 static void page_ask(struct call *call)
 {
     const struct timeout_page *page = call->timeout_page;
-    struct query *query = call_query(call, QUERY_TIMEOUTS);
+    bool explicit = page->rule.data == NULL;
+    struct query *query = call_query(call, explicit ? QUERY_TIMEOUTS : QUERY_WATCHES);
     if (query == NULL) {
         return;
     }
+    query->metric = page->rule;
     query->partition = page->partition;
     query->timeout_place = page->place;
     query->timeout_states = page->states;
@@ -131,6 +137,7 @@ static bool page_filters(struct call *call, struct timeout_page *page)
 {
     struct bytes state = params_find(&call->params, "state");
     page->prefix = params_find(&call->params, "prefix");
+    page->rule = params_find(&call->params, "rule");
     page->due_before = INT64_MAX;
     if (state.data != NULL) {
         page->states = timeout_states_read(state, &page->held);
@@ -178,7 +185,7 @@ void timeouts_list(struct call *call)
     }
     page->held = -1;
     call->timeout_page = page;
-    if (timeouts_explicit(call) && page_filters(call, page) && page_bounds(call, page)) {
+    if (page_filters(call, page) && page_bounds(call, page)) {
         page_ask(call);
     }
 }
@@ -186,10 +193,7 @@ void timeouts_list(struct call *call)
 /* Adds up what the runners say. False: answered. */
 static bool counts_sum(struct call *call, uint64_t *counts, uint32_t count)
 {
-    const char *detail = NULL;
-    enum err err = query_err(call->query, &detail);
-    if (err != OK) {
-        call_fail(call, err, detail);
+    if (timeout_query_refused(call)) {
         return false;
     }
     for (uint32_t n = 0; n < call->query->runner_count; n++) {
@@ -228,7 +232,9 @@ static void count_back(struct call *call)
 
 void timeouts_count(struct call *call)
 {
-    if (timeouts_explicit(call) && call_query(call, QUERY_TIMEOUT_COUNTS) != NULL) {
+    struct query *query = call_query(call, QUERY_TIMEOUT_COUNTS);
+    if (query != NULL) {
+        query->metric = params_find(&call->params, "rule");
         call_ask_runners(call, count_back);
     }
 }

@@ -4,8 +4,8 @@
  *             |  first_mark       |             |  last_mark
  *             +------next_mark----+--next_mark--+
  *
- * Saved: u64 newest ordinal, u32 newest number, u64 forgotten ordinal, u32 forgotten number, u64 lost,
- * u64 count, then each entry: u64 ordinal, u32 number, i64 clock, u32 length, the note. */
+ * Saved: u64 newest ordinal, u32 newest number, u64 forgotten ordinal, u32 forgotten number,
+ * u64 notes forgotten, u64 lost, u64 count, then each entry: u64 ordinal, u32 number, i64 clock, u32 length, the note. */
 #include "core/feed.h"
 
 #include "base/check.h"
@@ -115,6 +115,7 @@ static void forget_first(struct feed *feed)
         feed->last_mark = feed->first_mark == NULL ? NULL : feed->last_mark;
     }
     feed->count--;
+    feed->forgotten_count++;
     feed->bytes -= heap_class_size(size);
     heap_free(feed->heap, entry, size);
 }
@@ -229,6 +230,7 @@ void feed_save(const struct feed *feed, struct writer *out)
     write_u32(out, feed->newest.number);
     write_u64(out, feed->forgotten.ordinal);
     write_u32(out, feed->forgotten.number);
+    write_u64(out, feed->forgotten_count);
     write_u64(out, feed->lost);
     write_u64(out, feed->count);
     for (const struct feed_entry *entry = feed->first; entry != NULL; entry = entry->next) {
@@ -275,6 +277,7 @@ bool feed_load(struct feed *feed, struct loader *in)
     CHECK(feed->newest.ordinal == 0);
     feed->newest = load_place(feed, in);
     feed->forgotten = load_place(feed, in);
+    feed->forgotten_count = load_u64(in);
     feed->lost = load_u64(in);
     uint64_t count = load_u64(in);
     if (in->bad || feed_place_compare(feed->forgotten, feed->newest) > 0) {

@@ -82,6 +82,7 @@ struct feed {
     struct feed_options options;
     size_t bytes;
     uint64_t count;
+    uint64_t forgotten_count;    /* ever */
     uint64_t lost;               /* no memory even after forgetting: should stay 0 */
     struct feed_place newest;    /* the last one that was given, kept or not; ordinal 0: none */
     struct feed_place forgotten; /* the last one that was given up; ordinal 0: none */

@@ -98,7 +98,7 @@ struct watch_part {
     uint64_t fired;     /* ever */
     uint64_t retracted; /* ever */
     uint64_t lost;      /* signals, and late re-openings, that found no room */
-    uint64_t unusable;  /* at the intake: no key, one too long, or WITHIN no span of time */
+    uint64_t unusable;  /* at the intake: a key too long, or WITHIN no span of time */
 };
 
 struct watch_limits {

@@ -12,7 +12,7 @@ enum query_kind {
     QUERY_STATS,          /* counters */
     QUERY_TIMEOUT,        /* one explicit timeout, by `key` */
     QUERY_TIMEOUTS,       /* a page of them: from `timeout_place` of partition `partition` on */
-    QUERY_TIMEOUT_COUNTS, /* how many in each state; O(1) */
+    QUERY_TIMEOUT_COUNTS, /* how many in each state; O(1); of the rule `metric`, if it names one */
     QUERY_TIMEOUTS_DUE,   /* a histogram of deadlines */
     QUERY_FEED,           /* notes behind `feed_place`, oldest first */
     QUERY_WATCH,          /* a rule's instances of one key: `metric` is the rule's name */

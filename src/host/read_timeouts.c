@@ -89,7 +89,7 @@ void read_timeouts(struct engine *engine, const struct query *query, struct quer
     }
 }
 
-static void put_count(struct query_answer *answer, uint32_t index, uint64_t count)
+void answer_count(struct query_answer *answer, uint32_t index, uint64_t count)
 {
     struct buf *out = answer_room(answer, COUNT_ROW_BYTES);
     if (out != NULL) {
@@ -98,8 +98,14 @@ static void put_count(struct query_answer *answer, uint32_t index, uint64_t coun
     }
 }
 
-void read_timeout_counts(struct engine *engine, struct query_answer *answer)
+void read_timeout_counts(struct engine *engine,
+                         const struct query *query,
+                         struct query_answer *answer)
 {
+    if (query->metric.data != NULL) {
+        read_watch_counts(engine, query, answer);
+        return;
+    }
     uint64_t counts[TIMEOUT_STATES] = {0};
     for (uint32_t n = 0; n < engine->limits.partitions; n++) {
         const struct timeouts *timeouts = timeouts_of(engine, n);
@@ -108,8 +114,52 @@ void read_timeout_counts(struct engine *engine, struct query_answer *answer)
         }
     }
     for (uint32_t state = 0; state < TIMEOUT_STATES; state++) {
-        put_count(answer, state, counts[state]);
+        answer_count(answer, state, counts[state]);
     }
+}
+
+/* What the partitions have told, and keep. */
+static void read_feed_stats(const struct engine *engine, struct query_answer *answer)
+{
+    uint64_t kept = 0;
+    uint64_t forgotten = 0;
+    uint64_t lost = 0;
+    for (uint32_t n = 0; n < engine->limits.partitions; n++) {
+        if (engine->partitions[n] != NULL) {
+            kept += engine->partitions[n]->feed.count;
+            forgotten += engine->partitions[n]->feed.forgotten_count;
+            lost += engine->partitions[n]->feed.lost;
+        }
+    }
+    answer_stat(answer, "feed_kept", (struct bytes){0}, kept);
+    answer_stat(answer, "feed_forgotten", (struct bytes){0}, forgotten);
+    answer_stat(answer, "feed_lost", (struct bytes){0}, lost);
+}
+
+void read_timeout_stats(const struct engine *engine, struct query_answer *answer)
+{
+    uint64_t counts[TIMEOUT_STATES] = {0};
+    uint64_t bytes = 0;
+    uint64_t fired = 0;
+    uint64_t no_room = 0;
+    for (uint32_t n = 0; n < engine->limits.partitions; n++) {
+        const struct timeouts *timeouts = timeouts_of(engine, n);
+        for (uint32_t state = 0; timeouts != NULL && state < TIMEOUT_STATES; state++) {
+            counts[state] += timeouts->counts[state];
+        }
+        bytes += timeouts == NULL ? 0 : timeouts->bytes;
+        fired += timeouts == NULL ? 0 : timeouts->fired_total;
+        no_room += timeouts == NULL ? 0 : timeouts->no_room_total;
+    }
+    /* Explicit ones are never retracted. */
+    for (uint32_t state = TIMEOUT_PENDING; state < TIMEOUT_RETRACTED; state++) {
+        const char *name = timeout_state_name((enum timeout_state)state);
+        answer_stat(answer, "timeouts", bytes_of_string(name), counts[state]);
+    }
+    answer_stat(answer, "timeouts_bytes", (struct bytes){0}, bytes);
+    answer_stat(answer, "timeouts_fired", (struct bytes){0}, fired);
+    answer_stat(answer, "timeouts_no_room", (struct bytes){0}, no_room);
+    read_feed_stats(engine, answer);
 }
 
 void read_timeouts_due(struct engine *engine,
@@ -129,7 +179,7 @@ void read_timeouts_due(struct engine *engine,
         }
     }
     for (uint32_t span = 0; span < query->limit; span++) {
-        put_count(answer, span, counts[span]);
+        answer_count(answer, span, counts[span]);
     }
 }
 

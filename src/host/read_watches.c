@@ -128,3 +128,23 @@ void read_watches(struct engine *engine, const struct query *query, struct query
         }
     }
 }
+
+void read_watch_counts(struct engine *engine,
+                       const struct query *query,
+                       struct query_answer *answer)
+{
+    const struct watch_rule *rule = rule_of(engine, query, answer);
+    uint64_t counts[WATCH_STATES] = {0};
+    if (rule == NULL) {
+        return;
+    }
+    for (uint32_t n = 0; n < engine->limits.partitions; n++) {
+        const struct partition *partition = engine->partitions[n];
+        for (uint32_t state = 0; partition != NULL && state < WATCH_STATES; state++) {
+            counts[state] += partition->watch.parts[rule - engine->rules]->counts[state];
+        }
+    }
+    for (uint32_t state = 0; state < WATCH_STATES; state++) {
+        answer_count(answer, state, counts[state]);
+    }
+}

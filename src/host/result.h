@@ -12,7 +12,7 @@
  *   LATE row:   u32 length of the rest, u64 frame position, u32 record offset, u32 row,
  *               i64 watermark, u16 metric count, u32 metric id each, string names (comma
  * separated), then the event: event_put STATS row:  u32 length of the rest, string counter
- * name, string metric name (or empty), i64 value */
+ * name, string metric name (or a rule's, a state's, or empty), i64 value */
 #pragma once
 
 #include "model/event.h"

@@ -82,6 +82,7 @@ bool timeout_row_next(struct reader *rows, struct timeout_row *row)
     object->decided_at = read_u64(&in);
     row->key = read_string(&in);
     row->data = read_string(&in);
+    object->has_data = row->data.len > 0;
     object->state = (enum timeout_state)state;
     object->clock = (enum timeout_clock)clock;
     object->born_late = (flags & RESULT_TIMEOUT_BORN_LATE) != 0;

@@ -25,6 +25,27 @@
 #define FIXED_BYTES_MAX  (5 + 3 + 2 + 5 + 10 + 8 + 10 + 8 + 3)
 #define HASH_OF_TIMEOUTS 0x54494d454f555453u /* sets these hashes apart from those of groups */
 
+const char *timeout_state_name(enum timeout_state state)
+{
+    switch (state) {
+    case TIMEOUT_ABSENT:
+        break;
+    case TIMEOUT_PENDING:
+        return "pending";
+    case TIMEOUT_FIRED:
+        return "fired";
+    case TIMEOUT_COMPLETED:
+        return "completed";
+    case TIMEOUT_CANCELLED:
+        return "cancelled";
+    case TIMEOUT_COMPLETED_EARLY:
+        return "completed_early";
+    case TIMEOUT_RETRACTED:
+        return "retracted";
+    }
+    return "absent";
+}
+
 uint64_t timeout_hash(struct bytes key, uint64_t seed)
 {
     return hash64(key, seed ^ HASH_OF_TIMEOUTS);

@@ -53,6 +53,9 @@ enum timeout_state {
     TIMEOUT_RETRACTED = 6,       /* of rules only */
 };
 
+/* As users read them. */
+const char *timeout_state_name(enum timeout_state state);
+
 struct timeout_command {
     enum timeout_op op;
     struct bytes key;
@@ -81,6 +84,7 @@ struct timeout_object {
     bool held;           /* pending and due, but the engine can't tell yet: shown as "unknown" */
     bool has_within;     /* created with `within` */
     bool has_event_time;
+    bool has_data; /* which is asked for by its key */
     int64_t within_us;
     int64_t deadline;
     struct event_time event_time; /* as given */

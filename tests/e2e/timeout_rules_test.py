@@ -228,6 +228,22 @@ class Timeouts(Stories):
         self.assertEqual(sorted(fired), sorted(self.told()))
         self.assertEqual([], self.told(COMPLETED_LATE))
 
+    def test_an_instance_that_lives_on_fires_anew_and_each_retraction_names_its_own_firing(self):
+        self.server.sql("CREATE TIMEOUT stuck AS AFTER type = 'start' EXPECT type = 'end' HEARTBEAT type = 'beat' "
+                        "WITHIN INTERVAL '10 minutes' PER subject LATE RETRACT")
+        self.say("start", "10:00:00", "job")
+        self.tick("10:30:00")
+        self.expect(("stuck", "job", "10:10:00"))
+        self.say("beat", "10:10:00", "job")
+        self.expect(("stuck", "job", "10:10:00"), ("stuck", "job", "10:20:00"))
+        self.say("end", "10:20:00", "job")
+        self.eventually(lambda: len(self.told(RETRACTED)) == 2)
+        items = self.told_all()
+        fired = [item["id"] for item in items if item["type"] == FIRED]
+        taken_back = [item for item in items if item["type"] == RETRACTED]
+        self.assertEqual(4, len({item["id"] for item in items}))
+        self.assertEqual(fired, [item["data"]["fired_id"] for item in taken_back])
+
     def test_a_late_event_satisfies_what_is_still_open(self):
         self.server.sql("CREATE TIMEOUT slow AS AFTER type = 'a' EXPECT type = 'b' WITHIN INTERVAL '2 hours' PER subject")
         self.say("a", "10:00:00", "k")
@@ -377,6 +393,40 @@ class TheProcessingClock(Stories):
         self.assertEqual(1, len(self.told_all()))
 
 
+class Figures(Stories):
+    def figure(self, name):
+        for line in self.server.request("GET", "/metrics").body.decode().splitlines():
+            if line.rpartition(" ")[0] == "tidemark_" + name:
+                return int(line.rpartition(" ")[2])
+        return None
+
+    def test_metrics_count_timeouts_rules_and_notifications(self):
+        self.server.sql(f"CREATE TIMEOUT unpaid AS {ORDERS} LATE RETRACT")
+        self.server.sql("CREATE TIMEOUT odd AS AFTER type = 'odd' EXPECT type = 'b' "
+                        "WITHIN data.minutes * INTERVAL '1 minute' PER subject")
+        for key in ("o1", "o2"):
+            self.say("order.placed", "10:00:00", key)
+        self.say("odd", "10:00:00", "no minutes")
+        self.tick("10:20:00")
+        self.expect(("unpaid", "o1", "10:15:00"), ("unpaid", "o2", "10:15:00"))
+        self.say("order.paid", "10:10:00", "o1")
+        self.say("order.placed", "10:20:00", "o3")
+        self.tick("10:21:00")
+        self.eventually(lambda: self.figure('rule_pending{rule="unpaid"}') == 1)
+        self.eventually(lambda: self.figure('rule_retracted_total{rule="unpaid"}') == 1)
+        create(self.server, "waits", within="P1D")
+        self.pulse()
+        for name, rule, count in (("fired", "unpaid", 2), ("lost", "unpaid", 0), ("unusable", "unpaid", 0),
+                                  ("unusable", "odd", 1), ("fired", "odd", 0)):
+            self.assertEqual(count, self.figure(f'rule_{name}_total{{rule="{rule}"}}'), (name, rule))
+        self.assertEqual(1, self.figure('timeouts{state="pending"}'))
+        self.assertEqual(self.figure('timeouts{state="fired"}'), self.figure("timeouts_fired_total"))
+        self.assertEqual(len(notes.read(self.server)[0]), self.figure("notifications_kept"))
+        for name in ("notifications_forgotten_total", "notifications_lost_total", "timeouts_no_room_total"):
+            self.assertEqual(0, self.figure(name), name)
+        self.assertGreater(self.figure("timeouts_bytes"), 0)
+
+
 class Definitions(Stories):
     def test_a_rule_can_be_read_by_its_name(self):
         self.server.sql(f"CREATE TIMEOUT unpaid AS {ORDERS}")
@@ -391,6 +441,25 @@ class Definitions(Stories):
         self.assertEqual(["o3"], [one["key"] for one in self.server.walk(TIMEOUTS, rule="unpaid", state="completed")])
         self.assertEqual(at("10:15:00"), self.server.get(path("o1"), rule="unpaid")["deadline"])
         self.assertEqual(404, self.server.request("GET", path("nobody") + "?rule=unpaid").status)
+
+    def test_a_key_with_several_starts_shows_all_its_instances(self):
+        self.server.sql(f"CREATE TIMEOUT unpaid AS {ORDERS}")
+        for clock in ("10:00:00", "10:10:00"):
+            self.say("order.placed", clock, "o1")
+        self.tick("10:20:00")
+        self.expect(("unpaid", "o1", "10:15:00"))
+        self.say("order.paid", "10:21:00", "o1")
+        self.say("order.placed", "10:30:00", "o1")
+        self.tick("10:31:00")
+        self.eventually(lambda: len(self.server.get(path("o1"), rule="unpaid")["instances"]) == 3)
+        self.eventually(lambda: self.server.get(TIMEOUTS + ":count", rule="unpaid")["completed"] == 1)
+        one = self.server.get(path("o1"), rule="unpaid")
+        self.assertEqual((at("10:30:00"), "pending"), (one["started"], one["state"]))
+        self.assertEqual([(at("10:30:00"), "pending"), (at("10:10:00"), "completed"), (at("10:00:00"), "fired")],
+                         [(each["started"], each["state"]) for each in one["instances"]])
+        counts = self.server.get(TIMEOUTS + ":count", rule="unpaid")
+        self.assertEqual((1, 1, 1, 3), tuple(counts[name] for name in ("pending", "fired", "completed", "total")))
+        self.assertEqual(404, self.server.request("GET", TIMEOUTS + ":count?rule=nowhere").status)
 
     def test_explicit_timeouts_and_those_of_rules_do_not_meet(self):
         self.server.sql(f"CREATE TIMEOUT unpaid AS {ORDERS}")

@@ -225,8 +225,9 @@ class Restarts(timeouts.Case):
         deadlines = {}
         for _ in range(thinned(4, 40)):
             keys = [self.name("kill") for _ in range(50)]
-            got = results(post_batch(self.server, [{"op": "create", "key": key, "within": f"PT{draw.random() * 1.5:.3f}S"}
+            got = results(post_batch(self.server, [{"op": "create", "key": key, "within": f"PT{0.001 + draw.random() * 1.5:.3f}S"}
                                                    for key in keys]))
+            self.assertEqual([], [one for one in got if one["status"] != 201])
             deadlines.update({one["key"]: one["deadline"] for one in got})
             seen = []
 

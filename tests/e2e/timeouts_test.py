@@ -48,6 +48,22 @@ class Answers(timeouts.Case):
             self.assertEqual(first["version"], reply.json["version"])
             self.assertEqual(1, reply.json["generation"])
 
+    def test_every_answer_about_one_timeout_shows_its_data(self):
+        data = {"order": {"lines": [1, 2], "note": "\u00fc"}}
+        first = self.made(within="PT15M", data=data)
+        key = first["key"]
+        self.assertEqual(data, first["data"])
+        self.assertEqual(data, act(self.server, key, "heartbeat").json["data"])
+        self.assertEqual(data, current_of(create(self.server, key, within="PT16M").json)["data"])
+        self.assertEqual(data, create(self.server, key, within="PT16M", on_exists="return").json["data"])
+        self.assertEqual(data, act(self.server, key, "complete").json["data"])
+        self.assertEqual(data, act(self.server, key, "complete").json["data"])
+        self.assertEqual(data, current_of(act(self.server, key, "cancel").json)["data"])
+        self.assertNotIn("data", results(post_batch(self.server, [{"op": "complete", "key": key}]))[0])
+        plain = self.made(within="PT15M")
+        self.assertNotIn("data", plain)
+        self.assertNotIn("data", act(self.server, plain["key"], "cancel").json)
+
     def test_a_key_with_other_parameters_conflicts_and_shows_what_is_there(self):
         first = self.made(within="PT15M", data={"a": 1})
         for members in ({"within": "PT16M", "data": {"a": 1}}, {"within": "PT15M", "data": {"a": 2}}, {"within": "PT15M"},

@@ -1,6 +1,8 @@
 /* /v1/notifications: pages, waiting, streams, consumers. */
 #include "fake_client.h"
 
+#include "api/feed_text.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -152,6 +154,26 @@ static void a_long_poll_ends_with_its_time_or_the_server(void **state)
     assert_true(fake_has(client, "invalid-duration"));
 }
 
+static void a_drain_lets_go_of_those_who_wait_and_of_those_who_come(void **state)
+{
+    (void)state;
+    for (int begun = 0; begun < 2; begun++) {
+        fake_head(client, "GET", "/v1/notifications?wait=PT60S", "", NULL, 0);
+        fake_end(client);
+        (void)fake_gateway_deliver(client->gateway);
+        assert_int_equal(client->status, begun == 0 ? 0 : 200);
+        if (begun == 0) {
+            api_tick(client->api);
+            assert_int_equal(client->status, 0);
+            api_drain(client->api); /* what it asks the engine is still answered */
+        }
+        api_tick(client->api);
+        assert_int_equal(client->status, 200);
+        assert_true(fake_has(client, "{\"items\":[],\"next_cursor\":\""));
+        assert_int_equal(api_open_requests(client->api), 0);
+    }
+}
+
 static void a_peer_may_leave_while_it_waits(void **state)
 {
     (void)state;
@@ -203,6 +225,24 @@ static void a_stream_sends_what_comes_and_beats(void **state)
     client->gateway->now_us += US_PER_SECOND;
     api_tick(client->api);
     assert_false(client->streaming);
+    assert_int_equal(api_open_requests(client->api), 0);
+}
+
+static void a_drain_ends_streams_whatever_waits_for_their_peers(void **state)
+{
+    (void)state;
+    client->gateway->feed_ordinal = 9;
+    stream_open("");
+    assert_true(client->streaming);
+    client->backlog = (size_t)1 << 20;
+    api_drain(client->api);
+    api_tick(client->api);
+    assert_false(client->streaming);
+    fake_note(client->gateway, 0, at(7, 0, 1), "a");
+    stream_open("");
+    assert_false(client->streaming);
+    assert_int_equal(client->status, 200);
+    assert_true(fake_has(client, "\"subject\":\"a\""));
     assert_int_equal(api_open_requests(client->api), 0);
 }
 
@@ -303,6 +343,81 @@ static void bad_acks_are_refused(void **state)
     assert_int_equal(client->gateway->proposals, 0);
 }
 
+/* A member's text in the note as JSON; empty: it has none. */
+static const char *told(const struct note *note, const char *member)
+{
+    static char texts[4][64];
+    static unsigned turn;
+    char *text = texts[turn++ % 4];
+    char name[32];
+    struct out out = {0};
+    note_put_json(&out, gateway_facts(client->gateway), note);
+    out_char(&out, '\0');
+    assert_false(out.buf.overflow);
+    (void)snprintf(name, sizeof(name), "\"%s\":\"", member);
+    const char *found = strstr((const char *)out.buf.data, name);
+    (void)snprintf(text, 64, "%.32s", found == NULL ? "" : found + strlen(name));
+    out_free(&out);
+    return text;
+}
+
+static void every_firing_has_an_id_of_its_own(void **state)
+{
+    (void)state;
+    const struct note first = {.kind = NOTE_TIMEOUT_FIRED,
+                               .position = 100,
+                               .rule = 7,
+                               .started = 5 * US_PER_SECOND,
+                               .deadline = 6 * US_PER_SECOND,
+                               .rule_name = BYTES("r"),
+                               .key = BYTES("k")};
+    struct note others[5];
+    for (size_t i = 0; i < 5; i++) {
+        others[i] = first;
+    }
+    others[0].generation = 1;
+    others[1].started++;
+    others[2].rule++;
+    others[3].key = BYTES("l");
+    others[4].kind = NOTE_TIMEOUT_RETRACTED;
+    for (size_t i = 0; i < 5; i++) {
+        assert_string_not_equal(told(&first, "id"), told(&others[i], "id"));
+    }
+    struct note explicit = first;
+    explicit.rule = 0;
+    explicit.generation = 1;
+    struct note anew = explicit;
+    anew.position++;
+    assert_string_not_equal(told(&explicit, "id"), told(&anew, "id"));
+    assert_string_equal(told(&explicit, "id"), told(&explicit, "id"));
+    assert_string_equal(told(&explicit, "fired_id"), "");
+}
+
+static void a_retraction_names_the_firing_that_it_takes_back(void **state)
+{
+    (void)state;
+    static const enum note_kind kinds[] = {NOTE_TIMEOUT_RETRACTED, NOTE_TIMEOUT_COMPLETED_LATE};
+    for (size_t i = 0; i < 2; i++) {
+        for (uint32_t generation = 0; generation < 2; generation++) {
+            const struct note fired = {.kind = NOTE_TIMEOUT_FIRED,
+                                       .position = 100,
+                                       .rule = 7,
+                                       .generation = generation,
+                                       .started = 5 * US_PER_SECOND,
+                                       .deadline = 6 * US_PER_SECOND,
+                                       .rule_name = BYTES("r"),
+                                       .key = BYTES("k")};
+            struct note late = fired;
+            late.kind = kinds[i];
+            late.position = 200;
+            late.last_seen = 6 * US_PER_SECOND;
+            assert_string_equal(told(&late, "fired_id"), told(&fired, "id"));
+            late.generation++;
+            assert_string_not_equal(told(&late, "fired_id"), told(&fired, "id"));
+        }
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -312,12 +427,16 @@ int main(void)
         TEST(forgotten_and_foreign_cursors_are_gone),
         TEST(a_long_poll_waits_for_the_feed_to_grow),
         TEST(a_long_poll_ends_with_its_time_or_the_server),
+        TEST(a_drain_lets_go_of_those_who_wait_and_of_those_who_come),
         TEST(a_peer_may_leave_while_it_waits),
         TEST(a_stream_sends_what_comes_and_beats),
+        TEST(a_drain_ends_streams_whatever_waits_for_their_peers),
         TEST(a_stream_resumes_behind_its_last_event),
         TEST(a_slow_reader_is_not_sent_more_and_told_what_it_missed),
         TEST(consumers_are_remembered),
         TEST(bad_acks_are_refused),
+        TEST(every_firing_has_an_id_of_its_own),
+        TEST(a_retraction_names_the_firing_that_it_takes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -145,8 +145,8 @@ static void refused_creates_name_the_member_and_reach_nobody(void **state)
         {"{\"key\":\"k\",\"deadline\":\"soon\"}", 400, "\"member\":\"deadline\""},
         {"{\"key\":\"k\",\"within\":\"P36525D\",\"clock\":\"event\","
          "\"event_time\":\"9999-01-01T00:00:00Z\"}",
-         400,
-         "invalid-time"},
+         422,
+         "behind the year 9999"},
         {"{\"key\":\"k\",\"within\":\"PT1S\",\"clock\":\"wall\"}", 422, "\"member\":\"clock\""},
         {"{\"key\":\"k\",\"within\":\"PT1S\",\"on_exists\":\"\"}", 422, "on_exists"},
         {"{\"key\":\"k\",\"within\":\"PT1S\",\"generation\":1}", 422, "unknown-member"},
@@ -264,8 +264,8 @@ static void ends_and_heartbeats_take_their_members(void **state)
     }
     assert_int_equal(fake_call(client, "POST", "/v1/timeouts/k/cancel", "If-Match: 7\n", NULL),
                      412);
-    assert_int_equal(fake_call(client, "POST", "/v1/timeouts/k/cancel?rule=r", "", NULL), 404);
-    assert_true(fake_has(client, "unknown-rule"));
+    assert_int_equal(fake_call(client, "POST", "/v1/timeouts/k/cancel?rule=r", "", NULL), 422);
+    assert_true(fake_has(client, "\"member\":\"rule\""));
     assert_int_equal(fake_call(client, "POST", "/v1/timeouts/a%0Ab/cancel", "", NULL), 422);
 }
 
@@ -283,6 +283,46 @@ static void put_row(uint32_t runner, const char *key, bool held)
     timeout_row_put(&client->gateway->rows[runner], &row);
 }
 
+static void data_is_read_behind_a_command_that_did_not_bring_it(void **state)
+{
+    (void)state;
+    static const struct {
+        enum timeout_outcome outcome;
+        uint64_t version;
+        bool has_data;
+        bool shown;
+    } rows[] = {
+        {TIMEOUT_CHANGED, 9, true, true},
+        {TIMEOUT_DIFFERS, 9, true, true},
+        {TIMEOUT_CHANGED, 8, true, false}, /* another command came between */
+        {TIMEOUT_DIFFERS, 8, true, false},
+        {TIMEOUT_CHANGED, 9, false, false}, /* nothing to ask for */
+    };
+    put_row(1, "k", false);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        client->gateway->last_query = (struct query){0};
+        result_is(rows[i].outcome, TIMEOUT_PENDING);
+        for (size_t n = 0; n < 4; n++) {
+            client->gateway->results[n].object.generation = 2;
+            client->gateway->results[n].object.version = rows[i].version;
+            client->gateway->results[n].object.has_data = rows[i].has_data;
+        }
+        int status = fake_call(client, "POST", "/v1/timeouts/k/heartbeat", "", NULL);
+        assert_int_equal(status, rows[i].outcome == TIMEOUT_CHANGED ? 200 : 409);
+        assert_int_equal(fake_has(client, "\"data\":[1]"), rows[i].shown);
+        assert_int_equal(client->gateway->last_query.kind,
+                         rows[i].has_data ? QUERY_TIMEOUT : QUERY_VALUES);
+    }
+    client->gateway->query_err = ERR_UNAVAILABLE;
+    client->gateway->query_detail = "";
+    result_is(TIMEOUT_CHANGED, TIMEOUT_PENDING);
+    for (size_t n = 0; n < 4; n++) {
+        client->gateway->results[n].object.has_data = true;
+    }
+    assert_int_equal(fake_call(client, "POST", "/v1/timeouts/k/heartbeat", "", NULL), 200);
+    assert_false(fake_has(client, "\"data\""));
+}
+
 static void a_timeout_is_read_from_its_owner(void **state)
 {
     (void)state;
@@ -297,7 +337,75 @@ static void a_timeout_is_read_from_its_owner(void **state)
     assert_true(fake_field(client, "ETag: \"9\"\n"));
     assert_int_equal(client->gateway->last_query.kind, QUERY_TIMEOUT);
     assert_int_equal(fake_call(client, "GET", "/v1/timeouts/k?consistency=x", "", NULL), 422);
+}
+
+static void put_instance(uint32_t runner, const char *key, int64_t started)
+{
+    const struct timeout_row row = {
+        .object = {.state = TIMEOUT_FIRED,
+                   .clock = TIMEOUT_BY_EVENTS,
+                   .has_within = true,
+                   .within_us = US_PER_MINUTE,
+                   .has_event_time = true,
+                   .event_time = {started},
+                   .deadline = started + US_PER_MINUTE},
+        .key = bytes_of_string(key),
+    };
+    timeout_row_put(&client->gateway->rows[runner], &row);
+    client->gateway->row_counts[runner]++;
+}
+
+static void a_rule_tells_all_instances_of_a_key_the_newest_first(void **state)
+{
+    (void)state;
     assert_int_equal(fake_call(client, "GET", "/v1/timeouts/k?rule=r", "", NULL), 404);
+    assert_true(fake_has(client, "unknown-timeout"));
+    for (int64_t minute = 1; minute <= 3; minute++) { /* out of order: 1, 3, 2 */
+        put_instance(1, "k", (minute == 1 ? 1 : 5 - minute) * US_PER_MINUTE);
+    }
+    assert_int_equal(fake_call(client, "GET", "/v1/timeouts/k?rule=r", "", NULL), 200);
+    assert_int_equal(client->gateway->last_query.kind, QUERY_WATCH);
+    const char *newest =
+        "{\"rule\":\"r\",\"key\":\"k\",\"generation\":0,\"state\":\"fired\","
+        "\"started\":\"1970-01-01T00:03:00Z\","
+        "\"deadline\":\"1970-01-01T00:04:00Z\",\"clock\":\"event\","
+        "\"within\":\"PT1M\",";
+    assert_int_equal(strncmp(client->body, newest, strlen(newest)), 0);
+    const char *at = strstr(client->body, "\"instances\":[");
+    assert_non_null(at);
+    for (int minute = 3; minute >= 1; minute--) {
+        char started[64];
+        (void)snprintf(started, sizeof(started), "\"started\":\"1970-01-01T00:0%d:00Z\"", minute);
+        at = strstr(at, started);
+        assert_non_null(at);
+    }
+    assert_null(strstr(at + 1, "\"started\""));
+}
+
+static void an_unknown_rule_is_told_by_its_parameter(void **state)
+{
+    (void)state;
+    static const char *const targets[] = {
+        "/v1/timeouts/k?rule=r", "/v1/timeouts?rule=r", "/v1/timeouts:count?rule=r"};
+    client->gateway->query_err = ERR_UNKNOWN_RULE;
+    client->gateway->query_detail = "";
+    for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+        assert_int_equal(fake_call(client, "GET", targets[i], "", NULL), 404);
+        assert_true(fake_has(client, "unknown-rule"));
+        assert_true(fake_has(client, "\"member\":\"rule\""));
+    }
+}
+
+static void the_instances_of_a_rule_are_a_list_of_their_own(void **state)
+{
+    (void)state;
+    client->gateway->next_place = UINT32_MAX;
+    put_instance(0, "a", US_PER_MINUTE);
+    assert_int_equal(fake_call(client, "GET", "/v1/timeouts?rule=r&limit=1", "", NULL), 200);
+    assert_true(fake_has(client, "{\"items\":[{\"rule\":\"r\",\"key\":\"a\","));
+    assert_int_equal(client->gateway->last_query.kind, QUERY_WATCHES);
+    assert_int_equal(fake_call(client, "GET", "/v1/timeouts?limit=1", "", NULL), 200);
+    assert_int_equal(client->gateway->last_query.kind, QUERY_TIMEOUTS);
 }
 
 static void a_list_ends_where_its_last_partition_does(void **state)
@@ -381,7 +489,11 @@ int main(void)
         TEST(data_may_have_64_kib),
         TEST(outcomes_have_their_statuses),
         TEST(ends_and_heartbeats_take_their_members),
+        TEST(data_is_read_behind_a_command_that_did_not_bring_it),
         TEST(a_timeout_is_read_from_its_owner),
+        TEST(a_rule_tells_all_instances_of_a_key_the_newest_first),
+        TEST(an_unknown_rule_is_told_by_its_parameter),
+        TEST(the_instances_of_a_rule_are_a_list_of_their_own),
         TEST(a_list_ends_where_its_last_partition_does),
         TEST(a_cursor_goes_on_where_the_page_ended),
         TEST(counts_are_summed_over_the_runners),
