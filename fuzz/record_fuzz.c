@@ -9,6 +9,8 @@
 #include "model/batch.h"
 #include "model/definition.h"
 #include "model/record.h"
+#include "model/rule.h"
+#include "model/timeout.h"
 
 #include <string.h>
 
@@ -82,6 +84,40 @@ static void try_definition(struct bytes encoded)
     CHECK(bytes_equal(buf_bytes(&out), encoded));
 }
 
+static bool rewrite_timeouts(struct bytes body, struct buf *out)
+{
+    struct timeouts_reader reader;
+    struct timeout_command command;
+    if (!timeouts_open(body, &reader)) {
+        return false;
+    }
+    size_t start = timeouts_begin(out, reader.count);
+    timeouts_stamp(out, start, reader.clock, reader.watermark);
+    while (timeouts_next(&reader)) {
+        uint32_t partition = reader.partition;
+        if (!timeout_command_read(&reader, &command)) {
+            return false;
+        }
+        timeout_command_put(out, &command, partition);
+    }
+    record_end(out, start);
+    return !reader.commands.bad;
+}
+
+static void try_rule(struct bytes encoded)
+{
+    static struct rule rule;
+    static uint8_t memory[2 * BYTES_MAX];
+    struct buf out = buf_of(memory, sizeof(memory));
+    if (!rule_read(encoded, &rule)) {
+        return;
+    }
+    CHECK(rule_valid(&rule));
+    rule_put(&out, &rule);
+    CHECK(!out.overflow);
+    CHECK(bytes_equal(buf_bytes(&out), encoded));
+}
+
 /* Reads a command's body and writes it again; false when it is none. */
 static bool rewrite(enum record_kind kind, struct bytes body, struct buf *out)
 {
@@ -89,6 +125,7 @@ static bool rewrite(enum record_kind kind, struct bytes body, struct buf *out)
     struct define define;
     struct source source;
     struct lane_command command;
+    struct consumer consumer;
     uint32_t id = 0;
     bool good = false;
     switch (kind) {
@@ -129,8 +166,29 @@ static bool rewrite(enum record_kind kind, struct bytes body, struct buf *out)
             lane_command_put(out, &command);
         }
         break;
+    case RECORD_TIMEOUTS:
+        good = rewrite_timeouts(body, out);
+        break;
+    case RECORD_RULE:
+        good = define_read(body, &define);
+        if (good) {
+            rule_define_put(out, &define);
+            try_rule(define.definition);
+        }
+        break;
+    case RECORD_RULE_DROP:
+        good = drop_read(body, &id);
+        if (good) {
+            rule_drop_put(out, id);
+        }
+        break;
     case RECORD_EVENTS:
     case RECORD_PULSE:
+    case RECORD_CONSUMER:
+        good = consumer_read(body, &consumer);
+        if (good) {
+            consumer_put(out, &consumer);
+        }
         break;
     }
     return good;

@@ -1,6 +1,6 @@
 /* The metric language from text to values: any text is a statement or an error with a place; the
  * programs of what is accepted are valid, run on an event to their end, and give values that
- * survive their encoding. The same bytes are then taken for a definition and for a program, as if
+ * survive their encoding. The same bytes are then taken for a definition, a rule and a program, as if
  * they came from a log. */
 #include "fuzz.h"
 
@@ -66,6 +66,17 @@ static void run_definition(const struct definition *definition)
     }
 }
 
+static void run_rule(const struct rule *rule)
+{
+    run_optional(rule->after);
+    run_optional(rule->expect);
+    run_optional(rule->heartbeat);
+    run_optional(rule->cancel);
+    run_optional(rule->key);
+    run_optional(rule->within);
+    CHECK((rule->within.len > 0) == (rule->within_us == 0));
+}
+
 static void check_error(struct bytes text, const struct error *error)
 {
     CHECK(error->code == ERR_SQL || error->code == ERR_SQL_MEANING || error->code == ERR_LIMIT ||
@@ -75,6 +86,27 @@ static void check_error(struct bytes text, const struct error *error)
     CHECK(error->text[0] != '\0');
     CHECK(memchr(error->text, '\0', sizeof(error->text)) != NULL);
     CHECK(memchr(error->hint, '\0', sizeof(error->hint)) != NULL);
+}
+
+/* A rule that was accepted is encoded and read back as it was. */
+static void run_rule_statement(struct statement *statement)
+{
+    static uint8_t encoded[RULE_BYTES_MAX];
+    static uint8_t again[RULE_BYTES_MAX];
+    static struct rule back;
+    struct rule *rule = &statement->rule;
+    if (statement->kind == STATEMENT_RULE) {
+        rule->name = BYTES("a");
+    }
+    CHECK(rule->kind == statement->rule_kind);
+    struct buf out = buf_of(encoded, sizeof(encoded));
+    rule_put(&out, rule);
+    CHECK(!out.overflow);
+    CHECK(rule_read(buf_bytes(&out), &back));
+    struct buf second = buf_of(again, sizeof(again));
+    rule_put(&second, &back);
+    CHECK(bytes_equal(buf_bytes(&out), buf_bytes(&second)));
+    run_rule(&back);
 }
 
 static void run_text(struct bytes text)
@@ -87,6 +119,10 @@ static void run_text(struct bytes text)
     struct error error;
     if (lang_parse(text, &arena, &statement, &error) != OK) {
         check_error(text, &error);
+        return;
+    }
+    if (statement.kind == STATEMENT_CREATE_RULE || statement.kind == STATEMENT_RULE) {
+        run_rule_statement(&statement);
         return;
     }
     struct definition *definition = &statement.definition;
@@ -105,10 +141,14 @@ static void run_text(struct bytes text)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct definition definition;
+    static struct rule rule;
     struct bytes input = bytes_of(data, size);
     run_text(input);
     if (definition_read(input, &definition)) {
         run_definition(&definition);
+    }
+    if (rule_read(input, &rule)) {
+        run_rule(&rule);
     }
     if (program_valid(input)) {
         run_program(input);

@@ -3,10 +3,12 @@
 # Each part gets a server of its own, on a free port, with an empty data directory.
 #
 # Usage: tools/bench.sh [WORD ...]     only the parts whose names are given:
-#        j1 duckdb direct open-loop snapshots overload singles groups idle restart
+#        j1 duckdb direct open-loop snapshots overload singles groups timeouts idle restart
 #   BENCH_EVENTS   events of job J1 (5000000)
 #   BENCH_RESTART  events in the log of the restart (20000000); a tenth of them after the snapshot
-#   BENCH_SECONDS  for open-loop and singles (10)
+#   BENCH_SECONDS  for open-loop, singles and timeouts (10)
+#   BENCH_PENDING  timeouts that wait while others fire (1000000)
+#   BENCH_DUE      timeouts that are due in one instant (1000000)
 #   BENCH_DIR      where the files go (a new folder in /tmp)
 #   BENCH_JSON     the file of JSON lines (build/bench-results.jsonl)
 set -eu
@@ -20,7 +22,7 @@ tidemark=${TIDEMARK:-$PWD/build/tidemark}
     echo "bench: there is no $tidemark" >&2
     exit 1
 }
-parts=${*:-j1 duckdb direct open-loop snapshots overload singles groups idle restart}
+parts=${*:-j1 duckdb direct open-loop snapshots overload singles groups timeouts idle restart}
 work=${BENCH_DIR:-$(mktemp -d)}
 mkdir -p "$work"
 results=${BENCH_JSON:-build/bench-results.jsonl}
@@ -172,6 +174,20 @@ if wanted groups; then
     echo "== A million groups in one window"
     start_server
     "$tidemark" bench groups --groups 1000000 --json "$results"
+    stop_server
+fi
+if wanted timeouts; then
+    echo "== Timeouts: created, extended and completed, by 1,000 and one by one"
+    start_server
+    "$tidemark" bench timeouts --parts batches,singles --seconds "$seconds" --json "$results"
+    stop_server
+    pending=${BENCH_PENDING:-1000000}
+    due=${BENCH_DUE:-1000000}
+    echo "== Timeouts: $pending pending; 1,000 a second are due, then $due in one instant"
+    start_server
+    "$tidemark" bench timeouts --parts lag,burst --pending "$pending" --due-at-once "$due" --seconds "$seconds" \
+        --json "$results"
+    tell timeouts_memory MiB "$(awk '/^VmHWM/ { print $2 / 1024 }' "/proc/$server/status")"
     stop_server
 fi
 if wanted idle; then

@@ -10,6 +10,7 @@
 
 #include "api/call.h"
 #include "api/chunk.h"
+#include "api/feed_reader.h"
 #include "api/ingest.h"
 #include "api/problem.h"
 #include "api/routes.h"
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 
 #define ANSWER_TIMEOUT_US      (30 * US_PER_SECOND)
+#define FEED_LOOK_US           10000
 #define HELD_BYTES_MAX_DEFAULT ((size_t)64 * 1024 * 1024)
 
 struct api *api_create(const struct api_options *options)
@@ -54,10 +56,13 @@ void api_destroy(struct api *api)
         return;
     }
     struct call *next = NULL;
-    for (struct call *call = api->calls; call != NULL; call = next) {
-        next = call->next;
-        call->exchange = NULL;
-        call_settle(call);
+    struct call *const lists[] = {api->calls, api->feed_calls};
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        for (struct call *call = lists[i]; call != NULL; call = next) {
+            next = call->next;
+            call->exchange = NULL;
+            call_settle(call);
+        }
     }
     CHECK(api->held.used_bytes == 0);
     chunk_free_spares(api);
@@ -70,6 +75,11 @@ void api_destroy(struct api *api)
 void api_bind(struct api *api, struct http_server_port server)
 {
     api->server = server;
+}
+
+void api_drain(struct api *api)
+{
+    api->draining = true;
 }
 
 size_t api_open_requests(const struct api *api)
@@ -99,10 +109,31 @@ static enum err content_type_check(struct call *call, const struct http_request 
         return OK;
     case BODY_JSON:
         return call->is_json ? OK : ERR_MEDIA_TYPE;
+    case BODY_COMMAND:
+        return call->is_json || !request->has_body ? OK : ERR_MEDIA_TYPE;
+    case BODY_COMMANDS:
+        return media_type_is(type, "application/x-ndjson") ? OK : ERR_MEDIA_TYPE;
     case BODY_SQL:
         return call->is_json || media_type_is(type, "text/plain") ? OK : ERR_MEDIA_TYPE;
     }
     return ERR_INTERNAL;
+}
+
+static const char *media_types_wanted(enum body_kind body)
+{
+    switch (body) {
+    case BODY_JSON:
+    case BODY_COMMAND:
+        return "send application/json";
+    case BODY_COMMANDS:
+        return "send application/x-ndjson";
+    case BODY_SQL:
+        return "send text/plain or application/json";
+    case BODY_NONE:
+    case BODY_EVENTS:
+        break;
+    }
+    return "send another type";
 }
 
 static bool params_check(struct call *call, const struct http_request *request)
@@ -184,13 +215,15 @@ static bool route_choose(struct call *call, const struct http_request *request)
     return head_keep(call, request, match.name);
 }
 
-/* Whether the thread has room for one more. Events and questions only: what an operator asks for
+/* Whether the thread has room for one more. Events, commands and questions only: what an operator asks for
  * in trouble is answered always. */
 static bool pressure_allows(struct call *call, const struct http_request *request)
 {
     struct api *api = call->api;
     bool reads = call->route->body == BODY_NONE && request->method == HTTP_GET;
-    bool counts = call->route->body == BODY_EVENTS || (reads && !call->route->while_starting);
+    bool writes = call->route->body == BODY_EVENTS || call->route->body == BODY_COMMAND ||
+                  call->route->body == BODY_COMMANDS;
+    bool counts = writes || (reads && !call->route->while_starting);
     if (!counts) {
         return true;
     }
@@ -229,10 +262,7 @@ static bool head_accept(struct call *call, const struct http_request *request)
         return false;
     }
     if (content_type_check(call, request) != OK) {
-        call_fail(call,
-                  ERR_MEDIA_TYPE,
-                  call->route->body == BODY_JSON ? "send application/json"
-                                                 : "send text/plain or application/json");
+        call_fail(call, ERR_MEDIA_TYPE, media_types_wanted(call->route->body));
         return false;
     }
     if (call->route->body == BODY_EVENTS) {
@@ -346,10 +376,30 @@ struct http_handler api_handler(struct api *api)
     };
 }
 
+/* Readers of the feed may be many, and wait long. */
+static void feed_tick(struct api *api, int64_t now_us)
+{
+    struct call *next = NULL;
+    uint64_t feed_count = gateway_feed_count(api->gateway);
+    bool due = api->draining || now_us - api->feed_looked_us >= FEED_LOOK_US ||
+               now_us < api->feed_looked_us;
+    if (api->feed_calls == NULL || (feed_count == api->feed_count && !due)) {
+        return;
+    }
+    api->feed_count = feed_count;
+    api->feed_looked_us = now_us;
+    for (struct call *call = api->feed_calls; call != NULL; call = next) {
+        next = call->next;
+        feed_reader_tick(call, now_us);
+        call_settle(call);
+    }
+}
+
 void api_tick(struct api *api)
 {
     int64_t now = gateway_now(api->gateway).us;
     struct call *next = NULL;
+    feed_tick(api, now);
     for (struct call *call = api->calls; call != NULL; call = next) {
         next = call->next;
         ingest_tick(call);

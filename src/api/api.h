@@ -29,5 +29,9 @@ void api_bind(struct api *api, struct http_server_port server);
 /* Called now and then (every 100 ms or so) for deadlines of waiting requests. */
 void api_tick(struct api *api);
 
+/* The server takes no more connections and comes to its end: who waits for the feed to grow is answered
+ * with what there is, and streams end. Their peers go on elsewhere, from where they were. */
+void api_drain(struct api *api);
+
 /* Requests that were taken and not answered yet. */
 size_t api_open_requests(const struct api *api);

@@ -1,13 +1,47 @@
 /* Calls: see call.h for their life and its invariants. */
 #include "api/call.h"
 
+#include "api/feed_reader.h"
 #include "api/ingest.h"
 #include "api/problem.h"
 #include "api/sql.h"
+#include "api/timeouts.h"
 #include "base/check.h"
 #include "base/text.h"
 
 #include <stdlib.h>
+
+static void call_list(struct call *call, struct call **list)
+{
+    call->list = list;
+    call->previous = NULL;
+    call->next = *list;
+    if (call->next != NULL) {
+        call->next->previous = call;
+    }
+    *list = call;
+}
+
+static void call_unlist(struct call *call)
+{
+    if (call->previous != NULL) {
+        call->previous->next = call->next;
+    } else {
+        CHECK(*call->list == call);
+        *call->list = call->next;
+    }
+    if (call->next != NULL) {
+        call->next->previous = call->previous;
+    }
+}
+
+void call_move(struct call *call, struct call **list)
+{
+    if (call->list != list) {
+        call_unlist(call);
+        call_list(call, list);
+    }
+}
 
 struct call *call_create(struct api *api, struct http_exchange *exchange)
 {
@@ -20,11 +54,7 @@ struct call *call_create(struct api *api, struct http_exchange *exchange)
     call->method = exchange->request->method;
     call->started = gateway_now(api->gateway);
     call->reading = true;
-    call->next = api->calls;
-    if (api->calls != NULL) {
-        api->calls->previous = call;
-    }
-    api->calls = call;
+    call_list(call, &api->calls);
     api->open++;
     exchange->user = call;
     return call;
@@ -53,18 +83,13 @@ void call_settle(struct call *call)
         return;
     }
     struct api *api = call->api;
-    if (call->previous != NULL) {
-        call->previous->next = call->next;
-    } else {
-        CHECK(api->calls == call);
-        api->calls = call->next;
-    }
-    if (call->next != NULL) {
-        call->next->previous = call->previous;
-    }
+    call_unlist(call);
     letters_free(call);
     ingest_destroy(call->ingest, &api->held);
     script_destroy(call->script);
+    timeout_batch_destroy(call->timeout_batch, &api->held);
+    timeout_page_destroy(call->timeout_page);
+    feed_reader_destroy(call->feed_reader);
     body_deinit(&call->body);
     memory_free(&call->memory);
     free(call);
@@ -111,7 +136,7 @@ void answer_as_of(struct answer *answer, uint64_t position)
     answer_made_field(answer, "Tidemark-As-Of", text);
 }
 
-void answer_version_tag(struct answer *answer, uint32_t version)
+void answer_version_tag(struct answer *answer, uint64_t version)
 {
     struct buf text = answer_text(answer, 24);
     buf_put_u8(&text, '"');
@@ -135,6 +160,27 @@ static const char too_much[] =
     "or "
     "too far behind\",\"status\":503,\"detail\":\"there was no memory for the answer\"}";
 
+static void count(const struct call *call, int status)
+{
+    struct gateway_counters *counters = gateway_counters(call->api->gateway);
+    bool asks = call->method == HTTP_GET || call->method == HTTP_HEAD;
+    counters->requests++;
+    counters->requests_refused += status >= 400 ? 1 : 0;
+    counters->requests_shed += status == 429 ? 1 : 0;
+    counters->writes_shed += status == 429 && !asks ? 1 : 0;
+}
+
+/* From here on nobody waits for an answer. */
+static struct http_exchange *exchange_leave(struct call *call)
+{
+    struct http_exchange *exchange = call->exchange;
+    CHECK(call->api->open > 0);
+    call->exchange = NULL;
+    exchange->user = NULL;
+    call->api->open--;
+    return exchange;
+}
+
 void call_answer(struct call *call, struct answer *answer)
 {
     struct api *api = call->api;
@@ -147,10 +193,7 @@ void call_answer(struct call *call, struct answer *answer)
         answer_field(answer, "Retry-After", BYTES("1"));
         body = BYTES(too_much);
     }
-    struct gateway_counters *counters = gateway_counters(api->gateway);
-    counters->requests++;
-    counters->requests_refused += answer->status >= 400 ? 1 : 0;
-    counters->requests_shed += answer->status == 429 ? 1 : 0;
+    count(call, answer->status);
     const struct http_response response = {
         .status = answer->status,
         .fields = answer->fields,
@@ -158,12 +201,35 @@ void call_answer(struct call *call, struct answer *answer)
         .body = body,
         .close = answer->close,
     };
-    struct http_exchange *exchange = call->exchange;
-    call->exchange = NULL;
-    exchange->user = NULL;
-    CHECK(api->open > 0);
-    api->open--;
+    struct http_exchange *exchange = exchange_leave(call);
     api->server.ops->respond(api->server.server, exchange, &response);
+}
+
+void call_stream_begin(struct call *call, const struct answer *answer)
+{
+    struct api *api = call->api;
+    CHECK(call_open(call));
+    count(call, answer->status);
+    const struct http_response response = {
+        .status = answer->status,
+        .fields = answer->fields,
+        .field_count = answer->field_count,
+    };
+    api->server.ops->begin(api->server.server, call->exchange, &response);
+}
+
+size_t call_stream_push(struct call *call, struct bytes part)
+{
+    const struct http_server_port *server = &call->api->server;
+    CHECK(call_open(call));
+    return server->ops->push(server->server, call->exchange, part);
+}
+
+void call_stream_end(struct call *call)
+{
+    const struct http_server_port *server = &call->api->server;
+    struct http_exchange *exchange = exchange_leave(call);
+    server->ops->end(server->server, exchange);
 }
 
 void call_answer_json(struct call *call)
@@ -277,9 +343,22 @@ void call_inspect(struct call *call, void (*then)(struct call *call))
 
 void call_ask_runners(struct call *call, void (*then)(struct call *call))
 {
+    enum err err = call_try_runners(call, then);
+    if (err != OK) {
+        call_fail(call, err, NULL);
+    }
+}
+
+enum err call_try_runners(struct call *call, void (*then)(struct call *call))
+{
     call->query->letter.done = letter_back;
     call->query->letter.user = call;
-    letter_sent(call, gateway_query(call->api->gateway, call->query), then);
+    enum err err = gateway_query(call->api->gateway, call->query);
+    if (err == OK) {
+        call->letters++;
+        call->then = then;
+    }
+    return err;
 }
 
 void call_ask_log(struct call *call, void (*then)(struct call *call))

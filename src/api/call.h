@@ -29,6 +29,10 @@ struct chunk;
 struct ingest;
 struct route;
 struct script;
+struct timeout_write;
+struct timeout_batch;
+struct timeout_page;
+struct feed_reader;
 
 struct api {
     struct gateway *gateway;
@@ -37,7 +41,11 @@ struct api {
     struct budget held; /* by all calls: bodies and chunks */
     const char *version;
     struct http_server_port server;
-    struct call *calls;          /* all that live, the newest first */
+    struct call *calls;      /* all that live, the newest first, but for those of the feed */
+    struct call *feed_calls; /* those that read the feed and may wait long */
+    uint64_t feed_count;     /* the gateway's, as of the last look at them */
+    int64_t feed_looked_us;
+    bool draining;               /* nobody waits for the feed any more */
     size_t open;                 /* those that can still be answered */
     struct out out;              /* the answer that is being written */
     struct batch_writer *writer; /* for the request that is being parsed */
@@ -50,6 +58,7 @@ struct api {
 struct call {
     struct call *next;
     struct call *previous;
+    struct call **list; /* the one of api that it stands in */
     struct api *api;
     struct http_exchange *exchange;
     const struct route *route;
@@ -69,8 +78,12 @@ struct call {
     struct inspection *inspection;
     struct query *query;
     struct scan *scan;
-    struct ingest *ingest; /* POST /v1/events */
-    struct script *script; /* POST /v1/sql */
+    struct ingest *ingest;               /* POST /v1/events */
+    struct script *script;               /* POST /v1/sql */
+    struct timeout_write *timeout_write; /* a command on a timeout; in `memory` */
+    struct timeout_batch *timeout_batch; /* POST /v1/timeouts:batch */
+    struct timeout_page *timeout_page;   /* GET /v1/timeouts */
+    struct feed_reader *feed_reader;     /* GET /v1/notifications */
 };
 
 /* NULL when there is no memory. */
@@ -78,6 +91,9 @@ struct call *call_create(struct api *api, struct http_exchange *exchange);
 
 /* Frees the call if nothing can happen to it any more. The last act of every entry from outside. */
 void call_settle(struct call *call);
+
+/* From now on it stands in this list of the API's. */
+void call_move(struct call *call, struct call **list);
 
 /* True until it was answered or its peer went away. */
 static inline bool call_open(const struct call *call)
@@ -107,7 +123,7 @@ void answer_field(struct answer *answer, const char *name, struct bytes value);
 void answer_as_of(struct answer *answer, uint64_t position);
 
 /* ETag: "number" and ETag: "16 hexadecimal digits". */
-void answer_version_tag(struct answer *answer, uint32_t version);
+void answer_version_tag(struct answer *answer, uint64_t version);
 void answer_hash_tag(struct answer *answer, uint64_t hash);
 
 /* Sends it with api->out as its body. A body that did not fit becomes a problem instead. */
@@ -115,6 +131,12 @@ void call_answer(struct call *call, struct answer *answer);
 
 /* 200 with api->out as JSON. */
 void call_answer_json(struct call *call);
+
+/* An answer that goes on: its head, parts of it (the result: how many bytes wait for the peer), its
+ * end. */
+void call_stream_begin(struct call *call, const struct answer *answer);
+size_t call_stream_push(struct call *call, struct bytes part);
+void call_stream_end(struct call *call);
 
 /* --- Questions to the engine --- */
 
@@ -130,4 +152,7 @@ struct scan *call_scan(struct call *call, enum scan_kind kind);
 void call_propose(struct call *call, void (*then)(struct call *call));
 void call_inspect(struct call *call, void (*then)(struct call *call));
 void call_ask_runners(struct call *call, void (*then)(struct call *call));
+
+/* The same without an answer to a refusal: its result is the gateway's. */
+enum err call_try_runners(struct call *call, void (*then)(struct call *call)) MUST_CHECK;
 void call_ask_log(struct call *call, void (*then)(struct call *call));

@@ -143,28 +143,24 @@ bool config_duration(struct call *call,
 }
 
 /* "12" with its quotes. */
-static bool tag_version(struct bytes tag, uint32_t *version)
+static bool tag_version(struct bytes tag, uint64_t *version)
 {
-    uint64_t number = 0;
     if (tag.len < 3 || tag.data[0] != '"' || tag.data[tag.len - 1] != '"') {
         return false;
     }
-    if (!u64_parse(bytes_slice(tag, 1, tag.len - 2), &number) || number > UINT32_MAX) {
-        return false;
-    }
-    *version = (uint32_t)number;
-    return number > 0;
+    return u64_parse(bytes_slice(tag, 1, tag.len - 2), version) && *version > 0;
 }
 
-bool config_condition(struct call *call, struct proposal *proposal)
+bool config_version(struct call *call, bool *given, uint64_t *version)
 {
+    *given = false;
+    *version = 0;
     if (call->if_none_match.data != NULL) {
         if (!bytes_equal(call->if_none_match, BYTES("*")) || call->if_match.data != NULL) {
             call_fail(call, ERR_UNPROCESSABLE, "a write takes If-None-Match: * alone");
             return false;
         }
-        proposal->has_if_match = true;
-        proposal->if_match = 0;
+        *given = true;
     }
     if (call->if_match.data == NULL) {
         return true;
@@ -173,10 +169,24 @@ bool config_condition(struct call *call, struct proposal *proposal)
         call_fail(call, ERR_UNPROCESSABLE, "If-Match takes one entity tag, as a read returned it");
         return false;
     }
-    proposal->has_if_match = true;
-    if (!tag_version(call->if_match, &proposal->if_match)) {
+    *given = true;
+    if (!tag_version(call->if_match, version)) {
         call_fail(call, ERR_PRECONDITION, "no object here has that entity tag");
         return false;
     }
+    return true;
+}
+
+bool config_condition(struct call *call, struct proposal *proposal)
+{
+    uint64_t version = 0;
+    if (!config_version(call, &proposal->has_if_match, &version)) {
+        return false;
+    }
+    if (version > UINT32_MAX) {
+        call_fail(call, ERR_PRECONDITION, "no object here has that entity tag");
+        return false;
+    }
+    proposal->if_match = (uint32_t)version;
     return true;
 }

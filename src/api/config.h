@@ -21,5 +21,9 @@ bool config_duration(struct call *call,
                      int64_t max_us,
                      int64_t *us);
 
-/* An If-Match or If-None-Match header as the proposal's condition. False: answered (412, 422). */
+/* An If-Match or If-None-Match header as a condition on the version: *given is false when there is
+ * none, 0 means that there must be no object. False: answered (412, 422). */
+bool config_version(struct call *call, bool *given, uint64_t *version);
+
+/* The same as the proposal's condition. */
 bool config_condition(struct call *call, struct proposal *proposal);

@@ -87,6 +87,9 @@ static void put_limits(struct out *out)
     put_limit(out, "groups_per_metric", DEFINITION_GROUPS_DEFAULT);
     put_limit(out, "source_bytes", SOURCE_NAME_MAX);
     put_limit(out, "sources", LANES_MAX - 1);
+    put_limit(out, "timeout_key_bytes", TIMEOUT_KEY_MAX);
+    put_limit(out, "timeout_data_bytes", TIMEOUT_DATA_MAX);
+    put_limit(out, "timeout_batch", TIMEOUT_COMMANDS_MAX);
     out_char(out, '}');
 }
 
@@ -114,7 +117,8 @@ static void get_back(struct call *call)
     out_member(out, "dedup_horizon");
     out_duration(out, facts->dedup_horizon_us);
     out_text(out,
-             ",\"features\":[\"events\",\"sources\",\"metrics\",\"values\",\"late\",\"fate\"]");
+             ",\"features\":[\"events\",\"sources\",\"metrics\",\"values\",\"late\",\"fate\","
+             "\"timeouts\",\"notifications\"]");
     put_limits(out);
     out_char(out, '}');
     call_answer_json(call);

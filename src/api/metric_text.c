@@ -101,17 +101,17 @@ static void put_columns(struct out *out, const struct definition *definition)
     out_char(out, ']');
 }
 
-static void put_sources(struct out *out, const struct definition *definition)
+void source_names_put(struct out *out, const struct bytes *sources, size_t count)
 {
     out_member(out, "sources");
-    if (definition->source_count == 0) {
+    if (count == 0) {
         out_text(out, "null");
         return;
     }
     out_char(out, '[');
-    for (size_t i = 0; i < definition->source_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         out_comma(out);
-        out_string(out, definition->sources[i]);
+        out_string(out, sources[i]);
     }
     out_char(out, ']');
 }
@@ -149,7 +149,7 @@ void metric_put(struct out *out, const struct metric_entry *metric, const struct
     out_duration(out, definition->retain_us);
     out_member(out, "emit");
     put_emit(out, definition);
-    put_sources(out, definition);
+    source_names_put(out, definition->sources, definition->source_count);
     put_columns(out, definition);
     if (stats != NULL) {
         put_counts(out, definition->name, stats);

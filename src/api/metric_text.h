@@ -20,5 +20,8 @@ bool metric_list_make(struct call *call,
                       const struct inspection *inspection,
                       struct metric_list *list);
 
+/* "sources": the names, or null for all. */
+void source_names_put(struct out *out, const struct bytes *sources, size_t count);
+
 /* The object. stats: the runners' counters, or NULL to leave them out. */
 void metric_put(struct out *out, const struct metric_entry *metric, const struct query *stats);

@@ -141,37 +141,26 @@ static void put_back(struct call *call)
     one_inspect(call);
 }
 
-/* The body: a SELECT, or a CREATE METRIC of the path's name. False: answered. */
-static bool put_statement(struct call *call, struct arena *arena, struct statement *statement)
+/* The body: a SELECT, or a CREATE METRIC of the path's name. NULL: answered. */
+static struct statement *put_statement(struct call *call)
 {
-    struct bytes text;
-    if (!sql_body(call, &text)) {
-        return false;
-    }
-    size_t size = statement_arena_bytes(text);
-    uint8_t *memory = memory_take(&call->memory, size);
-    if (memory == NULL) {
-        call_fail(call, ERR_UNAVAILABLE, "there is no memory for this statement");
-        return false;
-    }
-    *arena = arena_of(memory, size);
-    const struct statement_text whole = {.script = text, .part = text};
-    if (!statement_read(call, &whole, arena, statement)) {
-        return false;
+    struct statement *statement = statement_of_body(call);
+    if (statement == NULL) {
+        return NULL;
     }
     if (statement->kind == STATEMENT_SELECT) {
         statement->definition.name = call->name;
-        return true;
+        return statement;
     }
     if (statement->kind != STATEMENT_CREATE_METRIC) {
         call_fail(call, ERR_SQL_MEANING, "send a SELECT, or a CREATE METRIC of this name");
-        return false;
+        return NULL;
     }
     if (!bytes_equal(statement->name, call->name)) {
         call_fail(call, ERR_SQL_MEANING, "the statement names another metric than the path");
-        return false;
+        return NULL;
     }
-    return true;
+    return statement;
 }
 
 static void put_propose(struct call *call, const struct definition *definition)
@@ -205,7 +194,6 @@ static void put_dry(struct call *call, const struct definition *definition)
 void metrics_put(struct call *call)
 {
     bool dry_run = false;
-    struct arena arena;
     if (params_bool(&call->params, "dry_run", &dry_run) != OK) {
         call_fail_member(call, ERR_UNPROCESSABLE, BYTES("dry_run"), "it is true or false");
         return;
@@ -217,12 +205,8 @@ void metrics_put(struct call *call)
                          "a metric's name is [a-z_][a-z0-9_]*, at most 64 bytes");
         return;
     }
-    struct statement *statement = memory_take(&call->memory, sizeof(*statement));
+    struct statement *statement = put_statement(call);
     if (statement == NULL) {
-        call_fail(call, ERR_UNAVAILABLE, NULL);
-        return;
-    }
-    if (!put_statement(call, &arena, statement)) {
         return;
     }
     if (!definition_valid(&statement->definition)) {

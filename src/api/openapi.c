@@ -68,9 +68,11 @@ static void put_parameters(struct out *out, const struct route *route)
     out_char(out, ']');
 }
 
-static void put_content(struct out *out, const char *const *types, size_t count)
+static void put_content(struct out *out, const char *const *types, bool required, size_t count)
 {
-    out_text(out, ",\"requestBody\":{\"required\":true,\"content\":{");
+    out_text(out, ",\"requestBody\":{\"required\":");
+    out_bool(out, required);
+    out_text(out, ",\"content\":{");
     for (size_t i = 0; i < count; i++) {
         out_member(out, types[i]);
         out_text(out, "{}");
@@ -81,6 +83,7 @@ static void put_content(struct out *out, const char *const *types, size_t count)
 static void put_body(struct out *out, const struct route *route)
 {
     static const char *const json[] = {"application/json"};
+    static const char *const lines[] = {"application/x-ndjson"};
     static const char *const sql[] = {"text/plain", "application/json"};
     static const char *const events[] = {"application/cloudevents+json",
                                          "application/cloudevents-batch+json",
@@ -90,13 +93,17 @@ static void put_body(struct out *out, const struct route *route)
     case BODY_NONE:
         return;
     case BODY_JSON:
-        put_content(out, json, 1);
+    case BODY_COMMAND:
+        put_content(out, json, route->body == BODY_JSON, 1);
+        return;
+    case BODY_COMMANDS:
+        put_content(out, lines, true, 1);
         return;
     case BODY_SQL:
-        put_content(out, sql, 2);
+        put_content(out, sql, true, 2);
         return;
     case BODY_EVENTS:
-        put_content(out, events, 4);
+        put_content(out, events, true, 4);
         return;
     }
 }

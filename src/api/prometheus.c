@@ -5,11 +5,13 @@
  *   ask the runners (counters per metric) ───────┘
  *
  * While the engine starts, only the first part is given: a scraper must not go blind then. Labels
- * are names of metrics alone, which are identifiers: nothing needs escaping. */
+ * are names of metrics, rules and states alone, which are identifiers: nothing needs escaping. */
 #include "api/info.h"
 
 #include "api/problem.h"
 #include "api/stats.h"
+
+#include <string.h>
 
 struct figure {
     const char *name;
@@ -137,6 +139,22 @@ static const struct shown shown[] = {
     {"dedup_evicted",
      {"dedup_evicted_total", "counter", "Generations forgotten early, for lack of memory."}},
     {"state_bytes", {"state_bytes", "gauge", "Bytes of state."}},
+    {"timeouts", {"timeouts", "gauge", "Explicit timeouts in each state."}},
+    {"timeouts_bytes", {"timeouts_bytes", "gauge", "Bytes of explicit timeouts."}},
+    {"timeouts_fired", {"timeouts_fired_total", "counter", "Explicit timeouts that fired."}},
+    {"timeouts_no_room",
+     {"timeouts_no_room_total", "counter", "Commands refused with 507: no room for timeouts."}},
+    {"rule_pending", {"rule_pending", "gauge", "Instances of the rule that wait."}},
+    {"rule_fired", {"rule_fired_total", "counter", "Firings of the rule."}},
+    {"rule_retracted", {"rule_retracted_total", "counter", "Firings taken back."}},
+    {"rule_lost", {"rule_lost_total", "counter", "Signals that no memory was left for."}},
+    {"rule_unusable",
+     {"rule_unusable_total", "counter", "Events that match, but have no usable key or WITHIN."}},
+    {"feed_kept", {"notifications_kept", "gauge", "Notifications that can be read."}},
+    {"feed_forgotten",
+     {"notifications_forgotten_total", "counter", "Notifications that can't be read any more."}},
+    {"feed_lost",
+     {"notifications_lost_total", "counter", "Notifications that no memory was left for."}},
 };
 
 /* Each (counter, metric) once, at its first occurrence over all runners. */
@@ -158,13 +176,24 @@ static bool seen_before(const struct query *query,
     return false;
 }
 
+/* What a counter is about, if it is about something. */
+static const char *label_of(const char *stat)
+{
+    if (strncmp(stat, "rule_", strlen("rule_")) == 0) {
+        return "rule";
+    }
+    return strcmp(stat, "timeouts") == 0 ? "state" : "metric";
+}
+
 static void
 put_sample(struct out *out, const struct query *query, const struct shown *row, struct bytes metric)
 {
     out_text(out, "tidemark_");
     out_text(out, row->figure.name);
     if (metric.len > 0) {
-        out_text(out, "{metric=\"");
+        out_char(out, '{');
+        out_text(out, label_of(row->stat));
+        out_text(out, "=\"");
         out_bytes(out, metric);
         out_text(out, "\"}");
     }

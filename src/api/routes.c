@@ -12,8 +12,11 @@
 #include "api/info.h"
 #include "api/ingest.h"
 #include "api/metrics.h"
+#include "api/notifications.h"
+#include "api/rules.h"
 #include "api/sources.h"
 #include "api/sql.h"
+#include "api/timeouts.h"
 #include "api/values.h"
 #include "base/check.h"
 
@@ -58,6 +61,14 @@ const struct route routes[] = {
     {HTTP_GET, "/v1/metrics/{name}/values", values_get,
      "from to window order_by limit cursor final min_as_of *", BODY_NONE, BODY_IGNORED_MAX, false,
      "The metric's windows; <column>= filters"},
+    {HTTP_GET, "/v1/rules", rules_list, "limit cursor", BODY_NONE, BODY_IGNORED_MAX, false,
+     "All rules: timeouts and silences"},
+    {HTTP_GET, "/v1/rules/{name}", rules_get, "", BODY_NONE, BODY_IGNORED_MAX, false,
+     "One rule"},
+    {HTTP_PUT, "/v1/rules/{name}", rules_put, "dry_run", BODY_SQL, BODY_SQL_MAX, false,
+     "Creates or replaces a rule"},
+    {HTTP_DELETE, "/v1/rules/{name}", rules_delete, "", BODY_NONE, BODY_IGNORED_MAX, false,
+     "Drops a rule"},
     {HTTP_GET, "/v1/sources", sources_list, "limit cursor", BODY_NONE, BODY_IGNORED_MAX, false,
      "All declared sources, and the default lane *"},
     {HTTP_GET, "/v1/sources/{name}", sources_get, "", BODY_NONE, BODY_IGNORED_MAX, false,
@@ -68,6 +79,34 @@ const struct route routes[] = {
      "Gives a source back to the default lane"},
     {HTTP_POST, "/v1/sources/{name}/watermark", sources_watermark, "", BODY_JSON, BODY_CONFIG_MAX,
      false, "What a producer says about its own watermark"},
+    {HTTP_POST, "/v1/timeouts", timeouts_create, "", BODY_COMMAND, TIMEOUT_BODY_BYTES_MAX, false,
+     "Creates a timeout"},
+    {HTTP_GET, "/v1/timeouts", timeouts_list, "state due_before prefix rule limit cursor", BODY_NONE,
+     BODY_IGNORED_MAX, false,
+     "All timeouts, or those of a state, with a prefix, due before a time"},
+    {HTTP_GET, "/v1/timeouts:count", timeouts_count, "rule", BODY_NONE, BODY_IGNORED_MAX, false,
+     "How many timeouts there are in each state"},
+    {HTTP_GET, "/v1/timeouts:due", timeouts_due, "from span count clock", BODY_NONE,
+     BODY_IGNORED_MAX, false,
+     "How many pending timeouts are due in each of some spans of time"},
+    {HTTP_POST, "/v1/timeouts:batch", timeouts_batch, "", BODY_COMMANDS, TIMEOUT_BATCH_BYTES_MAX,
+     false, "Up to 10,000 commands on timeouts, one a line"},
+    {HTTP_GET, "/v1/timeouts/{name}", timeouts_get, "consistency rule", BODY_NONE, BODY_IGNORED_MAX,
+     false, "One timeout"},
+    {HTTP_POST, "/v1/timeouts/{name}/complete", timeouts_complete, "rule", BODY_COMMAND,
+     TIMEOUT_BODY_BYTES_MAX, false,
+     "What was awaited has come; before its timeout was created, it is remembered"},
+    {HTTP_POST, "/v1/timeouts/{name}/cancel", timeouts_cancel, "rule", BODY_COMMAND,
+     TIMEOUT_BODY_BYTES_MAX, false, "It is awaited no more"},
+    {HTTP_POST, "/v1/timeouts/{name}/heartbeat", timeouts_heartbeat, "rule", BODY_COMMAND,
+     TIMEOUT_BODY_BYTES_MAX, false, "A timeout's time begins anew"},
+    {HTTP_GET, "/v1/notifications", notifications_get, "type subject after wait limit consumer",
+     BODY_NONE, BODY_IGNORED_MAX, false,
+     "The feed: a page, waited for if need be, or server-sent events"},
+    {HTTP_POST, "/v1/notifications:ack", notifications_ack, "", BODY_JSON, BODY_CONFIG_MAX, false,
+     "A consumer has seen all notifications up to a cursor"},
+    {HTTP_GET, "/v1/notifications/consumers", notifications_consumers, "limit cursor", BODY_NONE,
+     BODY_IGNORED_MAX, false, "All consumers, and how far each is"},
     {HTTP_GET, "/v1/watermark", sources_overall, "", BODY_NONE, BODY_IGNORED_MAX, false,
      "The watermark over all lanes, and who holds it"},
 };

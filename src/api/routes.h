@@ -6,9 +6,11 @@
 
 enum body_kind {
     BODY_NONE,
-    BODY_JSON,   /* application/json */
-    BODY_SQL,    /* text/plain, or application/json {"sql": ...} */
-    BODY_EVENTS, /* CloudEvents in all their forms; streamed */
+    BODY_JSON,     /* application/json */
+    BODY_SQL,      /* text/plain, or application/json {"sql": ...} */
+    BODY_COMMAND,  /* application/json, or nothing */
+    BODY_COMMANDS, /* application/x-ndjson */
+    BODY_EVENTS,   /* CloudEvents in all their forms; streamed */
 };
 
 struct route {

@@ -13,6 +13,7 @@
 #include "api/metric_text.h"
 #include "api/params.h"
 #include "api/problem.h"
+#include "api/rule_text.h"
 #include "api/statements.h"
 #include "base/check.h"
 
@@ -96,6 +97,15 @@ static bool script_check(struct call *call)
                         "CREATE METRIC name AS SELECT ..., or PUT /v1/metrics/{name}");
             return false;
         }
+        if (script->statement.kind == STATEMENT_RULE) {
+            script_fail(call,
+                        ERR_SQL_MEANING,
+                        "a rule needs a name",
+                        script->statement.rule_kind == RULE_TIMEOUT
+                            ? "CREATE TIMEOUT name AS AFTER ..., or PUT /v1/rules/{name}"
+                            : "CREATE SILENCE name AS EXPECT ..., or PUT /v1/rules/{name}");
+            return false;
+        }
     }
     if (script->number == 0) {
         call_fail(call, ERR_SQL, "there is no statement in this text");
@@ -123,12 +133,47 @@ static void script_answer(struct call *call)
     call_answer(call, &answer);
 }
 
-static struct out *result_begin(struct script *script, const char *statement)
+static const char *statement_words(const struct statement *statement)
+{
+    bool timeout = statement->rule_kind == RULE_TIMEOUT;
+    bool silence = statement->rule_kind == RULE_SILENCE;
+    switch (statement->kind) {
+    case STATEMENT_CREATE_METRIC:
+        return "CREATE METRIC";
+    case STATEMENT_DROP_METRIC:
+        return "DROP METRIC";
+    case STATEMENT_SHOW_METRICS:
+        return "SHOW METRICS";
+    case STATEMENT_SHOW_METRIC:
+        return "SHOW METRIC";
+    case STATEMENT_CREATE_RULE:
+        return timeout ? "CREATE TIMEOUT" : "CREATE SILENCE";
+    case STATEMENT_DROP_RULE:
+        return timeout ? "DROP TIMEOUT" : "DROP SILENCE";
+    case STATEMENT_SHOW_RULES:
+        return timeout ? "SHOW TIMEOUTS" : silence ? "SHOW SILENCES" : "SHOW RULES";
+    case STATEMENT_SELECT:
+    case STATEMENT_RULE:
+        break;
+    }
+    UNREACHABLE("script_check lets only these pass");
+}
+
+static struct out *result_begin(struct script *script)
 {
     struct out *out = &script->results;
     out_comma(out);
     out_text(out, "{\"statement\":");
-    out_string_text(out, statement);
+    out_string_text(out, statement_words(&script->statement));
+    return out;
+}
+
+/* The same for what names one thing. */
+static struct out *result_begin_of(struct script *script)
+{
+    struct out *out = result_begin(script);
+    out_member(out, (int)script->statement.rule_kind != 0 ? "rule" : "metric");
+    out_string(out, script->statement.name);
     return out;
 }
 
@@ -136,8 +181,9 @@ static void define_back(struct call *call)
 {
     struct script *script = call->script;
     const struct proposal *proposal = call->proposal;
-    bool drop = proposal->kind == PROPOSE_DROP;
-    bool absent = drop && proposal->err == ERR_UNKNOWN_METRIC && script->statement.if_exists;
+    bool drop = proposal->kind == PROPOSE_DROP || proposal->kind == PROPOSE_RULE_DROP;
+    bool unknown = proposal->err == ERR_UNKNOWN_METRIC || proposal->err == ERR_UNKNOWN_RULE;
+    bool absent = drop && unknown && script->statement.if_exists;
     if (proposal->err != OK && !absent) {
         script_fail(call, proposal->err, proposal->detail, NULL);
         return;
@@ -147,9 +193,7 @@ static void define_back(struct call *call)
         script->wrote = true;
         script->as_of = proposal->as_of > script->as_of ? proposal->as_of : script->as_of;
     }
-    struct out *out = result_begin(script, drop ? "DROP METRIC" : "CREATE METRIC");
-    out_member(out, "metric");
-    out_string(out, script->statement.name);
+    struct out *out = result_begin_of(script);
     if (!drop) {
         out_member(out, "version");
         out_u64(out, proposal->version);
@@ -160,16 +204,38 @@ static void define_back(struct call *call)
     script_next(call);
 }
 
+static void show_rules_back(struct call *call)
+{
+    struct script *script = call->script;
+    struct rule_list list;
+    if (call->inspection->err != OK) {
+        script_fail(call, call->inspection->err, NULL, NULL);
+        return;
+    }
+    struct out *out = result_begin(script);
+    out_text(out,
+             ",\"columns\":[\"name\",\"kind\",\"version\",\"sql\",\"created\",\"within\","
+             "\"every\",\"clock\",\"grace\",\"late\",\"sources\"],\"items\":[");
+    if (!rule_list_make(call, call->inspection, script->statement.rule_kind, &list)) {
+        return;
+    }
+    for (size_t i = 0; i < list.count; i++) {
+        out_comma(out);
+        rule_show(out, list.items[i]);
+    }
+    out_text(out, "]}");
+    script_next(call);
+}
+
 static void show_back(struct call *call)
 {
     struct script *script = call->script;
     const struct inspection *inspection = call->inspection;
-    bool one = script->statement.kind == STATEMENT_SHOW_METRIC;
     if (inspection->err != OK) {
         script_fail(call, inspection->err, NULL, NULL);
         return;
     }
-    struct out *out = result_begin(script, one ? "SHOW METRIC" : "SHOW METRICS");
+    struct out *out = result_begin(script);
     out_text(out,
              ",\"columns\":[\"name\",\"version\",\"sql\",\"created\",\"window\",\"lateness\","
              "\"retain\",\"emit\",\"sources\",\"columns\"],\"items\":[");
@@ -188,25 +254,38 @@ static void show_back(struct call *call)
 static void run_create(struct call *call)
 {
     struct script *script = call->script;
+    const struct statement *statement = &script->statement;
+    bool rule = statement->kind == STATEMENT_CREATE_RULE;
     struct bytes encoded;
-    if (!definition_encode(call, &script->statement.definition, &encoded)) {
+    if (!(rule ? rule_encode(call, &statement->rule, &encoded)
+               : definition_encode(call, &statement->definition, &encoded))) {
         return;
     }
-    struct proposal *proposal = call_proposal(call, PROPOSE_DEFINE);
+    struct proposal *proposal = call_proposal(call, rule ? PROPOSE_RULE_DEFINE : PROPOSE_DEFINE);
     if (proposal != NULL) {
-        proposal->name = script->statement.name;
+        proposal->name = statement->name;
         proposal->definition = encoded;
-        proposal->mode = script->statement.if_not_exists ? DEFINE_IF_NOT_EXISTS : DEFINE_CREATE;
+        proposal->mode = statement->if_not_exists ? DEFINE_IF_NOT_EXISTS : DEFINE_CREATE;
         call_propose(call, define_back);
     }
 }
 
 static void run_drop(struct call *call)
 {
-    struct proposal *proposal = call_proposal(call, PROPOSE_DROP);
+    const struct statement *statement = &call->script->statement;
+    bool rule = statement->kind == STATEMENT_DROP_RULE;
+    struct proposal *proposal = call_proposal(call, rule ? PROPOSE_RULE_DROP : PROPOSE_DROP);
     if (proposal != NULL) {
-        proposal->name = call->script->statement.name;
+        proposal->name = statement->name;
+        proposal->rule_kind = statement->rule_kind;
         call_propose(call, define_back);
+    }
+}
+
+static void run_show_rules(struct call *call)
+{
+    if (call_inspection(call, INSPECT_RULES) != NULL) {
+        call_inspect(call, show_rules_back);
     }
 }
 
@@ -225,11 +304,7 @@ static void run_show(struct call *call)
 static void run_dry(struct call *call)
 {
     struct script *script = call->script;
-    const char *statement =
-        script->statement.kind == STATEMENT_CREATE_METRIC ? "CREATE METRIC" : "DROP METRIC";
-    struct out *out = result_begin(script, statement);
-    out_member(out, "metric");
-    out_string(out, script->statement.name);
+    struct out *out = result_begin_of(script);
     out_text(out, ",\"dry_run\":true}");
     script_next(call);
 }
@@ -239,19 +314,25 @@ static void statement_run(struct call *call)
     struct script *script = call->script;
     switch (script->statement.kind) {
     case STATEMENT_CREATE_METRIC:
+    case STATEMENT_CREATE_RULE:
         (script->dry_run ? run_dry : run_create)(call);
         return;
     case STATEMENT_DROP_METRIC:
+    case STATEMENT_DROP_RULE:
         (script->dry_run ? run_dry : run_drop)(call);
         return;
     case STATEMENT_SHOW_METRICS:
     case STATEMENT_SHOW_METRIC:
         run_show(call);
         return;
+    case STATEMENT_SHOW_RULES:
+        run_show_rules(call);
+        return;
     case STATEMENT_SELECT:
+    case STATEMENT_RULE:
         break;
     }
-    CHECK(script->statement.kind != STATEMENT_SELECT); /* script_check refused it */
+    UNREACHABLE("script_check refused it");
 }
 
 /* At most STATEMENTS_MAX deep when nothing has to be waited for (a dry run). */

@@ -79,21 +79,65 @@ bool statement_read(struct call *call,
     return false;
 }
 
-bool definition_encode(struct call *call,
-                       const struct definition *definition,
-                       struct bytes *encoded)
+struct statement *statement_of_body(struct call *call)
+{
+    struct bytes text;
+    if (!sql_body(call, &text)) {
+        return NULL;
+    }
+    size_t size = statement_arena_bytes(text);
+    struct statement *statement = memory_take(&call->memory, sizeof(*statement));
+    uint8_t *memory = memory_take(&call->memory, size);
+    if (statement == NULL || memory == NULL) {
+        call_fail(call, ERR_UNAVAILABLE, "there is no memory for this statement");
+        return NULL;
+    }
+    struct arena arena = arena_of(memory, size);
+    const struct statement_text whole = {.script = text, .part = text};
+    return statement_read(call, &whole, &arena, statement) ? statement : NULL;
+}
+
+_Static_assert(RULE_BYTES_MAX <= DEFINITION_BYTES_MAX, "either fits");
+
+static bool room_for_encoding(struct call *call, struct buf *out)
 {
     uint8_t *memory = memory_take(&call->memory, DEFINITION_BYTES_MAX);
     if (memory == NULL) {
         call_fail(call, ERR_UNAVAILABLE, "there is no memory for this definition");
         return false;
     }
-    struct buf out = buf_of(memory, DEFINITION_BYTES_MAX);
-    definition_put(&out, definition);
-    if (out.overflow) {
+    *out = buf_of(memory, DEFINITION_BYTES_MAX);
+    return true;
+}
+
+static bool encoded_whole(struct call *call, const struct buf *out, struct bytes *encoded)
+{
+    if (out->overflow) {
         call_fail(call, ERR_LIMIT, "the definition is too large");
         return false;
     }
-    *encoded = buf_bytes(&out);
+    *encoded = buf_bytes(out);
     return true;
+}
+
+bool definition_encode(struct call *call,
+                       const struct definition *definition,
+                       struct bytes *encoded)
+{
+    struct buf out;
+    if (!room_for_encoding(call, &out)) {
+        return false;
+    }
+    definition_put(&out, definition);
+    return encoded_whole(call, &out, encoded);
+}
+
+bool rule_encode(struct call *call, const struct rule *rule, struct bytes *encoded)
+{
+    struct buf out;
+    if (!room_for_encoding(call, &out)) {
+        return false;
+    }
+    rule_put(&out, rule);
+    return encoded_whole(call, &out, encoded);
 }

@@ -23,7 +23,12 @@ bool statement_read(struct call *call,
 /* The size of an arena that lang_parse wants for this text. */
 size_t statement_arena_bytes(struct bytes text);
 
+/* The body's one statement, parsed into the call's memory. NULL: answered. */
+struct statement *statement_of_body(struct call *call);
+
 /* Encoded into the call's memory. False: answered. */
 bool definition_encode(struct call *call,
                        const struct definition *definition,
                        struct bytes *encoded);
+
+bool rule_encode(struct call *call, const struct rule *rule, struct bytes *encoded);

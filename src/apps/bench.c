@@ -8,15 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
-
-int64_t bench_now_us(void)
-{
-    struct timespec now = {0};
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 static void json_line(FILE *file, const char *name, double value, const char *unit)
 {
@@ -148,6 +140,7 @@ int bench_command(const struct command *command)
         {"singles", bench_singles, 0},
         {"groups", bench_groups, 0},
         {"overload", bench_overload, 0},
+        {"timeouts", bench_timeouts, 0},
     };
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         if (command->argument_count > 0 && strcmp(command->arguments[0], parts[i].name) == 0) {
@@ -160,7 +153,9 @@ int bench_command(const struct command *command)
             return parts[i].run(command);
         }
     }
-    complain("bench needs one of: gen FILE, j1 FILE, open-loop, singles, groups, overload");
+    complain(
+        "bench needs one of: gen FILE, j1 FILE, open-loop, singles, groups, overload, "
+        "timeouts");
     note("`tidemark help bench` says more.\n");
     return EXIT_CODE_USAGE;
 }

@@ -3,6 +3,7 @@
 
 #include "apps/histogram.h"
 #include "apps/server.h"
+#include "apps/terminal.h"
 
 /* The parts. */
 int bench_gen(const struct command *command);
@@ -11,6 +12,7 @@ int bench_open_loop(const struct command *command);
 int bench_singles(const struct command *command);
 int bench_groups(const struct command *command);
 int bench_overload(const struct command *command);
+int bench_timeouts(const struct command *command);
 
 /* One result: a line for people, and with --json a JSON line in that file. */
 void bench_result(const struct settings *settings,
@@ -36,9 +38,13 @@ int bench_lane_open(struct server *server, const char *disorder) MUST_CHECK;
  */
 int bench_figure(struct server *server, const char *name, double *value) MUST_CHECK;
 
-/* Bodies to POST /v1/events, from several threads at once, each with a connection of its own. */
+/* Bodies to POST, from several threads at once, each with a connection of its own. */
 struct blast {
     const struct settings *settings;
+    const char *target; /* NULL: /v1/events */
+    /* How many entries of an answer of 200 say yes, and no; NULL: as /v1/events answers. On the
+     * sending threads. */
+    void (*judge)(struct bytes answer, uint64_t *accepted, uint64_t *rejected);
     uint32_t connections;
     uint64_t body_count;
     /* The body number `index`, valid until the thread's next call. On the sending threads. */
@@ -57,6 +63,21 @@ struct blast {
 #define BLAST_CONNECTIONS_MAX 64
 int blast_run(struct blast *blast) MUST_CHECK;
 
+/* Small requests, one under way on each of many kept-alive connections: see bench_singles.c. */
+struct single_load {
+    const struct settings *settings;
+    const char *name; /* of the results: `name`_rate, `name`_ack_p50, ... */
+    uint64_t count;   /* requests; 0: as many as --seconds allow, which bounds the others too */
+    /* Writes the whole request number `number`. */
+    void (*request)(void *ctx, const char *authority, uint64_t number, struct buf *out);
+    void *ctx;
+    /* Results. */
+    uint64_t made;
+    uint64_t refused;
+};
+int bench_singles_run(struct single_load *load) MUST_CHECK;
+#define SINGLE_REQUEST_BYTES 1024
+
 /* One event of the benchmarks as a line, written into out. */
 struct bench_event {
     uint64_t number;
@@ -69,6 +90,3 @@ struct bench_event {
 };
 void bench_event_put(struct buf *out, const struct bench_event *event);
 #define BENCH_EVENT_MAX 400
-
-/* Wall clock. */
-int64_t bench_now_us(void);

@@ -1,4 +1,4 @@
-/* Many bodies to POST /v1/events: see bench.h. Threads take numbers off one counter, so bodies go
+/* Many bodies to POST: see bench.h. Threads take numbers off one counter, so bodies go
  * out nearly in order. */
 #include "apps/answer_json.h"
 #include "apps/bench.h"
@@ -38,12 +38,39 @@ static void wait_until(int64_t due_us)
     }
 }
 
+/* The answer to events. */
+static void events_judge(struct bytes answer, uint64_t *accepted, uint64_t *rejected)
+{
+    struct json_walk refusals = {.ended = true};
+    struct json_value value;
+    int64_t taken = json_member_number(answer, "accepted", 0);
+    *accepted += taken > 0 ? (uint64_t)taken : 0;
+    if (json_member(answer, "rejected", &value)) {
+        refusals = json_walk_of(value.text);
+    }
+    while (json_walk_next(&refusals, &value, &value)) {
+        (*rejected)++;
+    }
+}
+
+static bool status_fail(struct gun *gun, const struct http_client_response *response)
+{
+    text_put(gun->failure,
+             sizeof(gun->failure),
+             "status %d: %.*s",
+             response->status,
+             (int)(response->body.len < 120 ? response->body.len : 120),
+             (const char *)response->body.data);
+    return false;
+}
+
 /* One body, until it is taken for good. */
 static bool body_send(struct gun *gun, struct http_client *client, struct bytes body)
 {
+    const struct blast *blast = gun->blast;
     const struct http_client_request request = {
         .method = "POST",
-        .target = "/v1/events",
+        .target = blast->target != NULL ? blast->target : "/v1/events",
         .content_type = "application/x-ndjson",
         .body = body,
     };
@@ -54,26 +81,12 @@ static bool body_send(struct gun *gun, struct http_client *client, struct bytes 
             return false;
         }
         if (response.status == 200) {
-            struct json_walk rejected = {.ended = true};
-            struct json_value value;
-            int64_t accepted = json_member_number(response.body, "accepted", 0);
-            gun->accepted += accepted > 0 ? (uint64_t)accepted : 0;
-            if (json_member(response.body, "rejected", &value)) {
-                rejected = json_walk_of(value.text);
-            }
-            while (json_walk_next(&rejected, &value, &value)) {
-                gun->rejected++;
-            }
+            (blast->judge != NULL ? blast->judge
+                                  : events_judge)(response.body, &gun->accepted, &gun->rejected);
             return true;
         }
         if (response.status != 429 && response.status != 503) {
-            text_put(gun->failure,
-                     sizeof(gun->failure),
-                     "status %d: %.*s",
-                     response.status,
-                     (int)(response.body.len < 120 ? response.body.len : 120),
-                     (const char *)response.body.data);
-            return false;
+            return status_fail(gun, &response);
         }
         gun->repeated++;
         (void)sleep_us(PAUSE_US);

@@ -120,7 +120,7 @@ int bench_groups(const struct command *command)
     static struct groups groups;
     struct server server;
     groups.count = (uint64_t)setting_number(settings, OPTION_GROUPS);
-    groups.time_us = bench_now_us();
+    groups.time_us = wall_us();
     text_put(groups.prefix, sizeof(groups.prefix), "g%llx-", (unsigned long long)groups.time_us);
     int code = server_open(&server, settings);
     if (code != EXIT_CODE_OK) {

@@ -42,7 +42,7 @@ static struct bytes batch_body(void *ctx, uint32_t thread, uint64_t index)
 {
     struct open_loop *loop = ctx;
     struct buf out = buf_of(loop->bodies[thread], loop->body_cap);
-    int64_t now_us = bench_now_us();
+    int64_t now_us = wall_us();
     for (uint64_t i = 0; i < loop->batch; i++) {
         uint64_t number = index * loop->batch + i;
         const struct bench_event event = {
@@ -190,7 +190,7 @@ int bench_open_loop(const struct command *command)
     loop.batch = (uint64_t)setting_number(settings, OPTION_BENCH_BATCH);
     loop.per_second = setting(settings, OPTION_BENCH_RATE)->real;
     loop.body_cap = (size_t)(loop.batch + 1) * BENCH_EVENT_MAX;
-    text_put(loop.prefix, sizeof(loop.prefix), "o%llx-", (unsigned long long)bench_now_us());
+    text_put(loop.prefix, sizeof(loop.prefix), "o%llx-", (unsigned long long)wall_us());
     double events = loop.per_second * (double)setting_number(settings, OPTION_SECONDS);
     blast = (struct blast){
         .settings = settings,

@@ -517,8 +517,7 @@ static int overload_open(struct overload *overload, const struct settings *setti
         .epoll_fd = epoll_create1(EPOLL_CLOEXEC),
     };
     CHECK(overload->count <= CONNECTIONS_MAX);
-    text_put(
-        overload->prefix, sizeof(overload->prefix), "v%llx-", (unsigned long long)bench_now_us());
+    text_put(overload->prefix, sizeof(overload->prefix), "v%llx-", (unsigned long long)wall_us());
     memset(overload->next_id, '0', sizeof(overload->next_id));
     overload->all = calloc(overload->count, sizeof(*overload->all));
     overload->idle = calloc(overload->count, sizeof(*overload->idle));

@@ -1,5 +1,6 @@
-/* tidemark bench singles: one event a request, each durable before its answer, on many kept-alive
- * connections; the next request leaves when the answer is there. One thread, one epoll loop.
+/* Single requests, each durable before its answer, on many kept-alive connections; the next request
+ * leaves when the answer is there. One thread, one epoll loop. tidemark bench singles sends an event by
+ * each.
  *
  *     writing ──all sent──► reading ──answer complete──► writing ...                            */
 #include "apps/bench.h"
@@ -10,19 +11,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define CONNECTIONS_DEFAULT 256
 #define CONNECTIONS_MAX     1024
-#define REQUEST_BYTES       1024
 #define ANSWER_BYTES        4096
 #define READY_MAX           256
 
 struct single {
     int fd;
-    uint8_t request[REQUEST_BYTES];
+    uint8_t request[SINGLE_REQUEST_BYTES];
     size_t request_len;
     size_t sent;
     uint8_t answer[ANSWER_BYTES];
@@ -31,51 +32,33 @@ struct single {
 };
 
 struct singles {
-    const struct settings *settings;
+    struct single_load *load;
     struct http_url url;
     uint32_t count;
     struct single *all;
     int epoll_fd;
-    uint64_t number;
-    char prefix[40];
     bool stopping;
     uint32_t busy;
     struct histogram acks;
-    uint64_t refused;
     char failure[160];
 };
 
 static void request_make(struct singles *singles, struct single *single)
 {
-    char body[BENCH_EVENT_MAX];
-    char head[300];
-    struct buf event_text = buf_of(body, sizeof(body));
-    const struct bench_event event = {
-        .number = singles->number,
-        .time_us = bench_now_us(),
-        .prefix = singles->prefix,
-        .type = "bench.single",
-        .subject = (uint32_t)(singles->number % 10000),
-        .source = (uint32_t)(singles->number % 16),
-        .value = 12345,
-    };
-    singles->number++;
-    bench_event_put(&event_text, &event);
-    text_put(
-        head,
-        sizeof(head),
-        "POST /v1/events HTTP/1.1\r\nHost: %.120s\r\nContent-Type: application/cloudevents+json\r\n"
-        "Content-Length: %zu\r\n\r\n",
-        singles->url.authority,
-        event_text.len);
+    struct single_load *load = singles->load;
     struct buf out = buf_of(single->request, sizeof(single->request));
-    buf_put_text(&out, head);
-    buf_put_bytes(&out, buf_bytes(&event_text));
+    load->request(load->ctx, singles->url.authority, load->made++, &out);
     CHECK(!out.overflow);
     single->request_len = out.len;
     single->sent = 0;
     single->answer_len = 0;
     single->start_us = steady_us();
+}
+
+static bool all_made(const struct singles *singles)
+{
+    return singles->stopping ||
+           (singles->load->count > 0 && singles->load->made >= singles->load->count);
 }
 
 static bool fail(struct singles *singles, const char *why)
@@ -122,7 +105,7 @@ static bool answer_read(struct singles *singles, struct single *single, bool *co
     }
     *complete = single->answer_len >= head.len + head.content_length;
     if (*complete) {
-        singles->refused += head.status != 200 ? 1 : 0;
+        singles->load->refused += head.status / 100 != 2 ? 1 : 0;
     }
     return true;
 }
@@ -138,7 +121,7 @@ static bool single_turn(struct singles *singles, struct single *single)
     }
     if (complete) {
         histogram_add(&singles->acks, steady_us() - single->start_us);
-        if (singles->stopping) {
+        if (all_made(singles)) {
             singles->busy--;
             return true;
         }
@@ -152,7 +135,8 @@ static bool connect_all(struct singles *singles)
 {
     for (uint32_t i = 0; i < singles->count; i++) {
         struct single *single = &singles->all[i];
-        single->fd = http_connect(&singles->url, setting_number(singles->settings, OPTION_TIMEOUT));
+        single->fd =
+            http_connect(&singles->url, setting_number(singles->load->settings, OPTION_TIMEOUT));
         if (single->fd < 0 || fcntl(single->fd, F_SETFL, O_NONBLOCK) != 0) {
             return fail(singles, strerrordesc_np(errno));
         }
@@ -167,14 +151,14 @@ static bool connect_all(struct singles *singles)
 
 static bool loop_run(struct singles *singles, int64_t end_us)
 {
-    int64_t give_up_us = end_us + setting_number(singles->settings, OPTION_TIMEOUT);
-    for (uint32_t i = 0; i < singles->count; i++) {
+    int64_t give_up_us = end_us + setting_number(singles->load->settings, OPTION_TIMEOUT);
+    for (uint32_t i = 0; i < singles->count && !all_made(singles); i++) {
+        singles->busy++;
         request_make(singles, &singles->all[i]);
         if (!request_send(singles, &singles->all[i])) {
             return false;
         }
     }
-    singles->busy = singles->count;
     while (singles->busy > 0) {
         struct epoll_event ready[READY_MAX];
         int count = epoll_wait(singles->epoll_fd, ready, READY_MAX, 100);
@@ -192,9 +176,24 @@ static bool loop_run(struct singles *singles, int64_t end_us)
     return true;
 }
 
+static void results_say(const struct singles *singles, int64_t us)
+{
+    const struct single_load *load = singles->load;
+    char name[80];
+    text_put(name, sizeof(name), "%s_connections", load->name);
+    bench_result(load->settings, name, singles->count, "connections");
+    text_put(name, sizeof(name), "%s_rate", load->name);
+    bench_result(
+        load->settings, name, (double)singles->acks.count * 1e6 / (double)us, "requests/s");
+    text_put(name, sizeof(name), "%s_ack", load->name);
+    bench_latencies(load->settings, name, &singles->acks);
+    text_put(name, sizeof(name), "%s_refused", load->name);
+    bench_result(load->settings, name, (double)load->refused, "requests");
+}
+
 static int run(struct singles *singles)
 {
-    int64_t seconds = setting_number(singles->settings, OPTION_SECONDS);
+    int64_t seconds = setting_number(singles->load->settings, OPTION_SECONDS);
     if (!connect_all(singles)) {
         complain("%s", singles->failure);
         return EXIT_CODE_UNREACHABLE;
@@ -206,25 +205,19 @@ static int run(struct singles *singles)
         complain("%s", singles->failure);
         return EXIT_CODE_UNREACHABLE;
     }
-    bench_result(singles->settings, "singles_connections", singles->count, "connections");
-    bench_result(singles->settings,
-                 "singles_rate",
-                 (double)singles->acks.count * 1e6 / (double)us,
-                 "requests/s");
-    bench_latencies(singles->settings, "singles_ack", &singles->acks);
-    bench_result(singles->settings, "singles_refused", (double)singles->refused, "requests");
-    return singles->refused > 0 ? EXIT_CODE_REFUSED : EXIT_CODE_OK;
+    results_say(singles, us);
+    return singles->load->refused > 0 ? EXIT_CODE_REFUSED : EXIT_CODE_OK;
 }
 
-int bench_singles(const struct command *command)
+int bench_singles_run(struct single_load *load)
 {
     static struct singles singles;
     struct error error;
-    uint32_t wanted = (uint32_t)setting_number(command->settings, OPTION_BENCH_CONNECTIONS);
-    singles.settings = command->settings;
+    uint32_t wanted = (uint32_t)setting_number(load->settings, OPTION_BENCH_CONNECTIONS);
+    memset(&singles, 0, sizeof(singles));
+    singles.load = load;
     singles.count = wanted == 0 ? CONNECTIONS_DEFAULT : wanted;
-    text_put(singles.prefix, sizeof(singles.prefix), "s%llx-", (unsigned long long)bench_now_us());
-    if (http_url_parse(setting_text(command->settings, OPTION_URL), &singles.url, &error) != OK) {
+    if (http_url_parse(setting_text(load->settings, OPTION_URL), &singles.url, &error) != OK) {
         complain("--url: %s", error.text);
         return EXIT_CODE_USAGE;
     }
@@ -250,4 +243,50 @@ int bench_singles(const struct command *command)
     }
     free(singles.all);
     return code;
+}
+
+/* --- tidemark bench singles --- */
+
+struct event_load {
+    char prefix[40];
+};
+
+static void event_request(void *ctx, const char *authority, uint64_t number, struct buf *out)
+{
+    const struct event_load *events = ctx;
+    char body[BENCH_EVENT_MAX];
+    char head[300];
+    struct buf event_text = buf_of(body, sizeof(body));
+    const struct bench_event event = {
+        .number = number,
+        .time_us = wall_us(),
+        .prefix = events->prefix,
+        .type = "bench.single",
+        .subject = (uint32_t)(number % 10000),
+        .source = (uint32_t)(number % 16),
+        .value = 12345,
+    };
+    bench_event_put(&event_text, &event);
+    text_put(
+        head,
+        sizeof(head),
+        "POST /v1/events HTTP/1.1\r\nHost: %.120s\r\nContent-Type: application/cloudevents+json\r\n"
+        "Content-Length: %zu\r\n\r\n",
+        authority,
+        event_text.len);
+    buf_put_text(out, head);
+    buf_put_bytes(out, buf_bytes(&event_text));
+}
+
+int bench_singles(const struct command *command)
+{
+    struct event_load events;
+    struct single_load load = {
+        .settings = command->settings,
+        .name = "singles",
+        .request = event_request,
+        .ctx = &events,
+    };
+    text_put(events.prefix, sizeof(events.prefix), "s%llx-", (unsigned long long)wall_us());
+    return bench_singles_run(&load);
 }

@@ -74,12 +74,24 @@ static enum err statement_proposal(const struct statement *statement,
     case STATEMENT_DROP_METRIC:
         proposal->kind = PROPOSE_DROP;
         return OK;
+    case STATEMENT_CREATE_RULE:
+        rule_put(memory, &statement->rule);
+        proposal->kind = PROPOSE_RULE_DEFINE;
+        proposal->definition = buf_bytes(memory);
+        proposal->mode = statement->if_not_exists ? DEFINE_IF_NOT_EXISTS : DEFINE_CREATE;
+        return OK;
+    case STATEMENT_DROP_RULE:
+        proposal->kind = PROPOSE_RULE_DROP;
+        proposal->rule_kind = statement->rule_kind;
+        return OK;
     case STATEMENT_SHOW_METRICS:
     case STATEMENT_SHOW_METRIC:
+    case STATEMENT_SHOW_RULES:
     case STATEMENT_SELECT:
+    case STATEMENT_RULE:
         break;
     }
-    error_say(error, "only CREATE METRIC and DROP METRIC can be run here");
+    error_say(error, "only CREATE and DROP can be run here");
     return ERR_SQL_MEANING;
 }
 
@@ -106,7 +118,8 @@ statement_run(struct node *node, uint32_t gateway, struct bytes text, struct err
                       err_text(err),
                       proposal->detail[0] != '\0' ? ": " : "",
                       proposal->detail);
-            bool absent = err == ERR_UNKNOWN_METRIC && statement->if_exists;
+            bool unknown = err == ERR_UNKNOWN_METRIC || err == ERR_UNKNOWN_RULE;
+            bool absent = unknown && statement->if_exists;
             err = absent ? OK : err;
         }
     }

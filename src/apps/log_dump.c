@@ -17,6 +17,8 @@
 #include "host/result.h"
 #include "model/batch.h"
 #include "model/definition.h"
+#include "model/rule.h"
+#include "model/timeout.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +54,14 @@ static const char *kind_name(enum record_kind kind)
         return "forget";
     case RECORD_LANE:
         return "lane";
+    case RECORD_TIMEOUTS:
+        return "timeouts";
+    case RECORD_RULE:
+        return "rule";
+    case RECORD_RULE_DROP:
+        return "rule drop";
+    case RECORD_CONSUMER:
+        return "consumer";
     }
     return "unknown";
 }
@@ -187,6 +197,44 @@ static bool drop_say(struct dump *dump, const struct record *record)
     return good;
 }
 
+static bool rule_say(struct dump *dump, const struct record *record)
+{
+    struct define define;
+    struct rule *rule = malloc(sizeof(*rule));
+    bool good =
+        rule != NULL && define_read(record->body, &define) && rule_read(define.definition, rule);
+    if (good) {
+        put_number(dump, "rule", define.metric);
+        put_number(dump, "version", define.version);
+        put_text(dump, "name", rule->name);
+        put_text(dump, "sql", rule->text);
+    }
+    free(rule);
+    return good;
+}
+
+static bool rule_drop_say(struct dump *dump, const struct record *record)
+{
+    uint32_t rule = 0;
+    bool good = drop_read(record->body, &rule);
+    put_number(dump, "rule", rule);
+    return good;
+}
+
+static bool consumer_say(struct dump *dump, const struct record *record)
+{
+    struct consumer consumer;
+    if (!consumer_read(record->body, &consumer)) {
+        return false;
+    }
+    put_text(dump, "name", consumer.name);
+    put_number(dump, "ordinal", consumer.ordinal);
+    put_number(dump, "partition", consumer.partition);
+    put_number(dump, "number", consumer.number);
+    put_time(dump, "clock", consumer.acked.us);
+    return true;
+}
+
 static bool source_say(struct dump *dump, const struct record *record)
 {
     struct source source;
@@ -223,6 +271,56 @@ static bool lane_say(struct dump *dump, const struct record *record)
         put_time(dump, "time", command.time);
     }
     return true;
+}
+
+static void
+command_say(struct dump *dump, const struct record *record, const struct timeout_command *command)
+{
+    static const char *const ops[] = {"", "create", "complete", "cancel", "heartbeat"};
+    if (dump->json) {
+        line_begin(dump, record, "timeout");
+    } else {
+        dump->line = buf_of(dump->line.data, LINE_BYTES);
+        buf_put_text(&dump->line, "  ");
+    }
+    put_text(dump, "op", bytes_of_string(ops[command->op]));
+    put_text(dump, "key", command->key);
+    if (command->has_deadline) {
+        put_time(dump, "deadline", command->deadline);
+    } else if (command->within_us > 0) {
+        put_duration(dump, command->op == TIMEOUT_CREATE ? "within" : "extend", command->within_us);
+    }
+    if (command->has_event_time) {
+        put_time(dump, "event_time", command->event_time.us);
+    }
+    if (command->clock == TIMEOUT_BY_EVENTS) {
+        put_text(dump, "by", BYTES("event"));
+    }
+    if (command->generation > 0) {
+        put_number(dump, "generation", command->generation);
+    }
+    if (command->has_version) {
+        put_number(dump, "if_version", command->version);
+    }
+    line_end(dump);
+}
+
+/* The line of the batch, then one for each command. */
+static bool timeouts_say(struct dump *dump, const struct record *record)
+{
+    struct timeouts_reader reader;
+    struct timeout_command command;
+    if (!timeouts_open(record->body, &reader)) {
+        return false;
+    }
+    put_number(dump, "commands", reader.count);
+    put_time(dump, "clock", reader.clock.us);
+    line_end(dump);
+    while (timeouts_next(&reader) && timeout_command_read(&reader, &command)) {
+        command_say(dump, record, &command);
+    }
+    dump->line = buf_of(dump->line.data, LINE_BYTES);
+    return !reader.commands.bad;
 }
 
 static void event_say(struct dump *dump,
@@ -287,6 +385,14 @@ static bool body_say(struct dump *dump, const struct record *record)
         return forget_say(dump, record);
     case RECORD_LANE:
         return lane_say(dump, record);
+    case RECORD_TIMEOUTS:
+        return timeouts_say(dump, record);
+    case RECORD_RULE:
+        return rule_say(dump, record);
+    case RECORD_RULE_DROP:
+        return rule_drop_say(dump, record);
+    case RECORD_CONSUMER:
+        return consumer_say(dump, record);
     }
     return false;
 }
@@ -299,7 +405,8 @@ static void record_say(struct dump *dump, const struct record *record)
         put_text(dump, "problem", BYTES("it can't be decoded"));
         dump->damaged++;
     }
-    if (!good || record->kind != RECORD_EVENTS) {
+    bool many = record->kind == RECORD_EVENTS || record->kind == RECORD_TIMEOUTS;
+    if (!good || !many) {
         line_end(dump);
     }
     dump->printed++;

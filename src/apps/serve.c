@@ -4,7 +4,8 @@
  * loop serves the sockets that are ready, then takes back what the engine answered. The mailbox's
  * event fd is watched like a socket, so one wait covers both.
  *
- * Drain (SIGTERM, SIGINT): stop accepting, answer what is open, then close the node in order. */
+ * Drain (SIGTERM, SIGINT): stop accepting, answer what is open (readers that wait for the feed are
+ * let go of), then close the node in order. */
 #include "apps/serve.h"
 
 #include "adapters/clock_system/clock_system.h"
@@ -134,6 +135,7 @@ static void network_drain(struct network_thread *network)
     struct clock_port clock = clock_system_port();
     int64_t until = clock.ops->boot_us(clock.ctx) + limit;
     http_server_stop_accepting(network->server);
+    api_drain(network->api);
     node_drain(network->node);
     bool open = true;
     while (open && clock.ops->boot_us(clock.ctx) < until) {

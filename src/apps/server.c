@@ -95,7 +95,7 @@ static void caret_print(struct bytes sql, int64_t line_number, int64_t column)
     note("^\n");
 }
 
-static int problem_exit_code(int status)
+int problem_exit_code(int status)
 {
     return status == 429 || status >= 500 ? EXIT_CODE_UNREACHABLE : EXIT_CODE_REFUSED;
 }

@@ -27,3 +27,6 @@ int server_get(struct server *server,
 /* Says what a response of status >= 400 says: title, detail, hint. Returns the exit code. `sql`:
  * the text that line and column belong to; data NULL: none. */
 int problem_complain(const struct http_client_response *response, struct bytes sql);
+
+/* The exit code that a response of status >= 400 ends with. */
+int problem_exit_code(int status);

@@ -29,27 +29,28 @@ static int stdin_read(struct bytes *text)
     return EXIT_CODE_OK;
 }
 
-/* CREATE METRIC and its like: a sentence. */
+/* CREATE and DROP: a sentence. */
 static void done_print(struct bytes result, const char *statement)
 {
-    char metric[80];
+    char name[80];
     struct json_value changed;
     int64_t version = json_member_number(result, "version", 0);
-    json_member_text(result, "metric", metric, sizeof(metric));
+    bool rule = json_member(result, "rule", &changed);
+    json_member_text(result, rule ? "rule" : "metric", name, sizeof(name));
     bool drop = strncmp(statement, "DROP", 4) == 0;
     bool same = json_member(result, "changed", &changed) && changed.kind == JSON_FALSE;
     bool dry = json_member(result, "dry_run", &changed) && changed.kind == JSON_TRUE;
     if (dry) {
-        say("%s %s: fine, nothing was changed\n", statement, metric);
+        say("%s %s: fine, nothing was changed\n", statement, name);
     } else if (same) {
         say("%s %s: %s\n",
             statement,
-            metric,
+            name,
             drop ? "there is none" : "it is there already, unchanged");
     } else if (drop) {
-        say("DROP METRIC %s: done\n", metric);
+        say("%s %s: done\n", statement, name);
     } else {
-        say("%s %s: done, version %lld\n", statement, metric, (long long)version);
+        say("%s %s: done, version %lld\n", statement, name, (long long)version);
     }
 }
 

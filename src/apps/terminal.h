@@ -24,3 +24,6 @@ bool sleep_us(int64_t us);
 
 /* Monotonic time, for durations. */
 int64_t steady_us(void);
+
+/* The time of day, microseconds since the Unix epoch. */
+int64_t wall_us(void);

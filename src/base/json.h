@@ -86,6 +86,9 @@ void json_unescape(struct bytes content, struct buf *out);
  * `text` must be valid UTF-8. */
 void json_put_string(struct buf *out, struct bytes text);
 
+/* Appends a validated text without the white space between its tokens: at most text.len bytes. */
+void json_put_compact(struct buf *out, struct bytes text);
+
 /* True when the bytes are valid UTF-8 (RFC 3629). */
 bool utf8_valid(struct bytes text);
 

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "core/intake.h"
 #include "core/metrics.h"
+#include "core/rules.h"
 #include "core/shard.h"
 
 void engine_init(struct engine *engine,
@@ -40,6 +41,25 @@ void engine_own(struct engine *engine, uint32_t number, void *region, size_t reg
                &partition->heap,
                (struct dedup_limits){engine->limits.dedup_bytes, engine->limits.dedup_horizon_us});
     late_init(&partition->late, &partition->heap, engine->limits.late_bytes);
+    struct timeouts_limits timeouts = {
+        .partitions = engine->limits.partitions,
+        .seed = engine->limits.seed,
+        .pending_max = engine->limits.timeouts_max,
+        .ended_max = engine->limits.timeouts_ended > 0 ? engine->limits.timeouts_ended : 1,
+        .bytes_max = engine->limits.timeouts_bytes,
+    };
+    timeouts_init(&partition->timeouts, &partition->heap, &partition->heap, &timeouts);
+    struct feed_options feed = {
+        .partition = number,
+        .budget_bytes = engine->limits.feed_bytes,
+        .keep_us = engine->limits.feed_keep_us,
+    };
+    feed_init(&partition->feed, &partition->heap, feed);
+    watch_init(&partition->watch,
+               &partition->heap,
+               (struct watch_limits){engine->limits.partitions,
+                                     engine->limits.watch_ended,
+                                     engine->limits.watch_bytes});
     engine->partitions[number] = partition;
 }
 
@@ -95,6 +115,32 @@ static void command_lane(struct engine *engine, const struct lane_command *comma
     engine_count_finals(engine);
 }
 
+/* Each owner does its own partitions' commands. */
+static void apply_timeouts(struct engine *engine,
+                           const struct record *record,
+                           uint64_t frame_position,
+                           struct timeout_result *results)
+{
+    struct timeouts_reader reader;
+    struct timeout_command command;
+    struct timeout_result result;
+    CHECK(timeouts_open(record->body, &reader));
+    while (timeouts_next(&reader)) {
+        CHECK(reader.partition < engine->limits.partitions);
+        struct partition *partition = engine->partitions[reader.partition];
+        if (partition != NULL) {
+            CHECK(timeout_command_read(&reader, &command));
+            timeouts_command(&partition->timeouts,
+                             &command,
+                             reader.clock,
+                             reader.watermark,
+                             frame_position + record->offset,
+                             results != NULL ? &results[reader.index] : &result);
+        }
+    }
+    CHECK(!reader.commands.bad);
+}
+
 void engine_apply(struct engine *engine,
                   const struct record *record,
                   uint64_t frame_position,
@@ -128,7 +174,19 @@ void engine_apply(struct engine *engine,
         CHECK(lane_command_read(record->body, &command));
         command_lane(engine, &command);
         break;
+    case RECORD_TIMEOUTS:
+        apply_timeouts(engine, record, frame_position, applied->results);
+        break;
+    case RECORD_RULE:
+        CHECK(define_read(record->body, &define));
+        rules_define(engine, &define, frame_position);
+        break;
+    case RECORD_RULE_DROP:
+        CHECK(drop_read(record->body, &number));
+        rules_drop(engine, number);
+        break;
     case RECORD_GENESIS:
+    case RECORD_CONSUMER:
         break;
     case RECORD_PULSE:
         UNREACHABLE("pulses come in two halves");
@@ -187,6 +245,7 @@ void engine_pulse(struct engine *engine, const struct pulse *pulse, struct engin
     }
     read_lanes(engine, pulse);
     engine->pulse_ordinal = pulse->ordinal;
+    engine->pulse_flags = pulse->flags;
     if (pulse->clock.us > engine->clock.us) {
         engine->clock = pulse->clock;
     }
@@ -195,21 +254,36 @@ void engine_pulse(struct engine *engine, const struct pulse *pulse, struct engin
         engine->finite_watermark = pulse->watermark;
     }
     metrics_move(engine);
+    rules_move(engine);
     int64_t keep = metrics_longest_reach(engine);
+    const struct timeouts_time now = {
+        .ordinal = pulse->ordinal,
+        .position = pulse->position,
+        .clock = engine->clock,
+        .watermark = engine->watermark,
+        .hold = (pulse->flags & PULSE_HOLD) != 0,
+    };
     for (uint32_t n = 0; n < engine->limits.partitions; n++) {
         if (engine->partitions[n] != NULL) {
             shard_move(engine, engine->partitions[n]);
             dedup_expire(&engine->partitions[n]->dedup, engine->finite_watermark, keep);
+            feed_expire(&engine->partitions[n]->feed, engine->clock);
+            timeouts_move(&engine->partitions[n]->timeouts, &now, &engine->partitions[n]->feed);
+            rules_pulse(engine, engine->partitions[n], pulse, sources);
         }
     }
 }
 
 struct engine_due engine_next_due(const struct engine *engine)
 {
-    struct engine_due due = {INT64_MAX, INT64_MAX};
+    struct engine_due due = {INT64_MAX, INT64_MAX, INT64_MAX};
     for (uint32_t n = 0; n < engine->limits.partitions; n++) {
         if (engine->partitions[n] != NULL) {
             shard_next_due(engine, engine->partitions[n], &due);
+            struct timeouts_due own = timeouts_next_due(&engine->partitions[n]->timeouts);
+            due.clock = own.clock < due.clock ? own.clock : due.clock;
+            due.all_lanes = own.watermark < due.all_lanes ? own.watermark : due.all_lanes;
+            rules_next_due(engine, engine->partitions[n], &due);
         }
     }
     return due;
@@ -224,6 +298,9 @@ void engine_validate(const struct engine *engine)
         }
         CHECK(partition->heap.used_bytes <= partition->heap.limit_bytes);
         dedup_validate(&partition->dedup);
+        timeouts_validate(&partition->timeouts);
+        feed_validate(&partition->feed);
+        watch_validate(&partition->watch, engine->rules, engine->rule_end);
         for (uint32_t place = 0; place < engine->metric_end; place++) {
             const struct metric_part *part = partition->parts[place];
             CHECK((part != NULL) == (engine->metrics[place].id != 0));

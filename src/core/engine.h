@@ -14,7 +14,7 @@
  * the small shared part (lanes, definitions, time), so results and digests do not depend on how.
  *
  * Invariants:
- *  1. Panes are empty right after a pulse: a snapshot is taken only there.
+ *  1. Panes and signals are empty right after a pulse: a snapshot is taken only there.
  *  2. The clock and every watermark used for closing only move forward.
  *  3. accepted = unique + duplicates; and for each metric, the unique events since its definition =
  *     counted + late_corrected + late_dropped + filtered. */
@@ -24,20 +24,15 @@
 #include "base/stream.h"
 #include "core/accumulate.h"
 #include "core/dedup.h"
+#include "core/engine_limits.h"
 #include "core/late.h"
 #include "core/rows.h"
+#include "core/timeouts.h"
+#include "core/watch.h"
 #include "model/batch.h"
 #include "model/record.h"
 
 #define METRICS_MAX 256
-
-struct engine_limits {
-    uint32_t partitions;
-    uint64_t seed;
-    size_t dedup_bytes; /* per partition */
-    int64_t dedup_horizon_us;
-    size_t late_bytes; /* late stream, per partition */
-};
 
 /* A metric as an engine runs it. Its definition is decoded once and borrows from `encoded`. */
 struct metric {
@@ -48,12 +43,10 @@ struct metric {
     struct bytes encoded;
     struct definition definition;
     struct accumulate_layout layout;
-    uint32_t lanes[DEFINITION_SOURCES_MAX]; /* chosen lanes, resolved at each pulse */
-    int64_t
-        watermark; /* as of the last pulse: over its lanes, or all; never falls but by reopening */
-    int64_t max_time; /* latest event time over its lanes */
-    int64_t seal;     /* windows that start at or before this are final for ever */
-    bool by_clock;    /* its chosen lanes are silent, and the clock speaks for one of them */
+    int64_t watermark; /* as of the last pulse, over its lanes or all; only a reopening lowers it */
+    int64_t max_time;  /* latest event time over its lanes */
+    int64_t seal;      /* windows that start at or before this are final for ever */
+    bool by_clock;     /* its chosen lanes are silent, and the clock speaks for one of them */
 };
 
 struct lane {
@@ -91,6 +84,9 @@ struct partition {
     struct heap heap;
     struct dedup dedup;
     struct late late;
+    struct timeouts timeouts;
+    struct feed feed;
+    struct watch watch;
     uint64_t unique;
     uint64_t duplicates;
     uint64_t unverifiable;
@@ -109,6 +105,7 @@ enum word_lane {
 struct deltas {
     struct heap *heap;
     struct buf buf;
+    struct buf signals; /* core/signals.h; in the intake's own heap */
 };
 
 struct engine {
@@ -116,13 +113,16 @@ struct engine {
     struct heap heap; /* of the shared part */
     struct clock_time clock;
     uint64_t pulse_ordinal;
+    uint8_t pulse_flags;      /* of the last pulse */
     int64_t watermark;        /* over all lanes, as of the last pulse */
     int64_t finite_watermark; /* the same, but not moved by FINAL */
     uint32_t lane_count;
     uint32_t final_lanes; /* how many lanes are final */
     struct lane *lanes;
     struct metric metrics[METRICS_MAX];
-    uint32_t metric_end;                                     /* places at or above are free */
+    uint32_t metric_end; /* places at or above are free */
+    struct watch_rule rules[RULES_MAX];
+    uint32_t rule_end;
     struct partition *partitions[PARTITIONS_MAX];            /* NULL: another engine's */
     struct deltas deltas[2][PARTITIONS_MAX][PARTITIONS_MAX]; /* [parity][intake][shard] */
     struct program_scratch scratch;
@@ -137,10 +137,12 @@ void engine_init(struct engine *engine,
                  size_t region_bytes);
 void engine_own(struct engine *engine, uint32_t partition, void *region, size_t region_bytes);
 
-/* What became of the events of one batch in this engine's partitions. */
+/* What became of the events of one batch in this engine's partitions, and where to write what became
+ * of commands: one result per command of the record, those of other engines' are left alone. */
 struct applied {
     uint32_t duplicates;
     uint32_t late;
+    struct timeout_result *results; /* NULL: nobody waits */
 };
 
 /* Takes any record but a pulse, in the order of the log. */
@@ -157,10 +159,12 @@ void engine_flush(struct engine *engine, const struct pulse *pulse);
 void engine_pulse(struct engine *engine, const struct pulse *pulse, struct engine *const *sources);
 
 /* The watermark at which the next window of this engine closes or becomes final; INT64_MAX: none.
- * For metrics on all lanes, or for those on chosen lanes that follow the clock now. */
+ * For metrics on all lanes, or for those on chosen lanes that follow the clock now. The same for
+ * timeouts: the watermark over all lanes, and the engine's clock, at which the next fires. */
 struct engine_due {
     int64_t all_lanes;
     int64_t by_clock;
+    int64_t clock;
 };
 
 struct engine_due engine_next_due(const struct engine *engine);

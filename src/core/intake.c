@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "core/signals.h"
 
 #define RUN              16
 #define KEY_WINDOW_BYTES 8
@@ -143,6 +144,10 @@ static void take(struct engine *engine, const struct arrival *arrival, struct ap
     bool countable = verifiable && !arrival->final;
     partition->unique++;
     partition->unverifiable += !verifiable;
+    if (engine->rule_end > 0) {
+        const struct arrived arrived = {&arrival->event, &arrival->place, verifiable};
+        signals_match(engine, partition, &arrived);
+    }
     uint32_t late[METRICS_MAX];
     uint16_t late_count = 0;
     for (uint32_t place = 0; place < engine->metric_end; place++) {

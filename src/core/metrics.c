@@ -8,6 +8,7 @@
 #include "core/metrics.h"
 
 #include "base/check.h"
+#include "core/chosen.h"
 #include "core/shard.h"
 
 static uint32_t free_place(const struct engine *engine)
@@ -70,58 +71,14 @@ void metrics_drop(struct engine *engine, uint32_t id)
     UNREACHABLE("a metric that exists: the catalogue refuses others");
 }
 
-/* The minimum over the metric's own lanes, by the rules of tide: idle ones are left out; when all
- * are idle, those count for which the clock speaks; all of them when that is none. */
-static int64_t
-chosen_watermark(const struct engine *engine, struct metric *metric, int64_t *max_time)
-{
-    int64_t least = WATERMARK_FINAL;
-    int64_t least_idle = WATERMARK_FINAL;
-    int64_t least_by_clock = WATERMARK_FINAL;
-    uint32_t finals = 0;
-    uint32_t idles = 0;
-    for (uint32_t n = 0; n < metric->definition.source_count; n++) {
-        const struct lane_state *lane = engine_lane_of(engine, metric->definition.sources[n]);
-        *max_time = lane->max_time > *max_time ? lane->max_time : *max_time;
-        if ((lane->flags & LANE_FINAL) != 0) {
-            finals++;
-        } else if ((lane->flags & LANE_IDLE) == 0) {
-            least = lane->watermark < least ? lane->watermark : least;
-        } else {
-            idles++;
-            least_idle = lane->watermark < least_idle ? lane->watermark : least_idle;
-            bool live = (lane->flags & LANE_LIVE) != 0;
-            least_by_clock =
-                live && lane->watermark < least_by_clock ? lane->watermark : least_by_clock;
-        }
-    }
-    bool silent = idles > 0 && finals + idles == metric->definition.source_count;
-    metric->by_clock = silent && least_by_clock != WATERMARK_FINAL;
-    if (!silent) {
-        return least;
-    }
-    return metric->by_clock ? least_by_clock : least_idle;
-}
-
-static int64_t latest_time(const struct engine *engine)
-{
-    int64_t latest = WATERMARK_NONE;
-    for (uint32_t n = 0; n < engine->lane_count; n++) {
-        int64_t own = engine->lanes[n].state.max_time;
-        latest = own > latest ? own : latest;
-    }
-    return latest;
-}
-
 static void metric_move(const struct engine *engine, struct metric *metric, int64_t latest)
 {
-    int64_t max_time = WATERMARK_NONE;
-    int64_t watermark = engine->watermark;
-    if (metric->definition.source_count > 0) {
-        watermark = chosen_watermark(engine, metric, &max_time);
-    } else {
-        max_time = latest;
-    }
+    const struct definition *definition = &metric->definition;
+    struct chosen chosen =
+        chosen_lanes(engine, definition->sources, definition->source_count, latest);
+    int64_t watermark = chosen.watermark;
+    int64_t max_time = chosen.max_time;
+    metric->by_clock = chosen.by_clock;
     bool reopened = metric->watermark == WATERMARK_FINAL;
     metric->watermark = watermark > metric->watermark || reopened ? watermark : metric->watermark;
     metric->max_time = max_time > metric->max_time ? max_time : metric->max_time;
@@ -132,7 +89,7 @@ static void metric_move(const struct engine *engine, struct metric *metric, int6
 
 void metrics_move(struct engine *engine)
 {
-    int64_t latest = latest_time(engine);
+    int64_t latest = chosen_latest_time(engine);
     for (uint32_t place = 0; place < engine->metric_end; place++) {
         if (engine->metrics[place].id != 0) {
             metric_move(engine, &engine->metrics[place], latest);
@@ -164,7 +121,7 @@ void metrics_define(struct engine *engine, const struct define *define, uint64_t
     parts_init(engine, place);
     /* The new one only: the others go by the last pulse, which has not yet handed over all that was
      * counted since. */
-    metric_move(engine, metric, latest_time(engine));
+    metric_move(engine, metric, chosen_latest_time(engine));
 }
 
 int64_t metrics_longest_reach(const struct engine *engine)

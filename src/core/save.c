@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "core/engine.h"
 #include "core/metrics.h"
+#include "core/rules.h"
 
 void engine_save_shared(struct engine *engine, struct writer *out)
 {
@@ -39,6 +40,10 @@ void engine_save_shared(struct engine *engine, struct writer *out)
         write_i64(out, metric->max_time);
         write_i64(out, metric->seal);
         write_string(out, metric->encoded);
+    }
+    /* A log without rules keeps the digest that it had before there were any. */
+    if (!out->digest || engine->rule_end > 0) {
+        rules_save(engine, out);
     }
 }
 
@@ -104,7 +109,7 @@ bool engine_load_shared(struct engine *engine, struct loader *in)
         }
     }
     engine->metric_end = metric_end;
-    return !in->bad;
+    return rules_load(engine, in) && !in->bad;
 }
 
 static struct bytes copy_text(struct heap *heap, struct bytes text)
@@ -140,6 +145,7 @@ void engine_copy_shared(struct engine *engine, const struct engine *other)
             accumulate_layout_init(&metric->layout, &metric->definition);
         }
     }
+    rules_copy(engine, other);
 }
 
 static void
@@ -276,6 +282,15 @@ void engine_save_partition(struct engine *engine, uint32_t number, struct writer
     write_u64(out, partition->unverifiable);
     dedup_save(&partition->dedup, out);
     late_save(&partition->late, out);
+    /* A log without timeouts keeps the digest that it had before there were any. */
+    if (!out->digest || timeouts_were_used(&partition->timeouts) ||
+        partition->feed.newest.ordinal > 0) {
+        timeouts_save(&partition->timeouts, out);
+        feed_save(&partition->feed, out);
+    }
+    if (!out->digest || engine->rule_end > 0) {
+        watch_save(&partition->watch, out);
+    }
     for (uint32_t place = 0; place < engine->metric_end; place++) {
         if (engine->metrics[place].id != 0) {
             save_part(&engine->metrics[place], partition->parts[place], out);
@@ -293,7 +308,11 @@ bool engine_load_partition(struct engine *engine, uint32_t number, struct loader
     partition->unique = load_u64(in);
     partition->duplicates = load_u64(in);
     partition->unverifiable = load_u64(in);
-    if (!dedup_load(&partition->dedup, in) || !late_load(&partition->late, in)) {
+    if (!dedup_load(&partition->dedup, in) || !late_load(&partition->late, in) ||
+        !timeouts_load(&partition->timeouts, in) || !feed_load(&partition->feed, in)) {
+        return false;
+    }
+    if (!watch_load(&partition->watch, engine->rules, engine->rule_end, in)) {
         return false;
     }
     for (uint32_t place = 0; place < engine->metric_end; place++) {

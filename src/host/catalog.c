@@ -1,7 +1,7 @@
 /* The catalogue: see catalog.h.
  *
  * Invariants:
- *  1. Names are unique; ids rise and are never used twice.
+ *  1. Names are unique over both lists; ids rise and are never used twice.
  *  2. It changes only by catalog_apply: what was proposed and what is replayed take one way. */
 #include "host/catalog.h"
 
@@ -17,21 +17,27 @@ void catalog_init(struct catalog *catalog)
     catalog->next_id = 1;
 }
 
+static void list_deinit(struct catalog_list *list)
+{
+    for (uint32_t n = 0; n < list->count; n++) {
+        free(list->entries[n].definition);
+    }
+    list->count = 0;
+}
+
 void catalog_deinit(struct catalog *catalog)
 {
-    for (uint32_t n = 0; n < catalog->count; n++) {
-        free(catalog->entries[n].definition);
-    }
-    catalog->count = 0;
+    list_deinit(&catalog->metrics);
+    list_deinit(&catalog->rules);
     free(catalog->reserved);
     catalog->reserved = NULL;
 }
 
-struct catalog_entry *catalog_find(struct catalog *catalog, struct bytes name)
+struct catalog_entry *catalog_find(struct catalog_list *list, struct bytes name)
 {
-    for (uint32_t n = 0; n < catalog->count; n++) {
-        if (bytes_equal(catalog->entries[n].name, name)) {
-            return &catalog->entries[n];
+    for (uint32_t n = 0; n < list->count; n++) {
+        if (bytes_equal(list->entries[n].name, name)) {
+            return &list->entries[n];
         }
     }
     return NULL;
@@ -58,28 +64,63 @@ static bool precondition_holds(struct proposal *proposal, const struct catalog_e
     return true;
 }
 
+/* Whether the name may be taken for something new of this list. */
+static bool room_for(struct catalog *catalog, struct proposal *proposal, bool rule)
+{
+    struct catalog_list *list = rule ? &catalog->rules : &catalog->metrics;
+    struct catalog_list *others = rule ? &catalog->metrics : &catalog->rules;
+    if (catalog_find(others, proposal->name) != NULL) {
+        refuse(proposal, ERR_CONFLICT, rule ? "a metric has this name" : "a rule has this name");
+        return false;
+    }
+    if (list->count == CATALOG_LIST_MAX) {
+        refuse(proposal,
+               ERR_LIMIT,
+               rule ? "more than the 256 rules that one server runs"
+                    : "more than the 256 metrics that one server runs");
+        return false;
+    }
+    return true;
+}
+
+/* The definition's place is found before the record is written: what is in the log is applied. */
+static bool reserve(struct catalog *catalog, struct proposal *proposal)
+{
+    free(catalog->reserved);
+    catalog->reserved = malloc(proposal->definition.len + 1);
+    if (catalog->reserved == NULL) {
+        refuse(proposal, ERR_UNAVAILABLE, "there is no memory for another definition");
+    }
+    return catalog->reserved != NULL;
+}
+
+/* What a name that is there already means for the proposal; true: go on and write a new version. */
+static bool replaces(struct proposal *proposal, const struct catalog_entry *entry)
+{
+    bool same = bytes_equal(entry->info.definition, proposal->definition);
+    proposal->version = entry->info.version;
+    if (same || proposal->mode == DEFINE_IF_NOT_EXISTS) {
+        return false;
+    }
+    if (proposal->mode == DEFINE_CREATE) {
+        refuse(proposal,
+               ERR_CONFLICT,
+               "it exists with another definition; drop it first, "
+               "or PUT the new one under its name");
+        return false;
+    }
+    return true;
+}
+
 static void
 define(struct catalog *catalog, struct proposal *proposal, struct clock_time now, struct buf *out)
 {
-    struct catalog_entry *entry = catalog_find(catalog, proposal->name);
-    if (!precondition_holds(proposal, entry)) {
-        return;
-    }
-    if (entry != NULL) {
-        bool same = bytes_equal(entry->info.definition, proposal->definition);
-        proposal->version = entry->info.version;
-        if (same || proposal->mode == DEFINE_IF_NOT_EXISTS) {
-            return;
-        }
-        if (proposal->mode == DEFINE_CREATE) {
-            refuse(proposal,
-                   ERR_CONFLICT,
-                   "it exists with another definition; drop it first, "
-                   "or PUT the new one under its name");
-            return;
-        }
-    } else if (catalog->count == CATALOG_METRICS_MAX) {
-        refuse(proposal, ERR_LIMIT, "more than the 256 metrics that one server runs");
+    bool rule = proposal->kind == PROPOSE_RULE_DEFINE;
+    struct catalog_entry *entry =
+        catalog_find(rule ? &catalog->rules : &catalog->metrics, proposal->name);
+    if (!precondition_holds(proposal, entry) ||
+        (entry != NULL ? !replaces(proposal, entry) : !room_for(catalog, proposal, rule)) ||
+        !reserve(catalog, proposal)) {
         return;
     }
     struct define record = {
@@ -88,16 +129,10 @@ define(struct catalog *catalog, struct proposal *proposal, struct clock_time now
         .created = now,
         .definition = proposal->definition,
     };
-    free(catalog->reserved);
-    catalog->reserved = malloc(proposal->definition.len + 1);
-    if (catalog->reserved == NULL) {
-        refuse(proposal, ERR_UNAVAILABLE, "there is no memory for another metric");
-        return;
-    }
     if (entry != NULL) {
-        drop_put(out, entry->info.metric);
+        (rule ? rule_drop_put : drop_put)(out, entry->info.metric);
     }
-    define_put(out, &record);
+    (rule ? rule_define_put : define_put)(out, &record);
     proposal->version = record.version;
     proposal->created = entry == NULL;
     proposal->changed = true;
@@ -105,7 +140,7 @@ define(struct catalog *catalog, struct proposal *proposal, struct clock_time now
 
 static void drop(struct catalog *catalog, struct proposal *proposal, struct buf *out)
 {
-    const struct catalog_entry *entry = catalog_find(catalog, proposal->name);
+    const struct catalog_entry *entry = catalog_find(&catalog->metrics, proposal->name);
     if (entry == NULL) {
         refuse(proposal, ERR_UNKNOWN_METRIC, "there is no such metric");
         return;
@@ -116,28 +151,64 @@ static void drop(struct catalog *catalog, struct proposal *proposal, struct buf 
     }
 }
 
+static void drop_rule(struct catalog *catalog, struct proposal *proposal, struct buf *out)
+{
+    const struct catalog_entry *entry = catalog_find(&catalog->rules, proposal->name);
+    int wanted = (int)proposal->rule_kind;
+    if (entry == NULL || (wanted != 0 && wanted != (int)entry->rule_kind)) {
+        refuse(proposal,
+               ERR_UNKNOWN_RULE,
+               wanted == RULE_TIMEOUT   ? "there is no such timeout"
+               : wanted == RULE_SILENCE ? "there is no such silence"
+                                        : "there is no such rule");
+        return;
+    }
+    if (precondition_holds(proposal, entry)) {
+        rule_drop_put(out, entry->info.metric);
+        proposal->changed = true;
+    }
+}
+
 void catalog_propose(struct catalog *catalog,
                      struct proposal *proposal,
                      struct clock_time now,
                      struct buf *out)
 {
-    if (proposal->kind == PROPOSE_DEFINE) {
+    if (proposal->kind == PROPOSE_DEFINE || proposal->kind == PROPOSE_RULE_DEFINE) {
         define(catalog, proposal, now, out);
+    } else if (proposal->kind == PROPOSE_RULE_DROP) {
+        drop_rule(catalog, proposal, out);
     } else {
         CHECK(proposal->kind == PROPOSE_DROP);
         drop(catalog, proposal, out);
     }
 }
 
-static void add(struct catalog *catalog, const struct define *define, uint64_t position)
+/* The name that lies in the entry's definition. */
+static void name_metric(struct catalog_entry *entry)
 {
-    CHECK(catalog->count < CATALOG_METRICS_MAX);
-    CHECK(define->metric >= catalog->next_id);
-    struct catalog_entry *entry = &catalog->entries[catalog->count];
+    struct definition definition;
+    CHECK(definition_read(entry->info.definition, &definition));
+    entry->name = definition.name;
+}
+
+static void name_rule(struct catalog_entry *entry)
+{
+    struct rule rule;
+    CHECK(rule_read(entry->info.definition, &rule));
+    entry->name = rule.name;
+    entry->rule_kind = rule.kind;
+}
+
+static void add(struct catalog *catalog, const struct define *define, uint64_t position, bool rule)
+{
+    struct catalog_list *list = rule ? &catalog->rules : &catalog->metrics;
+    CHECK(list->count < CATALOG_LIST_MAX);
+    struct catalog_entry *entry = &list->entries[list->count];
     *entry = (struct catalog_entry){.definition = catalog->reserved};
     catalog->reserved = NULL;
     if (entry->definition == NULL) {
-        entry->definition = memory_needed(define->definition.len + 1, "a metric's definition");
+        entry->definition = memory_needed(define->definition.len + 1, "a definition");
     }
     memcpy(entry->definition, define->definition.data, define->definition.len);
     entry->info = (struct metric_info){
@@ -147,47 +218,56 @@ static void add(struct catalog *catalog, const struct define *define, uint64_t p
         .position = position,
         .definition = bytes_of(entry->definition, define->definition.len),
     };
-    struct definition definition;
-    CHECK(definition_read(entry->info.definition, &definition));
-    entry->name = definition.name;
-    catalog->count++;
-    catalog->next_id = define->metric + 1;
+    (rule ? name_rule : name_metric)(entry);
+    list->count++;
 }
 
-static void forget(struct catalog *catalog, uint32_t metric)
+/* One that is new: its id has never been used. */
+static void
+add_new(struct catalog *catalog, const struct record *record, uint64_t position, bool rule)
 {
-    for (uint32_t n = 0; n < catalog->count; n++) {
-        if (catalog->entries[n].info.metric == metric) {
-            free(catalog->entries[n].definition);
-            catalog->count--;
-            memmove(catalog->entries + n,
-                    catalog->entries + n + 1,
-                    (catalog->count - n) * sizeof(struct catalog_entry));
+    struct define define;
+    CHECK(define_read(record->body, &define));
+    CHECK(define.metric >= catalog->next_id);
+    add(catalog, &define, position, rule);
+    catalog->next_id = define.metric + 1;
+}
+
+static void forget(struct catalog_list *list, const struct record *record)
+{
+    uint32_t id = 0;
+    CHECK(drop_read(record->body, &id));
+    for (uint32_t n = 0; n < list->count; n++) {
+        if (list->entries[n].info.metric == id) {
+            free(list->entries[n].definition);
+            list->count--;
+            memmove(list->entries + n,
+                    list->entries + n + 1,
+                    (list->count - n) * sizeof(struct catalog_entry));
             return;
         }
     }
-    UNREACHABLE("a metric of the catalogue");
+    UNREACHABLE("one of the catalogue");
 }
 
 void catalog_apply(struct catalog *catalog, const struct record *record, uint64_t frame_position)
 {
-    struct define define;
-    uint32_t metric;
     if (record->kind == RECORD_DEFINE) {
-        CHECK(define_read(record->body, &define));
-        add(catalog, &define, frame_position);
+        add_new(catalog, record, frame_position, false);
     } else if (record->kind == RECORD_DROP) {
-        CHECK(drop_read(record->body, &metric));
-        forget(catalog, metric);
+        forget(&catalog->metrics, record);
+    } else if (record->kind == RECORD_RULE) {
+        add_new(catalog, record, frame_position, true);
+    } else if (record->kind == RECORD_RULE_DROP) {
+        forget(&catalog->rules, record);
     }
 }
 
-void catalog_save(const struct catalog *catalog, struct writer *out)
+static void save_list(const struct catalog_list *list, struct writer *out)
 {
-    write_u32(out, catalog->next_id);
-    write_u32(out, catalog->count);
-    for (uint32_t n = 0; n < catalog->count; n++) {
-        const struct metric_info *info = &catalog->entries[n].info;
+    write_u32(out, list->count);
+    for (uint32_t n = 0; n < list->count; n++) {
+        const struct metric_info *info = &list->entries[n].info;
         write_u32(out, info->metric);
         write_u32(out, info->version);
         write_i64(out, info->created.us);
@@ -196,9 +276,15 @@ void catalog_save(const struct catalog *catalog, struct writer *out)
     }
 }
 
-bool catalog_load(struct catalog *catalog, struct loader *in)
+void catalog_save(const struct catalog *catalog, struct writer *out)
 {
-    uint32_t next_id = load_u32(in);
+    write_u32(out, catalog->next_id);
+    save_list(&catalog->metrics, out);
+    save_list(&catalog->rules, out);
+}
+
+static bool load_list(struct catalog *catalog, struct loader *in, bool rule)
+{
     uint32_t count = load_u32(in);
     for (uint32_t n = 0; n < count && !in->bad; n++) {
         struct define define = {.metric = load_u32(in)};
@@ -209,14 +295,19 @@ bool catalog_load(struct catalog *catalog, struct loader *in)
         if (in->bad || len > DEFINITION_BYTES_MAX) {
             return false;
         }
-        uint8_t *memory = memory_needed(len + 1, "a metric's definition");
+        uint8_t *memory = memory_needed(len + 1, "a definition");
         load_bytes(in, memory, len);
         define.definition = bytes_of(memory, len);
         if (!in->bad) {
-            add(catalog, &define, position);
+            add(catalog, &define, position, rule);
         }
         free(memory);
     }
-    catalog->next_id = next_id;
     return !in->bad;
+}
+
+bool catalog_load(struct catalog *catalog, struct loader *in)
+{
+    catalog->next_id = load_u32(in);
+    return load_list(catalog, in, false) && load_list(catalog, in, true);
 }

@@ -91,6 +91,10 @@ void fate_follow(struct fate_search *search, const struct record *record, uint64
     switch (record->kind) {
     case RECORD_EVENTS:
     case RECORD_GENESIS:
+    case RECORD_TIMEOUTS:
+    case RECORD_RULE:
+    case RECORD_RULE_DROP:
+    case RECORD_CONSUMER:
         return;
     case RECORD_PULSE:
         follow_pulse(engine, record);

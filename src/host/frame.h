@@ -6,7 +6,7 @@
 
 #define FRAME_WAITERS_MAX 1024
 
-/* A proposal that wants to know what became of its events. */
+/* A proposal that wants to know what became of its events or commands. */
 struct frame_waiter {
     uint32_t record_end; /* its records lie below this offset of the body (and above the last's) */
     struct proposal *proposal;
@@ -16,6 +16,7 @@ struct frame_waiter {
 struct frame_report {
     int64_t next_due;          /* W at which the next window closes or is final; INT64_MAX: none */
     int64_t next_due_by_clock; /* the same for metrics on chosen lanes that follow the clock */
+    int64_t next_due_clock; /* the engine's clock at which the next timer is due; INT64_MAX: none */
 };
 
 struct frame {

@@ -27,6 +27,7 @@ struct gateway {
     struct clock_time *now; /* as of the last gateway_now: cheap to ask again for each event */
     struct gateway_counters counters;  /* this thread's, plain */
     struct gateway_counters published; /* a copy for the others, written and read atomically */
+    uint64_t feed_count;
 };
 
 struct gateway *gateway_create(const struct gateway_options *options)
@@ -99,6 +100,10 @@ static void send(struct gateway *gateway, uint32_t to, struct letter *letter)
 enum err gateway_propose(struct gateway *gateway, struct proposal *proposal)
 {
     enum err err = admit(gateway, 1, proposal->records.len);
+    if (err == OK && proposal->kind == PROPOSE_TIMEOUTS) {
+        proposal->wants_applied = true; /* what became of a command is known then */
+        memset(proposal->results, 0, proposal->event_count * sizeof(*proposal->results));
+    }
     if (err == OK) {
         proposal->letter.kind = LETTER_PROPOSAL;
         proposal->err = OK;
@@ -138,10 +143,11 @@ enum err gateway_scan(struct gateway *gateway, struct scan *scan)
     return err;
 }
 
-/* What it asks for may be large: many rows to sort and to skip, or the whole late stream. */
+/* What it asks for may be large: many rows to sort and to skip, the whole late stream, every
+ * timeout. */
 static bool is_deep(const struct query *query)
 {
-    return query->kind == QUERY_LATE ||
+    return query->kind == QUERY_LATE || query->kind == QUERY_TIMEOUTS_DUE ||
            (query->kind == QUERY_VALUES && query->offset + query->limit > GATEWAY_DEEP_ROWS);
 }
 
@@ -252,6 +258,10 @@ static void publish_counters(struct gateway *gateway)
     publish(&gateway->published.requests, gateway->counters.requests);
     publish(&gateway->published.requests_refused, gateway->counters.requests_refused);
     publish(&gateway->published.requests_shed, gateway->counters.requests_shed);
+    if (gateway->published.writes_shed != gateway->counters.writes_shed) {
+        publish(&gateway->published.writes_shed, gateway->counters.writes_shed);
+        post_tell_refusal(gateway->options.post);
+    }
     publish(&gateway->published.bytes_in, gateway->counters.bytes_in);
 }
 
@@ -259,6 +269,10 @@ bool gateway_step(struct gateway *gateway)
 {
     bool busy = false;
     publish_counters(gateway);
+    if (post_feed_grown(gateway->options.post, gateway->address)) {
+        gateway->feed_count++;
+        busy = true;
+    }
     for (struct letter *letter;
          (letter = post_take(gateway->options.post, gateway->address)) != NULL;) {
         take(gateway, letter);
@@ -283,6 +297,11 @@ struct event_time gateway_time_limit(const struct gateway *gateway, struct bytes
     return (struct event_time){time_add(gateway->now->us, skew)};
 }
 
+uint64_t gateway_feed_count(const struct gateway *gateway)
+{
+    return gateway->feed_count;
+}
+
 struct gateway_counters *gateway_counters(struct gateway *gateway)
 {
     return &gateway->counters;
@@ -297,6 +316,7 @@ struct gateway_counters gateway_counters_sum(const struct gateway *gateway)
         sum.events_refused += __atomic_load_n(&one->events_refused, __ATOMIC_RELAXED);
         sum.requests += __atomic_load_n(&one->requests, __ATOMIC_RELAXED);
         sum.requests_refused += __atomic_load_n(&one->requests_refused, __ATOMIC_RELAXED);
+        sum.writes_shed += __atomic_load_n(&one->writes_shed, __ATOMIC_RELAXED);
         sum.requests_shed += __atomic_load_n(&one->requests_shed, __ATOMIC_RELAXED);
         sum.bytes_in += __atomic_load_n(&one->bytes_in, __ATOMIC_RELAXED);
     }

@@ -39,6 +39,10 @@ enum err gateway_scan(struct gateway *gateway, struct scan *scan) MUST_CHECK;
  * (asked once per request, not per event). */
 struct event_time gateway_time_limit(const struct gateway *gateway, struct bytes source);
 
+/* Rises in gateway_step when the feed grew, if only on one runner: who waits for a note asks again
+ * then. A thread that sleeps is woken for it. */
+uint64_t gateway_feed_count(const struct gateway *gateway);
+
 /* The network threads' own counters, summed by /metrics over all threads. */
 struct gateway_counters {
     uint64_t events_accepted;
@@ -46,6 +50,7 @@ struct gateway_counters {
     uint64_t requests;
     uint64_t requests_refused; /* status >= 400 */
     uint64_t requests_shed;    /* of these, for too much being under way: 429 */
+    uint64_t writes_shed;      /* of these, what may have said something: the sequencer is told */
     uint64_t bytes_in;
 };
 

@@ -4,35 +4,52 @@
 
 #include <stdlib.h>
 
-static void inspect_metrics(struct sequencer *sequencer, struct inspection *inspection)
+/* The list's entries, or the one that is asked for; NULL: there is no memory for them. */
+static struct metric_info *
+copy_list(const struct catalog_list *list, struct inspection *inspection, size_t *count)
 {
-    const struct catalog *catalog = &sequencer->catalog;
     size_t text = 0;
-    for (uint32_t n = 0; n < catalog->count; n++) {
-        text += catalog->entries[n].info.definition.len;
+    for (uint32_t n = 0; n < list->count; n++) {
+        text += list->entries[n].info.definition.len;
     }
-    size_t table = catalog->count * sizeof(struct metric_info);
+    size_t table = list->count * sizeof(struct metric_info);
     uint8_t *memory = malloc(table + text + 1);
     if (memory == NULL) {
         inspection->err = ERR_UNAVAILABLE;
-        return;
+        return NULL;
     }
     inspection->memory = memory;
-    inspection->metrics = (struct metric_info *)(void *)memory;
+    struct metric_info *infos = (struct metric_info *)(void *)memory;
     uint8_t *at = memory + table;
-    for (uint32_t n = 0; n < catalog->count; n++) {
-        const struct catalog_entry *entry = &catalog->entries[n];
+    for (uint32_t n = 0; n < list->count; n++) {
+        const struct catalog_entry *entry = &list->entries[n];
         if (inspection->name.data != NULL && !bytes_equal(entry->name, inspection->name)) {
             continue;
         }
-        struct metric_info *info = &inspection->metrics[inspection->metric_count++];
+        struct metric_info *info = &infos[(*count)++];
         *info = entry->info;
         memcpy(at, entry->definition, info->definition.len);
         info->definition.data = at;
         at += info->definition.len;
     }
-    if (inspection->name.data != NULL && inspection->metric_count == 0) {
+    return infos;
+}
+
+static void inspect_metrics(struct sequencer *sequencer, struct inspection *inspection)
+{
+    inspection->metrics =
+        copy_list(&sequencer->catalog.metrics, inspection, &inspection->metric_count);
+    if (inspection->metrics != NULL && inspection->name.data != NULL &&
+        inspection->metric_count == 0) {
         inspection->err = ERR_UNKNOWN_METRIC;
+    }
+}
+
+static void inspect_rules(struct sequencer *sequencer, struct inspection *inspection)
+{
+    inspection->rules = copy_list(&sequencer->catalog.rules, inspection, &inspection->rule_count);
+    if (inspection->rules != NULL && inspection->name.data != NULL && inspection->rule_count == 0) {
+        inspection->err = ERR_UNKNOWN_RULE;
     }
 }
 
@@ -71,6 +88,32 @@ static void inspect_lanes(struct sequencer *sequencer, struct inspection *inspec
     }
 }
 
+static void inspect_consumers(struct sequencer *sequencer, struct inspection *inspection)
+{
+    const struct consumers *consumers = &sequencer->consumers;
+    size_t table = consumers->count * sizeof(struct consumer_info);
+    uint8_t *memory = malloc(table + (size_t)consumers->count * CONSUMER_NAME_MAX + 1);
+    if (memory == NULL) {
+        inspection->err = ERR_UNAVAILABLE;
+        return;
+    }
+    inspection->memory = memory;
+    inspection->consumers = (struct consumer_info *)(void *)memory;
+    uint8_t *at = memory + table;
+    for (uint32_t n = 0; n < consumers->count; n++) {
+        const struct consumer_entry *entry = &consumers->entries[n];
+        struct bytes name = bytes_of(entry->name, entry->info.name.len);
+        if (inspection->name.data != NULL && !bytes_equal(name, inspection->name)) {
+            continue;
+        }
+        struct consumer_info *info = &inspection->consumers[inspection->consumer_count++];
+        *info = entry->info;
+        memcpy(at, name.data, name.len);
+        info->name.data = at;
+        at += name.len;
+    }
+}
+
 void sequencer_inspect(struct sequencer *sequencer, struct inspection *inspection)
 {
     struct log_status status;
@@ -100,6 +143,12 @@ void sequencer_inspect(struct sequencer *sequencer, struct inspection *inspectio
         break;
     case INSPECT_LANES:
         inspect_lanes(sequencer, inspection);
+        break;
+    case INSPECT_CONSUMERS:
+        inspect_consumers(sequencer, inspection);
+        break;
+    case INSPECT_RULES:
+        inspect_rules(sequencer, inspection);
         break;
     case INSPECT_STATUS:
         break;

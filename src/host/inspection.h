@@ -1,16 +1,26 @@
 /* Inspections: what the sequencer knows (metrics, sources, watermark, log), copied out. */
 #pragma once
 
+#include "core/feed.h"
 #include "host/letter.h"
 
 enum inspection_kind {
     INSPECT_METRICS, /* all, or the one in `name` (ERR_UNKNOWN_METRIC) */
     INSPECT_LANES,   /* sources and watermark; or the one in `name` (ERR_UNKNOWN_SOURCE) */
     INSPECT_STATUS,
+    INSPECT_CONSUMERS, /* of the feed: all, or the one in `name`; none of that name: consumer_count 0 */
+    INSPECT_RULES,     /* all, or the one in `name` (ERR_UNKNOWN_RULE) */
 };
 
+struct consumer_info {
+    struct bytes name;
+    struct feed_place place; /* has seen all up to here */
+    struct clock_time acked; /* said so then, by the engine's clock */
+};
+
+/* Of a metric, or of a rule in the same way. */
 struct metric_info {
-    uint32_t metric;
+    uint32_t metric; /* id */
     uint32_t version;
     struct clock_time created;
     uint64_t position;       /* counts from here */
@@ -51,8 +61,12 @@ struct inspection {
     int64_t watermark; /* over all lanes */
     struct metric_info *metrics;
     size_t metric_count;
+    struct metric_info *rules;
+    size_t rule_count;
     struct lane_info *lanes;
     size_t lane_count;
+    struct consumer_info *consumers; /* by name */
+    size_t consumer_count;
     uint64_t log_oldest;
     uint64_t log_durable_end;
     uint64_t log_bytes;

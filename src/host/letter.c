@@ -19,8 +19,12 @@ void inspection_free(struct inspection *inspection)
     inspection->memory = NULL;
     inspection->metrics = NULL;
     inspection->metric_count = 0;
+    inspection->rules = NULL;
+    inspection->rule_count = 0;
     inspection->lanes = NULL;
     inspection->lane_count = 0;
+    inspection->consumers = NULL;
+    inspection->consumer_count = 0;
 }
 
 void query_free(struct query *query)

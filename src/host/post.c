@@ -89,8 +89,48 @@ struct letter *post_take(struct post *post, uint32_t address)
     return NULL;
 }
 
+void post_tell_feed(struct post *post, uint64_t pulse_ordinal, bool grew)
+{
+    /* Each runner exchanges here when it has passed the pulse, so of two the later one sees what the
+     * earlier one said. */
+    uint64_t last = atomic_fetch_add_explicit(&post->feed_pulse, 0, memory_order_acq_rel);
+    while (
+        grew && last < pulse_ordinal &&
+        !atomic_compare_exchange_weak_explicit(
+            &post->feed_pulse, &last, pulse_ordinal, memory_order_acq_rel, memory_order_acquire)) {
+    }
+    if (!grew && last < pulse_ordinal) {
+        return;
+    }
+    for (uint32_t thread = 0; thread < post->network_count; thread++) {
+        uint32_t address = post_network(post, thread);
+        atomic_store_explicit(&post->feed_grown[address], true, memory_order_release);
+        waker_wake(&post->wakers[address]);
+    }
+}
+
+bool post_feed_grown(struct post *post, uint32_t address)
+{
+    return atomic_load_explicit(&post->feed_grown[address], memory_order_relaxed) &&
+           atomic_exchange_explicit(&post->feed_grown[address], false, memory_order_acquire);
+}
+
+void post_tell_refusal(struct post *post)
+{
+    atomic_store_explicit(&post->refusal, true, memory_order_release);
+}
+
+bool post_refused(struct post *post)
+{
+    return atomic_load_explicit(&post->refusal, memory_order_relaxed) &&
+           atomic_exchange_explicit(&post->refusal, false, memory_order_acquire);
+}
+
 bool post_waiting(struct post *post, uint32_t address)
 {
+    if (atomic_load_explicit(&post->feed_grown[address], memory_order_acquire)) {
+        return true;
+    }
     for (uint32_t from = 0; from < post->address_count; from++) {
         if (!mailbox_empty(box(post, from, address))) {
             return true;

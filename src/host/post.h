@@ -20,7 +20,10 @@ struct post {
     uint32_t network_count;
     uint32_t address_count;
     struct waker wakers[POST_MAX];
-    struct mailbox *boxes; /* [from * address_count + to] */
+    struct mailbox *boxes;             /* [from * address_count + to] */
+    _Atomic bool refusal;              /* since the sequencer looked last */
+    _Atomic uint64_t feed_pulse;       /* the last at which the feed grew on any runner */
+    _Atomic bool feed_grown[POST_MAX]; /* since this network thread looked last */
 };
 
 /* False when the system has no memory or descriptors left. */
@@ -48,3 +51,19 @@ void post_flush(struct post *post, uint32_t from);
 /* The next letter for this address, from any sender in turn; NULL when there is none. */
 struct letter *post_take(struct post *post, uint32_t address);
 bool post_waiting(struct post *post, uint32_t address);
+
+/* A runner has passed this pulse, and its part of the feed grew there or not. Once each runner on which
+ * it grew, and the last one of all, have passed it, the network threads are told and those that sleep
+ * are woken: whoever asks all runners then gets all. No letter: however often it is told before somebody
+ * looks, there is one thing to know. */
+void post_tell_feed(struct post *post, uint64_t pulse_ordinal, bool grew);
+
+/* True once after it was told. As long as it waits to be asked, post_waiting is true. */
+bool post_feed_grown(struct post *post, uint32_t address);
+
+/* A network thread turned somebody away who may have had an event to tell: until the sequencer knows
+ * more, silence proves nothing. It sees this at its next turn, at a tick at the latest. */
+void post_tell_refusal(struct post *post);
+
+/* True once after it was told. */
+bool post_refused(struct post *post);

@@ -2,7 +2,9 @@
  * writes, and gives it back when it is durable (or applied). */
 #pragma once
 
+#include "core/feed.h"
 #include "host/letter.h"
+#include "model/rule.h"
 
 enum proposal_kind {
     PROPOSE_EVENTS,
@@ -11,6 +13,10 @@ enum proposal_kind {
     PROPOSE_SOURCE,
     PROPOSE_FORGET,
     PROPOSE_LANE,
+    PROPOSE_RULE_DEFINE, /* as DEFINE and DROP, of a rule */
+    PROPOSE_RULE_DROP,
+    PROPOSE_TIMEOUTS, /* commands on explicit timeouts; done when applied, with `results` filled in */
+    PROPOSE_CONSUMER, /* a reader of the feed has seen all up to `place` */
     PROPOSE_SNAPSHOT, /* take one at the next pulse; done when that pulse is durable */
 };
 
@@ -35,20 +41,25 @@ struct applied_note {
 struct proposal {
     struct letter letter;
     enum proposal_kind kind;
-    struct bytes records; /* EVENTS: whole records of events, borrowed until done */
-    uint32_t event_count;
+    struct bytes records; /* EVENTS, TIMEOUTS: whole records, borrowed until done */
+    uint32_t event_count; /* or commands; TIMEOUTS: of the one record */
+    struct timeout_result
+        *results;       /* TIMEOUTS: one per command, borrowed; each runner writes its own */
     bool wants_applied; /* EVENTS: done only when applied, with duplicates and late filled in */
 
     uint64_t place; /* EVENTS: 0, or 1, 2, 3, ...: entered in this order, whatever thread asks */
 
-    struct bytes name;       /* of the metric or source; borrowed until done */
-    struct bytes definition; /* DEFINE: encoded; borrowed until done */
-    enum define_mode mode;   /* DEFINE */
+    struct bytes name;        /* of the metric, rule or source; borrowed until done */
+    struct bytes definition;  /* DEFINE, RULE_DEFINE: encoded; borrowed until done */
+    enum rule_kind rule_kind; /* RULE_DROP: only one of this kind; 0: of either */
+    enum define_mode mode;    /* DEFINE */
     bool has_if_match;    /* DEFINE, DROP, SOURCE, FORGET: refuse (ERR_PRECONDITION) unless ... */
     uint32_t if_match;    /* ... the version is this; 0 = unless it does not exist */
     struct source source; /* SOURCE: kind and durations */
     enum lane_command_kind command; /* LANE */
     int64_t time;                   /* LANE, LANE_ADVANCE */
+    struct feed_place
+        feed_place; /* CONSUMER; its name is in `name`; ordinal 0: forget the consumer */
 
     /* The outcome. */
     enum err err;

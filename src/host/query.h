@@ -2,12 +2,21 @@
  * each fills its own answer. */
 #pragma once
 
+#include "core/feed.h"
 #include "host/letter.h"
+#include "model/timeout.h"
 
 enum query_kind {
     QUERY_VALUES,
-    QUERY_LATE,  /* the late stream */
-    QUERY_STATS, /* counters */
+    QUERY_LATE,           /* the late stream */
+    QUERY_STATS,          /* counters */
+    QUERY_TIMEOUT,        /* one explicit timeout, by `key` */
+    QUERY_TIMEOUTS,       /* a page of them: from `timeout_place` of partition `partition` on */
+    QUERY_TIMEOUT_COUNTS, /* how many in each state; O(1); of the rule `metric`, if it names one */
+    QUERY_TIMEOUTS_DUE,   /* a histogram of deadlines */
+    QUERY_FEED,           /* notes behind `feed_place`, oldest first */
+    QUERY_WATCH,          /* a rule's instances of one key: `metric` is the rule's name */
+    QUERY_WATCHES,        /* a page of a rule's instances */
 };
 
 enum query_window {
@@ -29,8 +38,12 @@ struct query_answer {
     char detail[DETAIL_BYTES];
     struct buf rows; /* malloc'ed by the runner; freed by query_free */
     uint64_t row_count;
-    uint64_t as_of;    /* applied position at the moment of reading */
-    int64_t watermark; /* of the metric, or over all lanes */
+    uint32_t next_place; /* TIMEOUTS, WATCHES: where the next page begins; UINT32_MAX: at its end.
+                          * FEED: UINT32_MAX: these are all; else there are more */
+    uint64_t ordinal;    /* FEED: the last pulse that it knows of: see host/feed_merge.h */
+    struct feed_place forgotten; /* FEED: notes up to here are gone */
+    uint64_t as_of;              /* applied position at the moment of reading */
+    int64_t watermark;           /* of the metric, or over all lanes */
     uint8_t
         *definition; /* the metric's, encoded, malloc'ed (first runner's answer only is needed) */
     size_t definition_len;
@@ -50,7 +63,16 @@ struct query {
     size_t filter_count;
     struct bytes order_column; /* empty: window start, then group */
     bool descending;
-    uint64_t offset; /* rows to skip, in order */
+    struct bytes key;             /* TIMEOUT, WATCH */
+    uint32_t partition;           /* TIMEOUTS, WATCHES: the one that is read */
+    uint32_t timeout_place;       /* TIMEOUTS, WATCHES: where to go on */
+    uint32_t timeout_states;      /* TIMEOUTS, WATCHES: a bit per enum timeout_state; 0: any */
+    struct bytes prefix;          /* TIMEOUTS, WATCHES: of the key */
+    int64_t due_before;           /* TIMEOUTS, WATCHES: INT64_MAX: any */
+    int64_t span_us;              /* TIMEOUTS_DUE: `limit` spans from `from` on */
+    enum timeout_clock clock;     /* TIMEOUTS_DUE: whose deadlines */
+    struct feed_place feed_place; /* FEED */
+    uint64_t offset;              /* rows to skip, in order */
     uint32_t limit;
     uint64_t min_as_of;         /* wait until this much is applied */
     struct clock_time deadline; /* give up waiting then: ERR_UNAVAILABLE */

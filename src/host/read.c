@@ -313,7 +313,7 @@ read_values(struct engine *engine, const struct query *query, struct query_answe
 
 /* --- the late stream --- */
 
-static struct buf *answer_room(struct query_answer *answer, size_t need)
+struct buf *answer_room(struct query_answer *answer, size_t need)
 {
     enum err err = buf_grow(&answer->rows, need, ANSWER_BYTES_FIRST, READ_BYTES_MAX);
     if (err != OK) {
@@ -405,18 +405,17 @@ static void read_late(struct engine *engine, const struct query *query, struct q
 
 /* --- counters --- */
 
-static void
-put_stat(struct query_answer *answer, const char *name, struct bytes metric, uint64_t value)
+void answer_stat(struct query_answer *answer, const char *name, struct bytes of, uint64_t value)
 {
     struct bytes text = bytes_of_string(name);
-    struct buf *out = answer_room(answer, 32 + text.len + metric.len);
+    struct buf *out = answer_room(answer, 32 + text.len + of.len);
     if (out == NULL) {
         return;
     }
     size_t start = out->len;
     buf_put_u32(out, 0);
     buf_put_string(out, text);
-    buf_put_string(out, metric);
+    buf_put_string(out, of);
     buf_put_i64(out, (int64_t)value);
     buf_set_length(out, start);
     answer->row_count++;
@@ -443,13 +442,36 @@ read_metric_stats(const struct engine *engine, uint32_t place, struct query_answ
         }
     }
     struct bytes name = engine->metrics[place].definition.name;
-    put_stat(answer, "counted", name, sum.fates.counted);
-    put_stat(answer, "filtered", name, sum.fates.filtered);
-    put_stat(answer, "late_corrected", name, sum.fates.late_corrected);
-    put_stat(answer, "late_dropped", name, sum.fates.late_dropped);
-    put_stat(answer, "overflowed", name, sum.overflowed);
-    put_stat(answer, "lost", name, sum.lost);
-    put_stat(answer, "rows", name, rows);
+    answer_stat(answer, "counted", name, sum.fates.counted);
+    answer_stat(answer, "filtered", name, sum.fates.filtered);
+    answer_stat(answer, "late_corrected", name, sum.fates.late_corrected);
+    answer_stat(answer, "late_dropped", name, sum.fates.late_dropped);
+    answer_stat(answer, "overflowed", name, sum.overflowed);
+    answer_stat(answer, "lost", name, sum.lost);
+    answer_stat(answer, "rows", name, rows);
+}
+
+static void
+read_rule_stats(const struct engine *engine, uint32_t place, struct query_answer *answer)
+{
+    struct watch_part sum = {0};
+    for (uint32_t n = 0; n < engine->limits.partitions; n++) {
+        if (engine->partitions[n] == NULL) {
+            continue;
+        }
+        const struct watch_part *part = engine->partitions[n]->watch.parts[place];
+        sum.counts[TIMEOUT_PENDING] += part->counts[TIMEOUT_PENDING];
+        sum.fired += part->fired;
+        sum.retracted += part->retracted;
+        sum.lost += part->lost;
+        sum.unusable += part->unusable;
+    }
+    struct bytes name = engine->rules[place].rule.name;
+    answer_stat(answer, "rule_pending", name, sum.counts[TIMEOUT_PENDING]);
+    answer_stat(answer, "rule_fired", name, sum.fired);
+    answer_stat(answer, "rule_retracted", name, sum.retracted);
+    answer_stat(answer, "rule_lost", name, sum.lost);
+    answer_stat(answer, "rule_unusable", name, sum.unusable);
 }
 
 static void read_stats(struct engine *engine, struct query_answer *answer)
@@ -473,20 +495,26 @@ static void read_stats(struct engine *engine, struct query_answer *answer)
         memory += partition->heap.used_bytes;
     }
     struct bytes none = {0};
-    put_stat(answer, "unique", none, sum.unique);
-    put_stat(answer, "duplicates", none, sum.duplicates);
-    put_stat(answer, "unverifiable", none, sum.unverifiable);
-    put_stat(answer, "late_kept", none, sum.late.count);
-    put_stat(answer, "late_forgotten", none, sum.late.forgotten);
-    put_stat(answer, "dedup_entries", none, fingerprints);
-    put_stat(answer, "dedup_bytes", none, sum.dedup.bytes);
-    put_stat(answer, "dedup_evicted", none, sum.dedup.evicted);
-    put_stat(answer, "state_bytes", none, memory);
+    answer_stat(answer, "unique", none, sum.unique);
+    answer_stat(answer, "duplicates", none, sum.duplicates);
+    answer_stat(answer, "unverifiable", none, sum.unverifiable);
+    answer_stat(answer, "late_kept", none, sum.late.count);
+    answer_stat(answer, "late_forgotten", none, sum.late.forgotten);
+    answer_stat(answer, "dedup_entries", none, fingerprints);
+    answer_stat(answer, "dedup_bytes", none, sum.dedup.bytes);
+    answer_stat(answer, "dedup_evicted", none, sum.dedup.evicted);
+    answer_stat(answer, "state_bytes", none, memory);
     for (uint32_t place = 0; place < engine->metric_end; place++) {
         if (engine->metrics[place].id != 0) {
             read_metric_stats(engine, place, answer);
         }
     }
+    for (uint32_t place = 0; place < engine->rule_end; place++) {
+        if (engine->rules[place].id != 0) {
+            read_rule_stats(engine, place, answer);
+        }
+    }
+    read_timeout_stats(engine, answer);
     answer->watermark = engine->watermark;
 }
 
@@ -502,6 +530,27 @@ void read_answer(struct engine *engine, const struct query *query, struct query_
         break;
     case QUERY_STATS:
         read_stats(engine, answer);
+        break;
+    case QUERY_TIMEOUT:
+        read_timeout(engine, query, answer);
+        break;
+    case QUERY_TIMEOUTS:
+        read_timeouts(engine, query, answer);
+        break;
+    case QUERY_TIMEOUT_COUNTS:
+        read_timeout_counts(engine, query, answer);
+        break;
+    case QUERY_TIMEOUTS_DUE:
+        read_timeouts_due(engine, query, answer);
+        break;
+    case QUERY_FEED:
+        read_feed(engine, query, answer);
+        break;
+    case QUERY_WATCH:
+        read_watch(engine, query, answer);
+        break;
+    case QUERY_WATCHES:
+        read_watches(engine, query, answer);
         break;
     }
 }

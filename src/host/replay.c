@@ -1,6 +1,6 @@
 /* Coming back: the newest snapshot, then the log behind it; and writing the snapshot in the first
- * place. A replay takes the same way as live work: frames to the runners, records to tide and
- * catalogue. */
+ * place. A replay takes the same way as live work: frames to the runners, records to tide,
+ * catalogue and consumers. */
 #include "base/check.h"
 #include "base/hash.h"
 #include "host/need.h"
@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#define SNAPSHOT_MAGIC 0x544d534e41503031u /* "TMSNAP01" */
+#define SNAPSHOT_MAGIC 0x544d534e41503032u /* "TMSNAP02" */
 #define WRITER_BYTES   (256 * 1024)
 #define RESTS_MAX      3000 /* of a millisecond, while memory or descriptors are short */
 
@@ -43,6 +43,7 @@ bool sequencer_capture(struct sequencer *sequencer)
         .buf = buf_of(writer_memory, sizeof(writer_memory)), .flush = grow_flush, .ctx = &growing};
     tide_save(&sequencer->tide, &writer);
     catalog_save(&sequencer->catalog, &writer);
+    consumers_save(&sequencer->consumers, &writer);
     write_u64(&writer, sequencer->event_count);
     write_i64(&writer, sequencer->clock.us);
     writer_flush(&writer);
@@ -127,7 +128,8 @@ static bool load_all(struct sequencer *sequencer, struct loader *in)
         return false;
     }
     (void)load_u32(in); /* length of the host's state */
-    if (!tide_load(&sequencer->tide, in) || !catalog_load(&sequencer->catalog, in)) {
+    if (!tide_load(&sequencer->tide, in) || !catalog_load(&sequencer->catalog, in) ||
+        !consumers_load(&sequencer->consumers, in)) {
         return false;
     }
     sequencer->event_count = load_u64(in);
@@ -211,29 +213,44 @@ static struct frame *wait_for_frame(struct sequencer *sequencer, uint32_t free_w
     }
 }
 
-/* Tide and catalogue take the frame's records; the number of events in it. */
+static void move_clock(struct sequencer *sequencer, struct clock_time clock)
+{
+    sequencer->clock = clock.us > sequencer->clock.us ? clock : sequencer->clock;
+}
+
+/* What a record says about the sequencer's own counts and clock; the number of events in it. */
+static uint64_t take_figures(struct sequencer *sequencer, const struct record *record)
+{
+    struct batch batch;
+    struct pulse pulse;
+    struct timeouts_reader commands;
+    if (record->kind == RECORD_EVENTS && batch_open(record->body, &batch)) {
+        move_clock(sequencer, batch.arrival);
+        return batch.count;
+    }
+    if (record->kind == RECORD_PULSE && pulse_read(record->body, &pulse)) {
+        sequencer->pulse_ordinal = pulse.ordinal;
+        move_clock(sequencer, pulse.clock);
+    } else if (record->kind == RECORD_TIMEOUTS && timeouts_open(record->body, &commands)) {
+        move_clock(sequencer, commands.clock);
+    }
+    return 0;
+}
+
+/* Tide, catalogue and consumers take the frame's records; the number of events in it. */
 static uint64_t take_records(struct sequencer *sequencer, const struct log_view *view)
 {
     uint64_t events = 0;
     struct reader reader = reader_of(view->body);
     struct record record;
     while (record_next(&reader, view->body.data, &record)) {
-        struct batch batch;
-        struct pulse pulse;
         applying_begin(&sequencer->applying, view->position, &record);
         tide_replay(&sequencer->tide, &record);
         catalog_apply(&sequencer->catalog, &record, sequencer->position); /* as live */
+        consumers_apply(&sequencer->consumers, &record);
         applying_end(&sequencer->applying);
         sequencer->handover = record.kind != RECORD_PULSE;
-        if (record.kind == RECORD_EVENTS && batch_open(record.body, &batch)) {
-            events += batch.count;
-            sequencer->clock.us =
-                batch.arrival.us > sequencer->clock.us ? batch.arrival.us : sequencer->clock.us;
-        } else if (record.kind == RECORD_PULSE && pulse_read(record.body, &pulse)) {
-            sequencer->pulse_ordinal = pulse.ordinal;
-            sequencer->clock =
-                pulse.clock.us > sequencer->clock.us ? pulse.clock : sequencer->clock;
-        }
+        events += take_figures(sequencer, &record);
     }
     CHECK(!reader.bad);
     return events;

@@ -3,10 +3,16 @@
  *   VALUES row: u32 length of the rest, i64 window start, i64 window end, u8 flags (RESULT_*),
  *               u32 revision, string group key (value_put of each group), then value_put of each
  *               aggregate's result, in the definition's order
+ *   TIMEOUT row: u32 length of the rest, u8 state, u8 clock, u32 generation, u64 version, u8 flags
+ *               (RESULT_TIMEOUT_*), i64 within, i64 deadline, i64 event time, i64 created, i64 last seen,
+ *               i64 ended, u64 decided at, string key, string data
+ *   FEED row:   u32 length of the rest, u64 ordinal, u32 partition, u32 number, string note (core/feed.h)
+ *   COUNT row (TIMEOUT_COUNTS: one per state; TIMEOUTS_DUE: one per span): u32 length of the rest,
+ *               u32 state or span, u64 count
  *   LATE row:   u32 length of the rest, u64 frame position, u32 record offset, u32 row,
  *               i64 watermark, u16 metric count, u32 metric id each, string names (comma
  * separated), then the event: event_put STATS row:  u32 length of the rest, string counter
- * name, string metric name (or empty), i64 value */
+ * name, string metric name (or a rule's, a state's, or empty), i64 value */
 #pragma once
 
 #include "model/event.h"

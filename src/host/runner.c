@@ -134,8 +134,8 @@ static void frame_finish(struct runner *runner)
     struct frame *frame = runner->frames[0];
     CHECK(!runner->reader.bad);
     struct engine_due due = engine_next_due(runner->engine);
-    frame->reports[runner->number] =
-        (struct frame_report){.next_due = due.all_lanes, .next_due_by_clock = due.by_clock};
+    frame->reports[runner->number] = (struct frame_report){
+        .next_due = due.all_lanes, .next_due_by_clock = due.by_clock, .next_due_clock = due.clock};
     runner->frame_count--;
     for (uint32_t n = 0; n < runner->frame_count; n++) {
         runner->frames[n] = runner->frames[n + 1];
@@ -144,23 +144,20 @@ static void frame_finish(struct runner *runner)
     runner->state = RUNNER_IDLE;
 }
 
-/* Adds what became of a record's events to the note of the proposal that it came from. */
-static void note(struct runner *runner,
-                 const struct frame *frame,
-                 uint32_t record_offset,
-                 const struct applied *applied)
+/* Whom the record at this offset came from; NULL: nobody waits for it. */
+static struct proposal *
+proposer(struct runner *runner, const struct frame *frame, uint32_t record_offset)
 {
     while (runner->waiter < frame->waiter_count &&
            frame->waiters[runner->waiter].record_end <= record_offset) {
         runner->waiter++;
     }
-    if (runner->waiter == frame->waiter_count) {
-        return;
-    }
-    struct proposal *proposal = frame->waiters[runner->waiter].proposal;
-    if (proposal == NULL) {
-        return; /* the records of one that does not wait */
-    }
+    return runner->waiter == frame->waiter_count ? NULL : frame->waiters[runner->waiter].proposal;
+}
+
+/* Adds what became of a record's events to the note of their proposal. */
+static void note(struct runner *runner, struct proposal *proposal, const struct applied *applied)
+{
     struct applied_note *own = &proposal->notes[runner->number];
     if (own->proposal == NULL) {
         own->proposal = proposal;
@@ -169,6 +166,14 @@ static void note(struct runner *runner,
     }
     own->duplicates += applied->duplicates;
     own->late += applied->late;
+}
+
+/* Commands were decided as they were applied: who gave them needs not wait for the pulse. */
+static void tell_now(struct runner *runner, struct proposal *proposal)
+{
+    struct applied_note *own = &proposal->notes[runner->number];
+    own->proposal = proposal;
+    post_return(runner->post, runner->address, &own->letter);
 }
 
 static void send_notes(struct runner *runner)
@@ -195,6 +200,19 @@ static void reach_barrier(struct runner *runner)
     runner->state = RUNNER_AT_BARRIER;
 }
 
+/* The pulse just applied told something. */
+static bool feed_grew(const struct runner *runner)
+{
+    const struct engine *engine = runner->engine;
+    bool grew = false;
+    for (uint32_t n = 0; n < engine->limits.partitions; n++) {
+        const struct partition *partition = engine->partitions[n];
+        grew =
+            grew || (partition != NULL && partition->feed.newest.ordinal == runner->pulse.ordinal);
+    }
+    return grew;
+}
+
 static void pass_barrier(struct runner *runner)
 {
     const struct frame *frame = runner->frames[0];
@@ -204,6 +222,9 @@ static void pass_barrier(struct runner *runner)
     FAILPOINT(HOST_PULSE_APPLIED);
     CHECK(reader_left(&runner->reader) == 0); /* a pulse ends its frame */
     runner->visible = frame->log.end;
+    if (!frame->replayed) {
+        post_tell_feed(runner->post, runner->pulse.ordinal, feed_grew(runner));
+    }
     send_notes(runner);
     review_deferred(runner);
     bool snapshot = (runner->pulse.flags & PULSE_SNAPSHOT) != 0 && !frame->replayed;
@@ -227,16 +248,22 @@ static void apply_next(struct runner *runner)
     applying_begin(&runner->applying, frame->log.position, &record);
     if (record.kind == RECORD_PULSE) {
         CHECK(pulse_read(record.body, &runner->pulse));
+        runner->pulse.position = frame->log.position + record.offset;
         reach_barrier(runner);
         applying_end(&runner->applying);
         return;
     }
     hostile_apply(record.body);
-    struct applied applied = {0};
+    bool awaited = record.kind == RECORD_EVENTS || record.kind == RECORD_TIMEOUTS;
+    struct proposal *proposal = awaited ? proposer(runner, frame, record.offset) : NULL;
+    bool commands = proposal != NULL && record.kind == RECORD_TIMEOUTS;
+    struct applied applied = {.results = commands ? proposal->results : NULL};
     engine_apply(runner->engine, &record, frame->log.position, &applied);
     applying_end(&runner->applying);
-    if (record.kind == RECORD_EVENTS) {
-        note(runner, frame, record.offset, &applied);
+    if (commands) {
+        tell_now(runner, proposal);
+    } else if (proposal != NULL) {
+        note(runner, proposal, &applied);
     }
 }
 

@@ -5,7 +5,6 @@
 #include "base/failpoint.h"
 #include "host/skews.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #define FRAME_ALIGN         4096
@@ -39,9 +38,11 @@ bool sequencer_init(struct sequencer *sequencer, const struct sequencer_options 
     }
     sequencer->next_due = INT64_MAX;
     sequencer->next_due_by_clock = INT64_MAX;
+    sequencer->next_due_clock = INT64_MAX;
     sequencer->attempt.last_position = UINT64_MAX;
     sequencer->places.next = 1;
     catalog_init(&sequencer->catalog);
+    consumers_init(&sequencer->consumers);
     for (uint32_t n = 0; n < SEQUENCER_FRAMES; n++) {
         sequencer->frames[n] = frame_create(sequencer->options.frame_bytes_max);
         if (sequencer->frames[n] == NULL) {
@@ -150,6 +151,7 @@ static void frame_returned(struct sequencer *sequencer, struct frame *frame)
     frame->free = true;
     sequencer->next_due = INT64_MAX;
     sequencer->next_due_by_clock = INT64_MAX;
+    sequencer->next_due_clock = INT64_MAX;
     for (uint32_t n = 0; n < sequencer->options.post->runner_count; n++) {
         const struct frame_report *report = &frame->reports[n];
         if (report->next_due < sequencer->next_due) {
@@ -157,6 +159,9 @@ static void frame_returned(struct sequencer *sequencer, struct frame *frame)
         }
         if (report->next_due_by_clock < sequencer->next_due_by_clock) {
             sequencer->next_due_by_clock = report->next_due_by_clock;
+        }
+        if (report->next_due_clock < sequencer->next_due_clock) {
+            sequencer->next_due_clock = report->next_due_clock;
         }
     }
 }
@@ -268,6 +273,22 @@ static void put_events(struct sequencer *sequencer,
     sequencer->event_count += proposal->event_count;
 }
 
+/* Copies the record of commands on timeouts, stamping it: "within" counts from here. */
+static void put_timeouts(struct sequencer *sequencer,
+                         struct frame *frame,
+                         const struct proposal *proposal,
+                         struct buf *out)
+{
+    struct reader reader = reader_of(proposal->records);
+    struct record record;
+    CHECK(record_next(&reader, proposal->records.data, &record));
+    CHECK(record.kind == RECORD_TIMEOUTS && reader_left(&reader) == 0);
+    buf_put_bytes(out, proposal->records);
+    CHECK(!out->overflow);
+    timeouts_stamp(out, out->len - record.body.len, sequencer->clock, sequencer->tide.watermark);
+    frame->log.record_count++;
+}
+
 static void add_waiter(const struct sequencer *sequencer,
                        struct frame *frame,
                        struct proposal *proposal,
@@ -295,146 +316,33 @@ static bool has_room(const struct frame *frame, const struct proposal *proposal)
     return room_needed(proposal) <= room && frame->waiter_count < FRAME_WAITERS_MAX - 1;
 }
 
-static void refuse(struct proposal *proposal, enum err err, const char *detail)
-{
-    proposal->err = err;
-    (void)snprintf(proposal->detail, sizeof(proposal->detail), "%s", detail);
-}
-
-static void put_source(struct sequencer *sequencer, struct proposal *proposal, struct buf *out)
-{
-    uint32_t lane = tide_lane_of(&sequencer->tide, proposal->name);
-    bool is_default = bytes_equal(proposal->name, BYTES("*"));
-    bool exists = lane != LANE_DEFAULT || is_default;
-    uint32_t version = exists ? sequencer->tide.lanes[lane].version : 0;
-    if (proposal->has_if_match && proposal->if_match != version) {
-        refuse(proposal, ERR_PRECONDITION, "the source is not at the version of If-Match");
-        return;
-    }
-    if (!exists) {
-        lane = tide_free_lane(&sequencer->tide);
-    }
-    if (lane >= LANES_MAX) {
-        refuse(proposal, ERR_LIMIT, "no more than 4095 sources can be declared");
-        return;
-    }
-    struct source source = proposal->source;
-    const struct source *now = &sequencer->tide.lanes[lane].source;
-    bool same = exists && source.kind == now->kind && source.disorder_us == now->disorder_us &&
-                source.idle_after_us == now->idle_after_us &&
-                source.max_future_skew_us == now->max_future_skew_us;
-    proposal->version = version;
-    if (same) {
-        return;
-    }
-    if (!exists && !tide_reserve_name(&sequencer->tide)) {
-        refuse(proposal, ERR_UNAVAILABLE, "there is no memory for another source");
-        return;
-    }
-    source.lane = lane;
-    source.name = proposal->name;
-    source.declared = sequencer->clock;
-    source_put(out, &source);
-    proposal->version = version + 1;
-    proposal->created = !exists;
-    proposal->changed = true;
-}
-
-static void put_forget(struct sequencer *sequencer, struct proposal *proposal, struct buf *out)
-{
-    uint32_t lane = tide_lane_of(&sequencer->tide, proposal->name);
-    if (lane == LANE_DEFAULT) {
-        bool is_default = bytes_equal(proposal->name, BYTES("*"));
-        refuse(proposal,
-               is_default ? ERR_CONFLICT : ERR_UNKNOWN_SOURCE,
-               is_default ? "the default lane can't be forgotten" : "that source was not declared");
-        return;
-    }
-    if (proposal->has_if_match && proposal->if_match != sequencer->tide.lanes[lane].version) {
-        refuse(proposal, ERR_PRECONDITION, "the source is not at the version of If-Match");
-        return;
-    }
-    forget_put(out, lane);
-    proposal->changed = true;
-}
-
-static void put_lane(struct sequencer *sequencer, struct proposal *proposal, struct buf *out)
-{
-    uint32_t number = tide_lane_of(&sequencer->tide, proposal->name);
-    if (number == LANE_DEFAULT && !bytes_equal(proposal->name, BYTES("*"))) {
-        refuse(proposal, ERR_UNKNOWN_SOURCE, "declare the source first: PUT /v1/sources/{name}");
-        return;
-    }
-    const struct tide_lane *lane = &sequencer->tide.lanes[number];
-    bool advance = proposal->command == LANE_ADVANCE;
-    if (advance && lane->final) {
-        refuse(proposal, ERR_CONFLICT, "the source is final; reopen it with {\"final\":false}");
-        return;
-    }
-    if (advance && lane->watermark != WATERMARK_NONE && proposal->time < lane->watermark) {
-        refuse(proposal, ERR_WATERMARK_BACKWARDS, "the source's watermark is later already");
-        return;
-    }
-    if (advance && proposal->time > sequencer->clock.us + lane->source.max_future_skew_us) {
-        refuse(proposal, ERR_FUTURE, "a watermark can't lie further ahead than max_future_skew");
-        return;
-    }
-    bool same = (advance && proposal->time == lane->watermark) ||
-                (proposal->command == LANE_FINISH && lane->final) ||
-                (proposal->command == LANE_REOPEN && !lane->final);
-    if (same) {
-        return;
-    }
-    struct lane_command command = {.lane = number,
-                                   .kind = proposal->command,
-                                   .time = proposal->time,
-                                   .clock = sequencer->clock};
-    lane_command_put(out, &command);
-    proposal->changed = true;
-}
-
-static void send_skews(struct sequencer *sequencer);
-
-/* Decides about a command and, if it is taken, writes its records and lets them act. */
-static void put_command(struct sequencer *sequencer,
-                        struct frame *frame,
-                        struct proposal *proposal,
-                        struct buf *out)
-{
-    size_t start = out->len;
-    if (proposal->kind == PROPOSE_SOURCE) {
-        put_source(sequencer, proposal, out);
-    } else if (proposal->kind == PROPOSE_FORGET) {
-        put_forget(sequencer, proposal, out);
-    } else if (proposal->kind == PROPOSE_LANE) {
-        put_lane(sequencer, proposal, out);
-    } else {
-        catalog_propose(&sequencer->catalog, proposal, sequencer->clock, out);
-    }
-    struct reader reader = reader_of(bytes_of(out->data + start, out->len - start));
-    struct record record;
-    while (record_next(&reader, out->data + start, &record)) {
-        tide_apply(&sequencer->tide, &record);
-        catalog_apply(&sequencer->catalog, &record, sequencer->position);
-        frame->log.record_count++;
-    }
-    CHECK(!reader.bad);
-    bool about_source = proposal->kind == PROPOSE_SOURCE || proposal->kind == PROPOSE_FORGET;
-    sequencer->skews_changed |= about_source && proposal->changed;
-}
-
 static void
 take_proposal(struct sequencer *sequencer, struct frame *frame, struct proposal *proposal)
 {
     struct buf out = frame_buf(frame);
-    if (proposal->kind == PROPOSE_EVENTS) {
+    switch (proposal->kind) {
+    case PROPOSE_EVENTS:
         put_events(sequencer, frame, proposal, &out);
         proposal->wants_applied = proposal->wants_applied && proposal->records.len > 0;
         add_waiter(sequencer, frame, proposal, (uint32_t)out.len);
-    } else if (proposal->kind == PROPOSE_SNAPSHOT) {
+        break;
+    case PROPOSE_TIMEOUTS:
+        put_timeouts(sequencer, frame, proposal, &out);
+        add_waiter(sequencer, frame, proposal, (uint32_t)out.len);
+        break;
+    case PROPOSE_SNAPSHOT:
         sequencer->attempt.wanted = true;
-    } else {
-        put_command(sequencer, frame, proposal, &out);
+        break;
+    case PROPOSE_DEFINE:
+    case PROPOSE_DROP:
+    case PROPOSE_SOURCE:
+    case PROPOSE_FORGET:
+    case PROPOSE_LANE:
+    case PROPOSE_RULE_DEFINE:
+    case PROPOSE_RULE_DROP:
+    case PROPOSE_CONSUMER:
+        sequencer_put_command(sequencer, frame, proposal, &out);
+        break;
     }
     CHECK(!out.overflow);
     sequencer->handover = sequencer->handover || out.len > frame->log.body_len;
@@ -449,12 +357,32 @@ static bool pulse_is_due(const struct sequencer *sequencer)
            (sequencer->attempt.wanted && !sequencer->attempt.under_way);
 }
 
+/* Somebody was turned away a moment ago, or may lie unread since the process stood still. */
+static bool is_refusing(const struct sequencer *sequencer)
+{
+    return sequencer->full ||
+           sequencer->clock.us - sequencer->last_refused.us <= REFUSED_RECENTLY_US;
+}
+
+/* Something has come that is not in the log yet. Runners that lag are no matter: they decide by the
+ * order of the log. */
+static bool is_behind(const struct sequencer *sequencer)
+{
+    return sequencer->first != NULL || sequencer->places.count > 0;
+}
+
+/* Nothing may be concluded from silence. */
+static bool holds(const struct sequencer *sequencer)
+{
+    return is_refusing(sequencer) || is_behind(sequencer) || tide_is_deaf(&sequencer->tide);
+}
+
 static void put_pulse(struct sequencer *sequencer, struct frame *frame)
 {
     struct snapshot_attempt *attempt = &sequencer->attempt;
-    bool refusing =
-        sequencer->full || sequencer->clock.us - sequencer->last_refused.us <= REFUSED_RECENTLY_US;
-    uint8_t flags = refusing ? PULSE_HOLD : 0;
+    sequencer->last_held = holds(sequencer);
+    sequencer->last_watermark = sequencer->tide.watermark;
+    uint8_t flags = sequencer->last_held ? PULSE_HOLD : 0;
     bool snapshot = attempt->wanted && !attempt->under_way && sequencer_capture(sequencer);
     if (snapshot) {
         FAILPOINT(HOST_SNAPSHOT_CAPTURED);
@@ -468,11 +396,27 @@ static void put_pulse(struct sequencer *sequencer, struct frame *frame)
     sequencer->last_pulse = sequencer->clock;
     sequencer->handover = false;
     sequencer->moved = false;
+    sequencer->next_due_clock = INT64_MAX; /* the runners will say */
     if (snapshot) {
         attempt->under_way = true;
     }
     if (!attempt->under_way || snapshot) {
         attempt->wanted = false; /* or there was no memory for it: who asked for it is told */
+    }
+}
+
+/* When there is no memory, it is tried again at the next turn. */
+static void send_skews(struct sequencer *sequencer)
+{
+    struct post *post = sequencer->options.post;
+    sequencer->skews_changed = false;
+    for (uint32_t thread = 0; thread < post->network_count; thread++) {
+        struct skews *skews = skews_copy(&sequencer->tide);
+        if (skews == NULL) {
+            sequencer->skews_changed = true;
+            return;
+        }
+        post_send(post, POST_SEQUENCER, post_network(post, thread), &skews->letter);
     }
 }
 
@@ -513,6 +457,13 @@ void sequencer_durable(void *ctx, struct log_frame *frame)
     sequencer->durable = true;
 }
 
+/* Its notes come from the runners, who answer it together. */
+static bool waits_for_runners(const struct proposal *proposal)
+{
+    bool applied = proposal->kind == PROPOSE_EVENTS || proposal->kind == PROPOSE_TIMEOUTS;
+    return applied && proposal->wants_applied;
+}
+
 static void answer_frame(struct sequencer *sequencer, uint64_t as_of)
 {
     while (sequencer->in_frame_first != NULL) {
@@ -522,7 +473,7 @@ static void answer_frame(struct sequencer *sequencer, uint64_t as_of)
         if (proposal->kind == PROPOSE_SNAPSHOT) {
             proposal->next = sequencer->snapshot_waiters;
             sequencer->snapshot_waiters = proposal;
-        } else if (proposal->kind != PROPOSE_EVENTS || !proposal->wants_applied) {
+        } else if (!waits_for_runners(proposal)) {
             answer(sequencer, proposal);
         }
     }
@@ -641,6 +592,15 @@ static void drive_write(struct sequencer *sequencer)
 
 /* --- time and snapshots --- */
 
+/* W has come to where something closes or fires. What is held still can't, until W or HOLD changes. */
+static bool watermark_is_due(const struct sequencer *sequencer)
+{
+    bool held = sequencer->last_held && sequencer->tide.watermark == sequencer->last_watermark &&
+                holds(sequencer);
+    return sequencer->next_due < INT64_MAX && sequencer->tide.watermark >= sequencer->next_due &&
+           !held;
+}
+
 static void tick(struct sequencer *sequencer)
 {
     if (sequencer->clock.us - sequencer->last_tick.us < SEQUENCER_TICK_US) {
@@ -654,7 +614,7 @@ static void tick(struct sequencer *sequencer)
         tide_refused(tide, sequencer->clock);
     }
     bool changed = tide_tick(tide, sequencer->clock, clear);
-    bool due = tide->watermark >= sequencer->next_due ||
+    bool due = watermark_is_due(sequencer) ||
                tide_reach(tide, sequencer->clock) >= sequencer->next_due_by_clock;
     sequencer->moved = sequencer->moved || (changed && tide_has_news(tide)) || due;
     const struct log_port *log = &sequencer->options.log;
@@ -697,19 +657,17 @@ static void watch_snapshot(struct sequencer *sequencer)
     }
 }
 
-/* When there is no memory, it is tried again at the next turn. */
-static void send_skews(struct sequencer *sequencer)
+/* A timer is due by the clock: a pulse lets it fire, not waiting for a tick. */
+static void watch_timers(struct sequencer *sequencer)
 {
-    struct post *post = sequencer->options.post;
-    sequencer->skews_changed = false;
-    for (uint32_t thread = 0; thread < post->network_count; thread++) {
-        struct skews *skews = skews_copy(&sequencer->tide);
-        if (skews == NULL) {
-            sequencer->skews_changed = true;
-            return;
-        }
-        post_send(post, POST_SEQUENCER, post_network(post, thread), &skews->letter);
-    }
+    sequencer->moved = sequencer->moved || sequencer->clock.us >= sequencer->next_due_clock;
+}
+
+/* Somebody may have spoken and was not heard. */
+static void silence_is_void(struct sequencer *sequencer)
+{
+    sequencer->last_refused = sequencer->clock;
+    tide_refused(&sequencer->tide, sequencer->clock);
 }
 
 bool sequencer_step(struct sequencer *sequencer)
@@ -721,6 +679,9 @@ bool sequencer_step(struct sequencer *sequencer)
         take_letter(sequencer, letter);
         busy = true;
     }
+    if (post_refused(sequencer->options.post)) {
+        silence_is_void(sequencer);
+    }
     if (!sequencer->ready) {
         sequencer->ready = true;
         sequencer->moved = true;
@@ -730,6 +691,7 @@ bool sequencer_step(struct sequencer *sequencer)
         send_skews(sequencer);
     }
     watch_snapshot(sequencer);
+    watch_timers(sequencer);
     if (sequencer->filling == NULL) {
         busy |= write_frame(sequencer);
     }
@@ -751,8 +713,17 @@ bool sequencer_step(struct sequencer *sequencer)
 void sequencer_paused(struct sequencer *sequencer)
 {
     move_clock(sequencer);
-    sequencer->last_refused = sequencer->clock;
-    tide_refused(&sequencer->tide, sequencer->clock);
+    silence_is_void(sequencer);
+}
+
+/* The next tick, or the next timer if it is due before. */
+static int64_t until_timer(const struct sequencer *sequencer)
+{
+    if (sequencer->next_due_clock >= sequencer->clock.us + SEQUENCER_TICK_US) {
+        return SEQUENCER_TICK_US;
+    }
+    int64_t rest = sequencer->next_due_clock - sequencer->clock.us;
+    return sequencer->next_due_clock <= sequencer->clock.us ? 0 : rest;
 }
 
 int64_t sequencer_patience_us(const struct sequencer *sequencer)
@@ -771,7 +742,7 @@ int64_t sequencer_patience_us(const struct sequencer *sequencer)
         int64_t rest = sequencer->options.pulse_every_us - age;
         return rest > 0 ? rest : 0;
     }
-    return SEQUENCER_TICK_US;
+    return until_timer(sequencer);
 }
 
 bool sequencer_is_idle(const struct sequencer *sequencer)

@@ -1,12 +1,13 @@
 /* The sequencer: the one thread that orders the log.
  *
- *    proposals --> queue --> frame (stamped by tide, decided by the catalogue) --> log, durable
+ *    proposals --> queue --> frame (stamped by tide, decided by host/decide.c) --> log, durable
  *                                                                                   |
  *       proposers are answered <----------------------------------------------------+
  *       every runner gets the frame <-----------------------------------------------+
  *
  * Group commit: while one frame is written, proposals gather; the next frame takes all that fit. A
- * pulse ends a frame when something is to be handed over and the last pulse is PULSE_EVERY old.
+ * pulse ends a frame when something is to be handed over, or a timer is due, and the last pulse is
+ * PULSE_EVERY old.
  *
  * Invariants:
  *  1. Nothing is answered, and no runner sees a frame, before the frame is durable.
@@ -21,6 +22,7 @@
 #include "core/engine.h"
 #include "host/applying.h"
 #include "host/catalog.h"
+#include "host/consumers.h"
 #include "host/frame.h"
 #include "host/inspection.h"
 #include "host/post.h"
@@ -58,7 +60,7 @@ struct snapshot_attempt {
     bool under_way;
     uint32_t parked;
     uint64_t position;
-    uint8_t *host_state; /* tide and catalogue as of its pulse */
+    uint8_t *host_state; /* tide, catalogue and consumers as of its pulse */
     size_t host_state_len;
     struct letter releases[RUNNERS_MAX];
     uint64_t last_position; /* of the newest snapshot; UINT64_MAX: none */
@@ -77,6 +79,7 @@ struct sequencer {
     struct sequencer_options options;
     struct tide tide;
     struct catalog catalog;
+    struct consumers consumers;
     struct frame *frames[SEQUENCER_FRAMES];
     struct frame *filling;  /* being filled or written */
     struct proposal *first; /* queue */
@@ -96,12 +99,15 @@ struct sequencer {
     struct clock_time last_pulse;
     struct clock_time last_tick;
     struct clock_time last_refused;
-    bool handover;      /* records since the last pulse */
-    bool moved;         /* W or a lane changed since the last pulse */
-    bool skews_changed; /* the network threads are to be told */
-    bool final_pulse;   /* draining: hand everything over */
-    int64_t next_due;   /* of struct frame_report, least of all runners */
+    int64_t last_watermark; /* as the last pulse said */
+    bool last_held;         /* it said HOLD */
+    bool handover;          /* records since the last pulse */
+    bool moved;             /* W or a lane changed since the last pulse */
+    bool skews_changed;     /* the network threads are to be told */
+    bool final_pulse;       /* draining: hand everything over */
+    int64_t next_due;       /* of struct frame_report, least of all runners */
     int64_t next_due_by_clock;
+    int64_t next_due_clock;
     struct applying applying; /* replaying: the record that tide and catalogue take */
     uint64_t position;        /* end of the last frame */
     uint64_t frame_count;
@@ -133,6 +139,14 @@ bool sequencer_is_idle(const struct sequencer *sequencer);
 
 /* Gives a durable frame to every runner; it is free again when all have returned it. */
 void sequencer_hand_out(struct sequencer *sequencer, struct frame *frame);
+
+/* --- host/decide.c --- */
+
+/* Decides about a command and, if it is taken, writes its records and lets them act. */
+void sequencer_put_command(struct sequencer *sequencer,
+                           struct frame *frame,
+                           struct proposal *proposal,
+                           struct buf *out);
 
 /* --- host/replay.c --- */
 

@@ -521,6 +521,16 @@ bool tide_has_news(const struct tide *tide)
     return false;
 }
 
+bool tide_is_deaf(const struct tide *tide)
+{
+    for (uint32_t n = 0; n < tide->lane_count; n++) {
+        if (tide->lanes[n].deaf) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void tide_refused(struct tide *tide, struct clock_time now)
 {
     tide->refused = now;
@@ -565,11 +575,11 @@ void tide_pulse(
 {
     struct pulse pulse = {
         .ordinal = ordinal, .clock = now, .watermark = tide->watermark, .flags = flags};
+    pulse.flags |= tide_is_deaf(tide) ? PULSE_HOLD : 0;
     for (uint32_t n = 0; n < tide->lane_count; n++) {
         struct tide_lane *lane = &tide->lanes[n];
         lane->dirty = lane->dirty || follows_clock(lane);
         pulse.lane_count += lane->dirty;
-        pulse.flags |= lane->deaf ? PULSE_HOLD : 0;
     }
     size_t start = pulse_begin(frame, &pulse);
     for (uint32_t n = 0; n < tide->lane_count; n++) {

@@ -91,6 +91,9 @@ int64_t tide_reach(const struct tide *tide, struct clock_time now);
 /* A lane changed since the last pulse. */
 bool tide_has_news(const struct tide *tide);
 
+/* A lane is deaf: a pulse would say HOLD. O(lanes). */
+bool tide_is_deaf(const struct tide *tide);
+
 /* Something was refused (a full disk): silence counts from now on only. */
 void tide_refused(struct tide *tide, struct clock_time now);
 

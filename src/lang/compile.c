@@ -531,6 +531,10 @@ static bool compile_date_trunc(struct compiler *c, const struct node *node)
 
 static bool fail_window(struct compiler *c, const struct node *node)
 {
+    if (c->single_event) {
+        (void)fail(c, node, "a rule has no windows, so there is no %", node->text);
+        return diagnosis_hint(c->diagnosis, "an event's own time is the column time", node->text);
+    }
     (void)fail(c, node, "% is a column of the result, it can't be computed with", node->text);
     return diagnosis_hint(c->diagnosis, "an event's own time is the column time", node->text);
 }
@@ -538,6 +542,10 @@ static bool fail_window(struct compiler *c, const struct node *node)
 static bool fail_aggregate(struct compiler *c, const struct node *node)
 {
     (void)fail(c, node, "an aggregate can't stand in %", bytes_of_string(c->place));
+    if (c->single_event) {
+        return diagnosis_hint(
+            c->diagnosis, "a rule looks at one event at a time; CREATE METRIC counts", node->text);
+    }
     return diagnosis_hint(c->diagnosis,
                           "select % as a column of its own and compute with it when reading",
                           source_text(c, node));

@@ -25,6 +25,7 @@ struct compiler {
     struct arena *arena;
     const struct node *items; /* of the SELECT: their aliases are no columns of events */
     const struct node *self;  /* the item that is compiled, whose alias doesn't count; or NULL */
+    bool single_event;        /* of a rule: there are no windows and no aggregates */
     const char *place;        /* where the expression stands, for "aggregates can't stand in %" */
     struct buf out;
 };

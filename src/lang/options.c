@@ -1,8 +1,9 @@
-/* WITH ( option = value, ... ) of CREATE METRIC. */
+/* WITH ( option = value, ... ) of CREATE METRIC, and of rules, which take one option of them. */
 #include "base/check.h"
 #include "lang/select.h"
 
-#define OPTION_COUNT 6
+#define OPTION_COUNT   6
+#define OPTION_SOURCES 1
 
 static const char *const option_words[] = {
     "retain", "sources", "groups_max", "backfill", "timezone", "fill", NULL};
@@ -125,7 +126,7 @@ static bool parse_value(struct parser *p, size_t option, struct definition *defi
     switch (option) {
     case 0:
         return parse_retain(p, definition);
-    case 1:
+    case OPTION_SOURCES:
         return parse_sources(p, definition);
     case 2:
         return parse_groups_max(p, definition);
@@ -139,7 +140,7 @@ static bool parse_value(struct parser *p, size_t option, struct definition *defi
     }
 }
 
-bool parse_options(struct parser *p, struct definition *definition)
+static bool parse_list(struct parser *p, bool rule, struct definition *definition)
 {
     bool seen[OPTION_COUNT] = {false};
     if (!parser_need_word(p, "WITH") || !parser_need_symbol(p, "(")) {
@@ -157,6 +158,10 @@ bool parse_options(struct parser *p, struct definition *definition)
         if (seen[option]) {
             return parser_fail(p, ERR_SQL, "% is given twice", p->token.text);
         }
+        if (rule && option != OPTION_SOURCES) {
+            (void)parser_fail(p, ERR_SQL_MEANING, "a rule has no option %", p->token.text);
+            return diagnosis_hint(&p->diagnosis, "WITH (sources = '/a, /b')", p->token.text);
+        }
         seen[option] = true;
         if (!parser_advance(p) || !parser_need_symbol(p, "=") ||
             !parse_value(p, option, definition)) {
@@ -164,4 +169,14 @@ bool parse_options(struct parser *p, struct definition *definition)
         }
     } while (parser_take_symbol(p, ","));
     return parser_need_symbol(p, ")");
+}
+
+bool parse_options(struct parser *p, struct definition *definition)
+{
+    return parse_list(p, false, definition);
+}
+
+bool parse_rule_options(struct parser *p, struct definition *definition)
+{
+    return parse_list(p, true, definition);
 }

@@ -1,24 +1,35 @@
-/* Statements: CREATE METRIC, DROP METRIC, SHOW METRIC(S), and a bare SELECT. */
+/* Statements: CREATE and DROP of a metric, a timeout or a silence, SHOW, and what is bare: a SELECT,
+ * or a rule from AFTER or EXPECT on. */
 #include "base/check.h"
 #include "base/json.h"
 #include "lang/lang.h"
+#include "lang/rule.h"
 #include "lang/select.h"
 
 static const char *const statement_words[] = {
-    "CREATE", "DROP", "SHOW", "SELECT", "ALTER", "EXPLAIN", NULL};
+    "CREATE", "DROP", "SHOW", "SELECT", "ALTER", "EXPLAIN", "AFTER", "EXPECT", NULL};
 
-static bool parse_metric_name(struct parser *p, struct bytes *name)
+/* What can be created and dropped. */
+static const char *const thing_words[] = {"METRIC", "TIMEOUT", "SILENCE", NULL};
+
+static bool parse_thing_name(struct parser *p, struct statement *statement)
 {
+    bool rule = (int)statement->rule_kind != 0;
+    struct bytes *name = &statement->name;
     *name = p->token.text;
     if (p->token.kind == TOKEN_QUOTED) {
         if (!parser_unquote(p, &p->token, name)) {
             return false;
         }
     } else if (p->token.kind != TOKEN_WORD) {
-        return parser_expected(p, "the metric's name", NULL);
+        return parser_expected(p, rule ? "the rule's name" : "the metric's name", NULL);
     }
     if (!definition_name_valid(*name)) {
-        (void)parser_fail(p, ERR_SQL_MEANING, "% can't be the name of a metric", *name);
+        (void)parser_fail(p,
+                          ERR_SQL_MEANING,
+                          rule ? "% can't be the name of a rule"
+                               : "% can't be the name of a metric",
+                          *name);
         return diagnosis_hint(
             &p->diagnosis, "a-z, 0-9 and _, not beginning with a digit, at most 64", *name);
     }
@@ -32,15 +43,42 @@ static bool parse_body(struct parser *p, struct statement *statement)
            check_select(&p->diagnosis, p->arena, &select, &statement->definition);
 }
 
+static bool parse_rule_body(struct parser *p, struct statement *statement)
+{
+    statement->rule.kind = statement->rule_kind;
+    return parse_rule(p, &statement->rule);
+}
+
 static bool not_yet(struct parser *p, const char *sentence)
 {
     return parser_fail(p, ERR_SQL_MEANING, sentence, p->token.text);
 }
 
+/* METRIC, TIMEOUT or SILENCE, consumed; of a rule its kind is noted. */
+static bool parse_thing(struct parser *p, struct statement *statement)
+{
+    bool timeout = parser_at_word(p, "TIMEOUT");
+    if (timeout || parser_at_word(p, "SILENCE")) {
+        statement->rule_kind = timeout ? RULE_TIMEOUT : RULE_SILENCE;
+    } else if (!parser_at_word(p, "METRIC")) {
+        return parser_expected(p, "METRIC, TIMEOUT or SILENCE", thing_words);
+    }
+    return parser_advance(p);
+}
+
+static bool parse_rule_with(struct parser *p, struct statement *statement)
+{
+    struct definition *definition = &statement->definition; /* only its sources are set */
+    if (!parse_rule_options(p, definition)) {
+        return false;
+    }
+    statement->rule.source_count = definition->source_count;
+    memcpy(statement->rule.sources, definition->sources, sizeof(definition->sources));
+    return true;
+}
+
 static bool parse_create(struct parser *p, struct statement *statement)
 {
-    static const char *const words[] = {"METRIC", NULL};
-    statement->kind = STATEMENT_CREATE_METRIC;
     if (!parser_need_word(p, "CREATE")) {
         return false;
     }
@@ -49,48 +87,60 @@ static bool parse_create(struct parser *p, struct statement *statement)
         return diagnosis_hint(
             &p->diagnosis, "DROP METRIC first, or CREATE METRIC IF NOT EXISTS", p->token.text);
     }
-    if (parser_at_word(p, "TIMEOUT") || parser_at_word(p, "SILENCE")) {
-        return not_yet(p, "CREATE % is not available yet");
-    }
-    if (!parser_at_word(p, "METRIC")) {
-        return parser_expected(p, "METRIC", words);
-    }
-    if (!parser_advance(p)) {
+    if (!parse_thing(p, statement)) {
         return false;
     }
+    bool rule = (int)statement->rule_kind != 0;
+    statement->kind = rule ? STATEMENT_CREATE_RULE : STATEMENT_CREATE_METRIC;
     if (parser_at_word(p, "IF") && token_is_word(&p->next, "NOT")) {
         statement->if_not_exists = true;
         if (!parser_advance_two(p) || !parser_need_word(p, "EXISTS")) {
             return false;
         }
     }
-    if (!parse_metric_name(p, &statement->name)) {
+    if (!parse_thing_name(p, statement)) {
         return false;
     }
-    if (parser_at_word(p, "WITH") && !parse_options(p, &statement->definition)) {
+    bool with = parser_at_word(p, "WITH");
+    if (with &&
+        !(rule ? parse_rule_with(p, statement) : parse_options(p, &statement->definition))) {
         return false;
     }
-    return parser_need_word(p, "AS") && parse_body(p, statement);
+    return parser_need_word(p, "AS") &&
+           (rule ? parse_rule_body(p, statement) : parse_body(p, statement));
 }
 
 static bool parse_drop(struct parser *p, struct statement *statement)
 {
-    statement->kind = STATEMENT_DROP_METRIC;
-    if (!parser_need_word(p, "DROP") || !parser_need_word(p, "METRIC")) {
+    if (!parser_need_word(p, "DROP") || !parse_thing(p, statement)) {
         return false;
     }
+    bool rule = (int)statement->rule_kind != 0;
+    statement->kind = rule ? STATEMENT_DROP_RULE : STATEMENT_DROP_METRIC;
     if (parser_at_word(p, "IF") && token_is_word(&p->next, "EXISTS")) {
         statement->if_exists = true;
         if (!parser_advance_two(p)) {
             return false;
         }
     }
-    return parse_metric_name(p, &statement->name);
+    return parse_thing_name(p, statement);
+}
+
+/* TIMEOUTS, SILENCES or RULES. */
+static bool parse_show_rules(struct parser *p, struct statement *statement)
+{
+    statement->kind = STATEMENT_SHOW_RULES;
+    if (parser_at_word(p, "TIMEOUTS")) {
+        statement->rule_kind = RULE_TIMEOUT;
+    } else if (parser_at_word(p, "SILENCES")) {
+        statement->rule_kind = RULE_SILENCE;
+    }
+    return parser_advance(p);
 }
 
 static bool parse_show(struct parser *p, struct statement *statement)
 {
-    static const char *const words[] = {"METRICS", "METRIC", NULL};
+    static const char *const words[] = {"METRICS", "METRIC", "TIMEOUTS", "SILENCES", "RULES", NULL};
     statement->kind = STATEMENT_SHOW_METRICS;
     if (!parser_need_word(p, "SHOW")) {
         return false;
@@ -98,14 +148,19 @@ static bool parse_show(struct parser *p, struct statement *statement)
     if (parser_at_word(p, "HOT")) {
         return not_yet(p, "SHOW HOT KEYS is not available yet");
     }
+    for (size_t i = 2; words[i] != NULL; i++) {
+        if (parser_at_word(p, words[i])) {
+            return parse_show_rules(p, statement);
+        }
+    }
     if (parser_take_word(p, "METRICS")) {
         return true;
     }
     if (!p->failed && !parser_at_word(p, "METRIC")) {
-        return parser_expected(p, "METRICS or METRIC", words);
+        return parser_expected(p, "METRICS, METRIC, TIMEOUTS, SILENCES or RULES", words);
     }
     statement->kind = STATEMENT_SHOW_METRIC;
-    return parser_need_word(p, "METRIC") && parse_metric_name(p, &statement->name);
+    return parser_need_word(p, "METRIC") && parse_thing_name(p, statement);
 }
 
 static bool parse_statement(struct parser *p, struct statement *statement)
@@ -123,11 +178,15 @@ static bool parse_statement(struct parser *p, struct statement *statement)
         statement->kind = STATEMENT_SELECT;
         return parse_body(p, statement);
     }
+    if (parser_at_word(p, "AFTER") || parser_at_word(p, "EXPECT")) {
+        statement->kind = STATEMENT_RULE;
+        statement->rule_kind = parser_at_word(p, "AFTER") ? RULE_TIMEOUT : RULE_SILENCE;
+        return parse_rule_body(p, statement);
+    }
     if (parser_at_word(p, "ALTER") || parser_at_word(p, "EXPLAIN")) {
         return not_yet(p, "% is not available yet");
     }
-    return parser_expected(
-        p, "a statement: CREATE METRIC, DROP METRIC, SHOW METRICS or SELECT", statement_words);
+    return parser_expected(p, "a statement: CREATE, DROP, SHOW or SELECT", statement_words);
 }
 
 static bool parse_end(struct parser *p)
@@ -169,11 +228,28 @@ static bool windows_fit(struct parser *p, struct definition *definition)
     return true;
 }
 
+#define LONGEST_NAME BYTES("the_longest_name_that_a_caller_may_set_later_has_as_many_letters")
+
+static bool rule_complete(struct parser *p, struct statement *statement)
+{
+    struct rule *rule = &statement->rule;
+    rule->text = p->diagnosis.text;
+    rule->name = statement->kind == STATEMENT_RULE ? LONGEST_NAME : statement->name;
+    if (!rule_valid(rule)) {
+        return parser_fail(p, ERR_LIMIT, "the rule is larger than 64 KiB", rule->text);
+    }
+    rule->name = statement->name;
+    return true;
+}
+
 /* The name and the text, and whether all of it fits a record. */
 static bool complete(struct parser *p, struct statement *statement)
 {
     struct definition *definition = &statement->definition;
     bool bare = statement->kind == STATEMENT_SELECT;
+    if (statement->kind == STATEMENT_CREATE_RULE || statement->kind == STATEMENT_RULE) {
+        return rule_complete(p, statement);
+    }
     if (!bare && statement->kind != STATEMENT_CREATE_METRIC) {
         return true;
     }
@@ -181,9 +257,7 @@ static bool complete(struct parser *p, struct statement *statement)
         return false;
     }
     definition->text = p->diagnosis.text;
-    definition->name =
-        bare ? BYTES("the_longest_name_that_a_caller_may_set_later_has_as_many_letters")
-             : statement->name;
+    definition->name = bare ? LONGEST_NAME : statement->name;
     if (!definition_valid(definition)) {
         return parser_fail(p, ERR_LIMIT, "the definition is larger than 64 KiB", definition->text);
     }

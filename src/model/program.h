@@ -136,6 +136,9 @@ bool program_valid(struct bytes program);
 struct value
 program_eval(struct bytes program, const struct event *event, struct program_scratch *scratch);
 
+/* A value as CAST(... AS TEXT) gives it: text, or NULL when it is that, or does not fit the scratch. */
+struct value program_text(struct value value, struct program_scratch *scratch);
+
 /* program_eval(...) is TRUE; an empty program passes. */
 bool program_passes(struct bytes program,
                     const struct event *event,

@@ -40,7 +40,7 @@ bool record_next(struct reader *frame, const uint8_t *frame_begin, struct record
     if (frame->bad) {
         return false;
     }
-    bool known = kind >= RECORD_GENESIS && kind <= RECORD_LANE;
+    bool known = kind >= RECORD_GENESIS && kind <= RECORD_CONSUMER;
     if (!known || zeros.data[0] != 0 || zeros.data[1] != 0 || zeros.data[2] != 0) {
         frame->bad = true;
         return false;
@@ -129,14 +129,24 @@ bool pulse_next_lane(struct reader *lanes, struct lane_state *lane)
     return !lanes->bad;
 }
 
-void define_put(struct buf *out, const struct define *define)
+static void define_put_as(struct buf *out, enum record_kind kind, const struct define *define)
 {
-    size_t start = record_begin(out, RECORD_DEFINE);
+    size_t start = record_begin(out, kind);
     buf_put_u32(out, define->metric);
     buf_put_u32(out, define->version);
     buf_put_i64(out, define->created.us);
     buf_put_string(out, define->definition);
     record_end(out, start);
+}
+
+void define_put(struct buf *out, const struct define *define)
+{
+    define_put_as(out, RECORD_DEFINE, define);
+}
+
+void rule_define_put(struct buf *out, const struct define *define)
+{
+    define_put_as(out, RECORD_RULE, define);
 }
 
 bool define_read(struct bytes body, struct define *define)
@@ -149,11 +159,21 @@ bool define_read(struct bytes body, struct define *define)
     return all_read(&in);
 }
 
+static void drop_put_as(struct buf *out, enum record_kind kind, uint32_t id)
+{
+    size_t start = record_begin(out, kind);
+    buf_put_u32(out, id);
+    record_end(out, start);
+}
+
 void drop_put(struct buf *out, uint32_t metric)
 {
-    size_t start = record_begin(out, RECORD_DROP);
-    buf_put_u32(out, metric);
-    record_end(out, start);
+    drop_put_as(out, RECORD_DROP, metric);
+}
+
+void rule_drop_put(struct buf *out, uint32_t rule)
+{
+    drop_put_as(out, RECORD_RULE_DROP, rule);
 }
 
 bool drop_read(struct bytes body, uint32_t *metric)
@@ -224,4 +244,37 @@ bool lane_command_read(struct bytes body, struct lane_command *command)
     command->clock.us = read_i64(&in);
     command->kind = (enum lane_command_kind)(kind <= LANE_REOPEN ? kind : 0);
     return all_read(&in) && kind <= LANE_REOPEN && command->lane < LANES_MAX;
+}
+
+bool consumer_name_valid(struct bytes name)
+{
+    bool valid = name.len >= 1 && name.len <= CONSUMER_NAME_MAX;
+    for (size_t n = 0; valid && n < name.len; n++) {
+        uint8_t c = name.data[n];
+        valid = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    }
+    return valid;
+}
+
+void consumer_put(struct buf *out, const struct consumer *consumer)
+{
+    size_t start = record_begin(out, RECORD_CONSUMER);
+    buf_put_u64(out, consumer->ordinal);
+    buf_put_u32(out, consumer->partition);
+    buf_put_u32(out, consumer->number);
+    buf_put_i64(out, consumer->acked.us);
+    buf_put_string(out, consumer->name);
+    record_end(out, start);
+}
+
+bool consumer_read(struct bytes body, struct consumer *consumer)
+{
+    struct reader in = reader_of(body);
+    consumer->ordinal = read_u64(&in);
+    consumer->partition = read_u32(&in);
+    consumer->number = read_u32(&in);
+    consumer->acked.us = read_i64(&in);
+    consumer->name = read_string(&in);
+    return all_read(&in) && consumer->partition < PARTITIONS_MAX &&
+           consumer_name_valid(consumer->name);
 }

@@ -15,16 +15,21 @@
 #define LANES_MAX           4096
 #define PARTITIONS_MAX      64
 #define SOURCE_NAME_MAX     1024
+#define CONSUMER_NAME_MAX   64
 
 enum record_kind {
-    RECORD_GENESIS = 1, /* the first one: what never changes in this directory */
-    RECORD_EVENTS = 2,  /* a batch of events (model/batch.h) */
-    RECORD_PULSE = 3,   /* time, and the barrier between intakes and shards */
-    RECORD_DEFINE = 4,  /* a metric begins to count here */
-    RECORD_DROP = 5,    /* a metric ends here */
-    RECORD_SOURCE = 6,  /* a source is declared, or declared anew */
-    RECORD_FORGET = 7,  /* a declared source goes back to the default lane */
-    RECORD_LANE = 8,    /* a producer speaks about its own watermark */
+    RECORD_GENESIS = 1,  /* the first one: what never changes in this directory */
+    RECORD_EVENTS = 2,   /* a batch of events (model/batch.h) */
+    RECORD_PULSE = 3,    /* time, and the barrier between intakes and shards */
+    RECORD_DEFINE = 4,   /* a metric begins to count here */
+    RECORD_DROP = 5,     /* a metric ends here */
+    RECORD_SOURCE = 6,   /* a source is declared, or declared anew */
+    RECORD_FORGET = 7,   /* a declared source goes back to the default lane */
+    RECORD_LANE = 8,     /* a producer speaks about its own watermark */
+    RECORD_TIMEOUTS = 9, /* commands on explicit timeouts (model/timeout.h) */
+    RECORD_RULE = 10,    /* a rule over the stream begins here (model/rule.h); as DEFINE */
+    RECORD_RULE_DROP = 11,
+    RECORD_CONSUMER = 12, /* a reader of the feed says how far it is */
 };
 
 struct record {
@@ -68,15 +73,16 @@ struct pulse {
     struct clock_time clock;
     int64_t watermark; /* over all lanes */
     uint8_t flags;     /* enum pulse_flags */
+    uint64_t position; /* of the record in the log: not encoded, whoever reads it fills it in */
     uint32_t lane_count;
     struct bytes lanes; /* encoded: read with pulse_next_lane */
 };
 
 struct define {
-    uint32_t metric; /* id, never used twice */
+    uint32_t metric; /* or rule: its id, never used twice */
     uint32_t version;
     struct clock_time created;
-    struct bytes definition; /* model/definition.h */
+    struct bytes definition; /* model/definition.h, or model/rule.h */
 };
 
 enum lane_kind {
@@ -107,6 +113,15 @@ struct lane_command {
     struct clock_time clock;
 };
 
+/* A named reader of the feed has seen every note up to a place (core/feed.h); ordinal 0: it is forgotten. */
+struct consumer {
+    struct bytes name; /* 1 to CONSUMER_NAME_MAX of a-z 0-9 _ - */
+    uint64_t ordinal;
+    uint32_t partition;
+    uint32_t number;
+    struct clock_time acked; /* when it said so */
+};
+
 /* Begins a record and returns where its body starts; record_end sets its length. */
 size_t record_begin(struct buf *out, enum record_kind kind);
 void record_end(struct buf *out, size_t body_start);
@@ -119,9 +134,12 @@ bool record_next(struct reader *frame, const uint8_t *frame_begin, struct record
 void genesis_put(struct buf *out, const struct genesis *genesis);
 void define_put(struct buf *out, const struct define *define);
 void drop_put(struct buf *out, uint32_t metric);
+void rule_define_put(struct buf *out, const struct define *define); /* read by define_read */
+void rule_drop_put(struct buf *out, uint32_t rule);                 /* read by drop_read */
 void source_put(struct buf *out, const struct source *source);
 void forget_put(struct buf *out, uint32_t lane);
 void lane_command_put(struct buf *out, const struct lane_command *command);
+void consumer_put(struct buf *out, const struct consumer *consumer);
 
 /* pulse_begin, then lane_put for each lane that changed, then record_end. */
 size_t pulse_begin(struct buf *out, const struct pulse *pulse);
@@ -136,3 +154,5 @@ bool drop_read(struct bytes body, uint32_t *metric);
 bool source_read(struct bytes body, struct source *source);
 bool forget_read(struct bytes body, uint32_t *lane);
 bool lane_command_read(struct bytes body, struct lane_command *command);
+bool consumer_read(struct bytes body, struct consumer *consumer);
+bool consumer_name_valid(struct bytes name);

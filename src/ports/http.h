@@ -14,6 +14,11 @@
  * with its body complete, only a reset of the connection makes it gone: a peer that merely closed
  * its sending side still gets its answer.
  *
+ * Instead of respond, once the body is complete (during end or later), a handler may begin a response
+ * without an end, push parts of it whenever there are some, and end it. Gone may come until then; it
+ * does as soon as the peer closed, even if only its sending side. Such a response is its connection's
+ * last, as only the closing says where it ends.
+ *
  * `Expect: 100-continue` is answered by the server when head returned without a response. */
 #pragma once
 
@@ -93,6 +98,16 @@ struct http_server_ops {
      * part is handed over before resume; the body's deadline stands still. */
     void (*pause)(void *server, struct http_exchange *exchange);
     void (*resume)(void *server, struct http_exchange *exchange);
+
+    /* The head of a response that is pushed part by part; its body is what comes first. */
+    void (*begin)(void *server,
+                  struct http_exchange *exchange,
+                  const struct http_response *response);
+
+    /* Queues the part (it may be empty) and returns how many bytes of the response wait for the peer
+     * now. One that lets more than the cap wait is dropped, so whoever pushes looks at this first. */
+    size_t (*push)(void *server, struct http_exchange *exchange, struct bytes part);
+    void (*end)(void *server, struct http_exchange *exchange);
 };
 
 struct http_server_port {

@@ -18,6 +18,7 @@
 #include "api/sort.h"
 #include "base/text.h"
 #include "model/definition.h"
+#include "model/timeout.h"
 #include "sim/log_reader.h"
 
 #include <stdlib.h>
@@ -290,6 +291,18 @@ static bool judge_command(struct judge *judge)
     return good || wrong(judge, "a record that can't be read", judge->reader.record.kind);
 }
 
+static bool judge_timeouts(struct judge *judge)
+{
+    struct timeouts_reader reader;
+    struct timeout_command command;
+    bool good = timeouts_open(judge->reader.record.body, &reader);
+    while (good && timeouts_next(&reader)) {
+        good = timeout_command_read(&reader, &command);
+    }
+    good = good && !reader.commands.bad;
+    return good || wrong(judge, "a record of timeouts that can't be read", reader.count);
+}
+
 static bool judge_record(struct judge *judge)
 {
     switch (judge->reader.record.kind) {
@@ -305,6 +318,12 @@ static bool judge_record(struct judge *judge)
     case RECORD_FORGET:
     case RECORD_LANE:
         return judge_command(judge);
+    case RECORD_TIMEOUTS:
+        return judge_timeouts(judge);
+    case RECORD_RULE:
+    case RECORD_RULE_DROP:
+    case RECORD_CONSUMER:
+        return true;
     case RECORD_EVENTS:
         while (log_next_event(&judge->reader)) {
             if (!judge_event(judge)) {

@@ -517,6 +517,10 @@ static bool judge_record(struct judge *judge)
     case RECORD_GENESIS:
     case RECORD_DEFINE:
     case RECORD_DROP:
+    case RECORD_TIMEOUTS:
+    case RECORD_RULE:
+    case RECORD_RULE_DROP:
+    case RECORD_CONSUMER:
         return true;
     }
     return wrong(judge, "a record of no known kind", 0, 0);

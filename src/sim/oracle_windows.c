@@ -356,6 +356,10 @@ static bool follow_record(struct counter *counter)
 {
     switch (counter->reader.record.kind) {
     case RECORD_GENESIS:
+    case RECORD_TIMEOUTS:
+    case RECORD_RULE:
+    case RECORD_RULE_DROP:
+    case RECORD_CONSUMER:
         return true;
     case RECORD_PULSE:
         return follow_pulse(counter);

@@ -48,6 +48,7 @@ static void apply_record(struct recut *recut, const struct record *record, uint6
         return;
     }
     CHECK(pulse_read(record->body, &pulse));
+    pulse.position = position;
     engine_flush(recut->engine, &pulse);
     engine_pulse(recut->engine, &pulse, recut->owners);
 }

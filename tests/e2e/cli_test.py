@@ -23,7 +23,8 @@ DEMO = ROOT / "demo/flights-2013-01-01.ndjson.gz"
 DEMO_ARRIVAL = ROOT / "demo/flights-2013-01-01.arrival.gz"
 DEMO_METRIC = """CREATE METRIC flights AS SELECT data.origin AS origin, count(*) AS n
     FROM TUMBLE(events, time, INTERVAL '1 hour') GROUP BY data.origin"""
-COMMANDS = ("serve", "ingest", "sql", "values", "log", "snapshot", "replay", "bench", "config", "help")
+COMMANDS = ("serve", "ingest", "sql", "values", "timeouts", "tail", "log", "snapshot", "replay", "bench", "config",
+            "help")
 FINISH_SECONDS_MAX = 60
 
 

@@ -21,8 +21,10 @@ _tidemark() {
     esac
     if [ "$COMP_CWORD" -eq 2 ]; then
         case $command in
-        log) mapfile -t COMPREPLY < <(compgen -W "verify dump" -- "$word") && return ;;
-        bench) mapfile -t COMPREPLY < <(compgen -W "gen j1 open-loop singles groups overload" -- "$word") && return ;;
+        log) mapfile -t COMPREPLY < <(compgen -W "verify dump salvage" -- "$word") && return ;;
+        timeouts) mapfile -t COMPREPLY < <(compgen -W "list count due show create complete cancel heartbeat" -- "$word") && return ;;
+        tail) mapfile -t COMPREPLY < <(compgen -W "notifications" -- "$word") && return ;;
+        bench) mapfile -t COMPREPLY < <(compgen -W "gen j1 open-loop singles groups overload timeouts" -- "$word") && return ;;
         esac
     fi
     mapfile -t COMPREPLY < <(compgen -f -- "$word")

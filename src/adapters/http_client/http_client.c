@@ -32,7 +32,8 @@ struct http_client {
     size_t capacity;
     size_t start;
     size_t end;
-    bool kept; /* at least one response came over this connection */
+    bool (*interrupted)(void); /* NULL: never */
+    bool kept;                 /* at least one response came over this connection */
     char error[200];
 };
 
@@ -72,6 +73,11 @@ void http_client_destroy(struct http_client *client)
         free(client->input);
         free(client);
     }
+}
+
+void http_client_interrupt_by(struct http_client *client, bool (*interrupted)(void))
+{
+    client->interrupted = interrupted;
 }
 
 size_t http_client_under_way(const struct http_client *client)
@@ -230,6 +236,9 @@ static enum err input_more(struct http_client *client)
         }
         if (errno != EINTR) {
             return io_failed(client, "broke the connection");
+        }
+        if (client->interrupted != NULL && client->interrupted()) {
+            return broken(client, ERR_REQUEST_TIMEOUT, "was not waited for", 0);
         }
     }
 }

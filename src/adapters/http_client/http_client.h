@@ -33,6 +33,10 @@ struct http_client_response {
 struct http_client *http_client_create(const struct http_url *url, int64_t timeout_us);
 void http_client_destroy(struct http_client *client);
 
+/* From now on a signal during which `interrupted` says true ends a wait for an answer as if its time
+ * were up: ERR_REQUEST_TIMEOUT. NULL: signals end nothing. */
+void http_client_interrupt_by(struct http_client *client, bool (*interrupted)(void));
+
 /* ERR_UNAVAILABLE: no connection, or it broke. ERR_REQUEST_TIMEOUT: the peer was silent for too
  * long. http_client_error says more. Connects when there is no connection. */
 enum err http_client_send(struct http_client *client,

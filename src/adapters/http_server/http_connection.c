@@ -301,6 +301,11 @@ static bool step(struct http_connection *connection)
     return connection->readable && wants_input(connection) && receive(connection);
 }
 
+static bool is_streaming(const struct http_connection *connection)
+{
+    return connection->phase == HTTP_PHASE_RESPONSE && connection->work->streaming;
+}
+
 void http_connection_signal(struct http_connection *connection, unsigned signals)
 {
     if (connection->phase == HTTP_PHASE_DEAD) {
@@ -318,8 +323,11 @@ void http_connection_signal(struct http_connection *connection, unsigned signals
         connection->seen_us = connection->loop->now_us;
         http_connection_schedule(connection);
     }
-    /* Whoever reads will meet the failure there, behind what arrived before it. */
-    if ((signals & HTTP_SIGNAL_FAILED) != 0 && !wants_input(connection)) {
+    /* Whoever reads will meet the failure there, behind what arrived before it. A stream would go on
+     * for nobody. */
+    unsigned fatal =
+        is_streaming(connection) ? HTTP_SIGNAL_FAILED | HTTP_SIGNAL_CLOSED : HTTP_SIGNAL_FAILED;
+    if ((signals & fatal) != 0 && !wants_input(connection)) {
         http_connection_abort(connection);
     }
 }

@@ -34,7 +34,8 @@ struct http_work {
     struct http_connection *connection;
     bool begun;        /* counted in exchange_count */
     bool open;         /* head was called, and neither respond nor gone */
-    bool responded;    /* respond was called */
+    bool responded;    /* respond or end was called */
+    bool streaming;    /* begin was called */
     bool paused;       /* by the handler */
     bool continue_due; /* the client waits for a 100 that was not sent */
     struct http_exchange exchange;

@@ -49,6 +49,7 @@ static struct http_work *work_take(struct http_connection *connection)
     work->begun = false;
     work->open = false;
     work->responded = false;
+    work->streaming = false;
     work->paused = false;
     work->continue_due = false;
     work->head_large = (struct http_buffer){0};
@@ -458,6 +459,7 @@ respond(void *server, struct http_exchange *exchange, const struct http_response
     struct http_work *work = work_of(exchange);
     struct http_connection *connection = work->connection;
     CHECK(!work->responded);
+    CHECK(!work->streaming);
     CHECK(connection->phase == HTTP_PHASE_BODY || connection->phase == HTTP_PHASE_RESPONSE);
     struct http_framing framing = {
         .date = http_loop_date(connection->loop),
@@ -485,8 +487,54 @@ static void resume_body(void *server, struct http_exchange *exchange)
     http_connection_schedule(work->connection);
 }
 
+static void
+stream_begin(void *server, struct http_exchange *exchange, const struct http_response *response)
+{
+    (void)server;
+    struct http_work *work = work_of(exchange);
+    struct http_connection *connection = work->connection;
+    CHECK(!work->responded);
+    CHECK(!work->streaming);
+    CHECK(connection->phase == HTTP_PHASE_RESPONSE);
+    struct http_framing framing = {
+        .date = http_loop_date(connection->loop),
+        .close = true,
+        .endless = true,
+    };
+    put_response(connection, response, &framing, work->request.method != HTTP_HEAD);
+    work->streaming = true;
+}
+
+static size_t stream_push(void *server, struct http_exchange *exchange, struct bytes part)
+{
+    (void)server;
+    struct http_work *work = work_of(exchange);
+    struct http_connection *connection = work->connection;
+    CHECK(work->streaming);
+    if (part.len > 0 && !connection->broken) {
+        put_body(connection, part);
+        http_connection_mark_dirty(connection);
+    }
+    return connection->out.len;
+}
+
+static void stream_end(void *server, struct http_exchange *exchange)
+{
+    (void)server;
+    struct http_work *work = work_of(exchange);
+    struct http_connection *connection = work->connection;
+    CHECK(work->streaming);
+    work->open = false;
+    work->responded = true;
+    connection->close_after = true;
+    http_connection_schedule(connection);
+}
+
 const struct http_server_ops http_exchange_ops = {
     .respond = respond,
     .pause = pause_body,
     .resume = resume_body,
+    .begin = stream_begin,
+    .push = stream_push,
+    .end = stream_end,
 };

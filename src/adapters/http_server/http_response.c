@@ -136,7 +136,7 @@ void http_response_put_head(struct buf *out,
     buf_put_text(out, reason_of(response->status));
     buf_put_bytes(out, BYTES("\r\nDate: "));
     buf_put(out, framing->date, HTTP_DATE_BYTES);
-    if (http_status_has_body(response->status)) {
+    if (http_status_has_body(response->status) && !framing->endless) {
         buf_put_bytes(out, BYTES("\r\nContent-Length: "));
         u64_put(out, response->body.len);
     }

@@ -10,6 +10,7 @@ struct http_framing {
     const char *date; /* HTTP_DATE_BYTES long */
     bool close;
     bool keep_alive_told; /* HTTP/1.0: staying open must be said */
+    bool endless;         /* its length is not known: it lasts until the connection closes */
 };
 
 /* The IMF-fixdate (RFC 9110 section 5.6.7) of a time; writes HTTP_DATE_BYTES. Years 1970-9999. */

@@ -4,10 +4,12 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -319,6 +321,53 @@ static void a_silent_peer_is_given_up(void **state)
     peer_stop(&peer);
 }
 
+static volatile sig_atomic_t ticks;
+
+static void on_tick(int number)
+{
+    (void)number;
+    ticks++;
+}
+
+/* The first signals mean nothing. */
+static bool third_tick_seen(void)
+{
+    return ticks >= 3;
+}
+
+static void a_signal_that_means_it_ends_a_wait(void **state)
+{
+    static const char *const answers[] = {"~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~", NULL};
+    const struct sigaction action = {.sa_handler = on_tick};
+    const struct itimerval often = {.it_interval = {.tv_usec = 10000},
+                                    .it_value = {.tv_usec = 10000}};
+    const struct itimerval never = {.it_value = {0}};
+    struct sigaction before;
+    sigset_t alarms;
+    struct peer peer;
+    struct http_client_response response;
+    (void)state;
+    assert_int_equal(sigemptyset(&alarms), 0);
+    assert_int_equal(sigaddset(&alarms, SIGALRM), 0);
+    assert_int_equal(pthread_sigmask(SIG_BLOCK, &alarms, NULL), 0);
+    peer_start(&peer, answers); /* the peer's thread gets none */
+    assert_int_equal(pthread_sigmask(SIG_UNBLOCK, &alarms, NULL), 0);
+    struct http_client *client = http_client_create(&peer.url, 60000000);
+    const struct http_client_request request = {.method = "GET", .target = "/"};
+    http_client_interrupt_by(client, third_tick_seen);
+    ticks = 0;
+    assert_int_equal(sigaction(SIGALRM, &action, &before), 0);
+    assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
+    assert_int_equal(http_client_exchange(client, &request, &response), ERR_REQUEST_TIMEOUT);
+    assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
+    assert_int_equal(sigaction(SIGALRM, &before, NULL), 0);
+    assert_true(ticks >= 3);
+    assert_non_null(strstr(http_client_error(client), "was not waited for"));
+    assert_int_equal(http_client_under_way(client), 0);
+    http_client_destroy(client);
+    peer_stop(&peer);
+}
+
 static void nobody_there_is_said(void **state)
 {
     struct http_client_response response;
@@ -349,6 +398,7 @@ int main(void)
         cmocka_unit_test(a_kept_connection_that_was_closed_is_opened_again),
         cmocka_unit_test(broken_answers_are_told_apart),
         cmocka_unit_test(a_silent_peer_is_given_up),
+        cmocka_unit_test(a_signal_that_means_it_ends_a_wait),
         cmocka_unit_test(nobody_there_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

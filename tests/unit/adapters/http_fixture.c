@@ -251,6 +251,28 @@ void fixture_answer(struct fixture *fixture)
     respond_echo(fixture, exchange, false);
 }
 
+void fixture_stream_begin(struct fixture *fixture)
+{
+    const struct http_field field = {BYTES("Content-Type"), BYTES("text/event-stream")};
+    const struct http_response response = {.status = 200, .fields = &field, .field_count = 1};
+    assert_non_null(fixture->waiting);
+    fixture->port.ops->begin(fixture->port.server, fixture->waiting->exchange, &response);
+}
+
+size_t fixture_stream_push(struct fixture *fixture, struct bytes part)
+{
+    return fixture->port.ops->push(fixture->port.server, fixture->waiting->exchange, part);
+}
+
+void fixture_stream_end(struct fixture *fixture)
+{
+    struct fixture_call *call = fixture->waiting;
+    struct http_exchange *exchange = call->exchange;
+    fixture->waiting = call->next;
+    call_free(call);
+    fixture->port.ops->end(fixture->port.server, exchange);
+}
+
 static struct client client_of(int fd)
 {
     struct client client = {.fd = fd, .in = malloc(CLIENT_BYTES_MIN), .cap = CLIENT_BYTES_MIN};

@@ -87,5 +87,10 @@ bool client_received(const struct client *client, const char *text);
 /* Asserts that the n-th final response has this status and this body. */
 void client_expect(const struct client *client, size_t n, int status, const char *body);
 
+/* Begins a response without an end for the only exchange that waits, pushes text, ends it. */
+void fixture_stream_begin(struct fixture *fixture);
+size_t fixture_stream_push(struct fixture *fixture, struct bytes part);
+void fixture_stream_end(struct fixture *fixture);
+
 /* Responds to the oldest exchange that waits. */
 void fixture_answer(struct fixture *fixture);

@@ -56,10 +56,48 @@ static void on_resume(void *server, struct http_exchange *exchange)
     client->paused = false;
 }
 
+static void
+on_begin(void *server, struct http_exchange *exchange, const struct http_response *response)
+{
+    struct fake_client *client = server;
+    CHECK(!client->streaming);
+    respond(server, exchange, response);
+    client->streaming = true;
+}
+
+static size_t on_push(void *server, struct http_exchange *exchange, struct bytes part)
+{
+    struct fake_client *client = server;
+    CHECK(exchange == &client->current.exchange);
+    CHECK(client->streaming);
+    CHECK(part.len < sizeof(client->body) - client->body_len);
+    if (part.len > 0) {
+        memcpy(client->body + client->body_len, part.data, part.len);
+        client->body_len += part.len;
+        client->body[client->body_len] = '\0';
+        client->pushes++;
+    }
+    return client->backlog;
+}
+
+static void on_end(void *server, struct http_exchange *exchange)
+{
+    struct fake_client *client = server;
+    CHECK(exchange == &client->current.exchange);
+    CHECK(client->streaming);
+    client->streaming = false;
+}
+
 void fake_client_init(struct fake_client *client)
 {
     static const struct http_server_ops ops = {
-        .respond = respond, .pause = on_pause, .resume = on_resume};
+        .respond = respond,
+        .pause = on_pause,
+        .resume = on_resume,
+        .begin = on_begin,
+        .push = on_push,
+        .end = on_end,
+    };
     static const char *const hosts[] = {"tidemark.example:7070"};
     memset(client, 0, sizeof(*client));
     client->gateway = malloc(sizeof(*client->gateway));
@@ -157,7 +195,8 @@ void fake_end(struct fake_client *client)
 
 void fake_gone(struct fake_client *client)
 {
-    if (client->status == 0) {
+    if (client->status == 0 || client->streaming) {
+        client->streaming = false;
         client->handler.gone(client->handler.ctx, &client->current.exchange);
     }
 }

@@ -20,6 +20,9 @@ struct fake_client {
     bool closed;
     bool paused;
     uint32_t pauses;
+    bool streaming; /* a response was begun and not ended; `body` is what was pushed so far */
+    uint32_t pushes;
+    size_t backlog; /* how much waits for the peer, as pushes are told */
     void (*on_response)(struct fake_client *client); /* called once, inside the next response */
     char body[1 << 20];
     size_t body_len;

@@ -25,6 +25,7 @@ void fake_gateway_init(struct gateway *gateway)
     gateway->position = 0x1000;
     gateway->records = buf_of(malloc(RECORDS_CAP), RECORDS_CAP);
     gateway->runner_count = 2;
+    catalog_init(&gateway->catalog);
     for (size_t i = 0; i < RUNNERS_MAX; i++) {
         gateway->rows[i] = buf_of(malloc(ROWS_CAP), ROWS_CAP);
     }
@@ -33,6 +34,7 @@ void fake_gateway_init(struct gateway *gateway)
 void fake_gateway_deinit(struct gateway *gateway)
 {
     free(gateway->records.data);
+    catalog_deinit(&gateway->catalog);
     for (size_t i = 0; i < RUNNERS_MAX; i++) {
         free(gateway->rows[i].data);
     }
@@ -57,6 +59,11 @@ struct event_time gateway_time_limit(const struct gateway *gateway, struct bytes
 {
     (void)source;
     return (struct event_time){gateway->now_us + gateway->skew_us};
+}
+
+uint64_t gateway_feed_count(const struct gateway *gateway)
+{
+    return gateway->feed_count;
 }
 
 struct gateway_counters *gateway_counters(struct gateway *gateway)
@@ -199,6 +206,58 @@ static enum err lane(struct gateway *gateway, struct proposal *proposal)
     return OK;
 }
 
+static void commands_take(struct gateway *gateway, struct proposal *proposal)
+{
+    struct reader frame = reader_of(proposal->records);
+    struct record record;
+    struct timeouts_reader commands;
+    CHECK(record_next(&frame, proposal->records.data, &record));
+    CHECK(record.kind == RECORD_TIMEOUTS);
+    CHECK(timeouts_open(record.body, &commands));
+    CHECK(commands.count == proposal->event_count);
+    while (timeouts_next(&commands)) {
+        size_t answers = sizeof(gateway->results) / sizeof(gateway->results[0]);
+        CHECK(timeout_command_read(&commands, &gateway->command));
+        proposal->results[commands.index] = gateway->results[gateway->commands % answers];
+        gateway->command_partition = commands.partition;
+        gateway->commands++;
+    }
+    CHECK(!commands.commands.bad);
+    struct buf texts = buf_of(gateway->command_bytes, sizeof(gateway->command_bytes));
+    struct bytes *slices[] = {&gateway->command.key, &gateway->command.data};
+    for (size_t i = 0; i < 2; i++) {
+        size_t at = texts.len;
+        size_t len = slices[i]->len < 1024 ? slices[i]->len : 1024;
+        buf_put(&texts, slices[i]->data, len);
+        *slices[i] = bytes_of(texts.data + at, len);
+    }
+}
+
+static void consumer_take(struct gateway *gateway, const struct proposal *proposal)
+{
+    CHECK(gateway->consumer_count < FAKE_TABLE);
+    char *name = gateway->consumer_names[gateway->consumer_count];
+    memcpy(name, proposal->name.data, proposal->name.len);
+    gateway->consumers[gateway->consumer_count++] =
+        (struct consumer_info){.name = bytes_of(name, proposal->name.len),
+                               .place = proposal->feed_place,
+                               .acked = {gateway->now_us}};
+}
+
+/* As the sequencer does: decided, written, applied. */
+static enum err take_rule(struct gateway *gateway, struct proposal *proposal)
+{
+    static uint8_t memory[2 * RULE_BYTES_MAX];
+    struct buf out = buf_of(memory, sizeof(memory));
+    catalog_propose(&gateway->catalog, proposal, (struct clock_time){gateway->now_us}, &out);
+    struct reader reader = reader_of(buf_bytes(&out));
+    struct record record;
+    while (record_next(&reader, memory, &record)) {
+        catalog_apply(&gateway->catalog, &record, gateway->position);
+    }
+    return proposal->err;
+}
+
 static enum err proposal_take(struct gateway *gateway, struct proposal *proposal)
 {
     struct fake_metric *metric = NULL;
@@ -231,6 +290,15 @@ static enum err proposal_take(struct gateway *gateway, struct proposal *proposal
         return OK;
     case PROPOSE_LANE:
         return lane(gateway, proposal);
+    case PROPOSE_TIMEOUTS:
+        commands_take(gateway, proposal);
+        return OK;
+    case PROPOSE_CONSUMER:
+        consumer_take(gateway, proposal);
+        return OK;
+    case PROPOSE_RULE_DEFINE:
+    case PROPOSE_RULE_DROP:
+        return take_rule(gateway, proposal);
     case PROPOSE_SNAPSHOT:
         return OK;
     }
@@ -248,15 +316,31 @@ static void answer_proposal(struct gateway *gateway, struct proposal *proposal)
     gateway->last = *proposal;
 }
 
-/* One block: first the metrics and lanes, then their texts. */
+static void put_rules(struct gateway *gateway, struct inspection *inspection)
+{
+    bool all = inspection->name.data == NULL;
+    for (uint32_t n = 0; n < gateway->catalog.rules.count; n++) {
+        const struct catalog_entry *entry = &gateway->catalog.rules.entries[n];
+        CHECK(inspection->rule_count < FAKE_TABLE);
+        if (all || bytes_equal(entry->name, inspection->name)) {
+            inspection->rules[inspection->rule_count++] = entry->info;
+        }
+    }
+    if (!all && inspection->kind == INSPECT_RULES && inspection->rule_count == 0) {
+        inspection->err = ERR_UNKNOWN_RULE;
+    }
+}
+
+/* One block: the metrics, the rules and the lanes. Their texts are the gateway's. */
 static void answer_inspection(struct gateway *gateway, struct inspection *inspection)
 {
     struct metric_info *metrics =
-        calloc(1, FAKE_TABLE * sizeof(struct metric_info) + FAKE_TABLE * sizeof(struct lane_info));
-    struct lane_info *lanes = (struct lane_info *)(void *)(metrics + FAKE_TABLE);
+        calloc(FAKE_TABLE, 2 * sizeof(struct metric_info) + sizeof(struct lane_info));
+    struct lane_info *lanes = (struct lane_info *)(void *)(metrics + 2 * FAKE_TABLE);
     bool all = inspection->name.data == NULL;
     inspection->memory = metrics;
     inspection->metrics = metrics;
+    inspection->rules = metrics + FAKE_TABLE;
     inspection->lanes = lanes;
     inspection->watermark = 1699999995000000;
     for (size_t i = 0; i < FAKE_TABLE; i++) {
@@ -289,9 +373,47 @@ static void answer_inspection(struct gateway *gateway, struct inspection *inspec
     if (!all && inspection->kind == INSPECT_LANES && inspection->lane_count == 0) {
         inspection->err = ERR_UNKNOWN_SOURCE;
     }
+    if (inspection->kind == INSPECT_CONSUMERS) {
+        inspection->consumers = gateway->consumers;
+        inspection->consumer_count = gateway->consumer_count;
+        for (size_t i = 0; !all && i < gateway->consumer_count; i++) {
+            if (bytes_equal(gateway->consumers[i].name, inspection->name)) {
+                inspection->consumers = &gateway->consumers[i];
+                inspection->consumer_count = 1;
+                break;
+            }
+            inspection->consumer_count =
+                i + 1 < gateway->consumer_count ? gateway->consumer_count : 0;
+        }
+    }
+    put_rules(gateway, inspection);
     inspection->log_durable_end = gateway->position;
     inspection->log_segments = 2;
     inspection->snapshot_position = UINT64_MAX;
+}
+
+/* The rows of a runner's feed behind the place, up to the limit. */
+static void answer_feed(const struct query *query, struct query_answer *answer)
+{
+    struct reader rows = reader_of(buf_bytes(&answer->rows));
+    struct feed_row row;
+    size_t kept = 0;
+    answer->row_count = 0;
+    answer->next_place = UINT32_MAX;
+    for (const uint8_t *start = rows.at; feed_row_next(&rows, &row); start = rows.at) {
+        if (feed_place_compare(row.place, query->feed_place) <= 0) {
+            continue;
+        }
+        if (answer->row_count == query->limit) {
+            answer->next_place = 0;
+            break;
+        }
+        size_t len = (size_t)(rows.at - start);
+        memmove(answer->rows.data + kept, start, len);
+        kept += len;
+        answer->row_count++;
+    }
+    answer->rows.len = kept;
 }
 
 static void answer_query(struct gateway *gateway, struct query *query)
@@ -305,6 +427,12 @@ static void answer_query(struct gateway *gateway, struct query *query)
         buf_put_bytes(&answer->rows, buf_bytes(&gateway->rows[i]));
         answer->row_count = gateway->row_counts[i];
         answer->as_of = gateway->position + i;
+        answer->next_place = gateway->next_place;
+        answer->ordinal = gateway->feed_ordinal;
+        answer->forgotten = gateway->feed_forgotten;
+        if (query->kind == QUERY_FEED) {
+            answer_feed(query, answer);
+        }
         answer->watermark = 1699999995000000 + i;
         if (metric != NULL) {
             answer->definition = malloc(metric->definition_len);
@@ -427,4 +555,24 @@ void fake_stat(struct gateway *gateway,
     buf_put_i64(rows, value);
     struct buf length = buf_of(rows->data + start, 4);
     buf_put_u32(&length, (uint32_t)(rows->len - start - 4));
+}
+
+void fake_note(struct gateway *gateway, uint32_t runner, struct feed_place place, const char *key)
+{
+    uint8_t space[512];
+    struct buf note = buf_of(space, sizeof(space));
+    buf_put_u8(&note, NOTE_TIMEOUT_FIRED);
+    buf_put_i64(&note, gateway->now_us);
+    buf_put_u64(&note, 77);
+    buf_put_u8(&note, 0);
+    buf_put_u32(&note, 0);
+    buf_put_u32(&note, 1);
+    buf_put_i64(&note, gateway->now_us);
+    buf_put_i64(&note, gateway->now_us - US_PER_SECOND);
+    buf_put_i64(&note, gateway->now_us - US_PER_SECOND);
+    buf_put_string(&note, (struct bytes){0});
+    buf_put_string(&note, bytes_of_string(key));
+    buf_put_string(&note, BYTES("{\"a\":1}"));
+    feed_row_put(&gateway->rows[runner], place, buf_bytes(&note));
+    gateway->row_counts[runner]++;
 }

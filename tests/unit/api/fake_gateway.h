@@ -1,9 +1,12 @@
 /* The engine as the API's tests need it: one thread, letters answered when the test says so. It
- * keeps what was proposed, small tables of metrics and sources, and rows that the test puts in. */
+ * keeps what was proposed, small tables of metrics and sources, a catalogue of rules, and rows that
+ * the test puts in. */
 #pragma once
 
+#include "host/catalog.h"
 #include "host/gateway.h"
 #include "host/result.h"
+#include "host/timeout_rows.h"
 #include "model/batch.h"
 #include "model/definition.h"
 
@@ -45,11 +48,24 @@ struct gateway {
     struct proposal last; /* a copy of the proposal answered last */
     struct fake_metric metrics[FAKE_TABLE];
     struct fake_source sources[FAKE_TABLE];
+    struct catalog catalog; /* the rules in it */
     uint32_t runner_count;
     struct buf rows[RUNNERS_MAX]; /* what each runner answers queries with */
     uint64_t row_counts[RUNNERS_MAX];
     enum err query_err;
     const char *query_detail;
+    uint32_t next_place; /* of all queries' answers */
+    uint64_t feed_count;
+    uint64_t feed_ordinal; /* the last pulse that the runners know of */
+    struct feed_place feed_forgotten;
+    struct timeout_command command; /* the last one proposed; its texts are in `command_bytes` */
+    uint8_t command_bytes[4096];
+    uint32_t command_partition;
+    uint32_t commands;
+    struct timeout_result results[4]; /* what commands come back with, in turn */
+    struct consumer_info consumers[FAKE_TABLE];
+    size_t consumer_count;
+    char consumer_names[FAKE_TABLE][64];
     struct query last_query; /* a copy: pointers only good for the comparison of plain members */
     const char *scan_items;
     bool scan_more;
@@ -82,6 +98,9 @@ void fake_row(struct gateway *gateway,
               uint8_t flags,
               struct value group,
               struct value result);
+/* Appends a note to a runner's feed: what a QUERY_FEED behind its place sees. */
+void fake_note(struct gateway *gateway, uint32_t runner, struct feed_place place, const char *key);
+
 void fake_stat(struct gateway *gateway,
                uint32_t runner,
                const char *counter,

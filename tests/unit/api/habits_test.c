@@ -80,7 +80,7 @@ static void unknown_paths_are_404(void **state)
                                         "/healthz/x",
                                         "/V1/events",
                                         "/v1/query",
-                                        "/v1/timeouts"};
+                                        "/v1/nothing"};
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
         assert_int_equal(fake_call(client, "GET", paths[i], "", NULL), 404);
         assert_true(fake_field(client, "Content-Type: application/problem+json\n"));
@@ -193,12 +193,20 @@ static void prometheus_figures_sum_the_runners(void **state)
     fake_stat(client->gateway, 0, "unique", "", 5);
     fake_stat(client->gateway, 1, "counted", "m", 4);
     fake_stat(client->gateway, 1, "unique", "", 1);
+    for (uint32_t runner = 0; runner < 2; runner++) {
+        fake_stat(client->gateway, runner, "timeouts", "pending", 2);
+        fake_stat(client->gateway, runner, "rule_fired", "quiet", 3);
+        fake_stat(client->gateway, runner, "feed_kept", "", 4);
+    }
     assert_int_equal(fake_call(client, "GET", "/metrics", "", NULL), 200);
     assert_true(fake_field(client, "Content-Type: text/plain; version=0.0.4"));
     assert_true(fake_has(client,
                          "# TYPE tidemark_metric_counted_total "
                          "counter\ntidemark_metric_counted_total{metric=\"m\"} 7\n"));
     assert_true(fake_has(client, "tidemark_events_unique_total 6\n"));
+    assert_true(fake_has(client, "\ntidemark_timeouts{state=\"pending\"} 4\n"));
+    assert_true(fake_has(client, "\ntidemark_rule_fired_total{rule=\"quiet\"} 6\n"));
+    assert_true(fake_has(client, "\ntidemark_notifications_kept 8\n"));
     assert_true(fake_has(client, "# HELP tidemark_log_segments "));
 }
 

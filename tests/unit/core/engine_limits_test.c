@@ -7,7 +7,7 @@
 #define EVENTS_MAX 64
 
 /* Events that are made and sent one by one or in batches; ids go up. */
-struct feed {
+struct feeder {
     struct rig *rig;
     uint32_t next_id;
     uint32_t count;
@@ -18,7 +18,7 @@ struct feed {
 };
 
 static struct rig rig;
-static struct feed feed;
+static struct feeder feed;
 
 static void start(const struct rig_options *options)
 {
@@ -511,7 +511,7 @@ static void memory_that_runs_out_costs_events_and_never_the_engine(void **state)
 {
     (void)state;
     uint64_t losses = 0;
-    for (size_t bytes = 48 * 1024; bytes < 700 * 1024; bytes += 12 * 1024 + 64) {
+    for (size_t bytes = 64 * 1024; bytes < 700 * 1024; bytes += 12 * 1024 + 64) {
         struct rig_options options = rig_options(2, 1, 1);
         options.partition_bytes = bytes / 64 * 64;
         options.dedup_bytes = 32768;

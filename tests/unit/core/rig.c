@@ -65,6 +65,13 @@ void rig_init(struct rig *rig, const struct rig_options *options)
         .dedup_bytes = options->dedup_bytes,
         .dedup_horizon_us = options->dedup_horizon_us,
         .late_bytes = (size_t)1 << 20,
+        .timeouts_max = 10000,
+        .timeouts_ended = 1000,
+        .timeouts_bytes = (size_t)4 << 20,
+        .feed_bytes = (size_t)1 << 20,
+        .feed_keep_us = US_PER_DAY,
+        .watch_bytes = (size_t)4 << 20,
+        .watch_ended = 10000,
     };
     for (uint32_t n = 0; n < options->engine_count; n++) {
         rig->engines[n] = malloc(sizeof(struct engine));

@@ -98,6 +98,42 @@ static void every_sender_is_heard(void **state)
     assert_true(heard);
 }
 
+static bool told(uint32_t thread)
+{
+    uint32_t address = post_network(&post, thread);
+    assert_int_equal(post_waiting(&post, address), atomic_load(&post.feed_grown[address]));
+    return post_feed_grown(&post, address);
+}
+
+static void when_the_feed_grew_each_network_thread_learns_it_once(void **state)
+{
+    (void)state;
+    assert_true(post.network_count >= 2);
+    assert_false(told(0));
+    post_tell_feed(&post, 1, true);
+    post_tell_feed(&post, 1, true);
+    assert_true(told(1));
+    assert_false(told(1));
+    assert_true(told(0));
+    assert_false(told(0));
+}
+
+/* A note of pulse 5 may only be shown when all runners have passed pulse 5. */
+static void the_last_runner_past_the_pulse_tells_it_again(void **state)
+{
+    (void)state;
+    post_tell_feed(&post, 4, false);
+    assert_false(told(0));
+    post_tell_feed(&post, 5, false); /* passed it before anybody had told anything */
+    assert_false(told(0));
+    post_tell_feed(&post, 5, true);
+    assert_true(told(0));
+    post_tell_feed(&post, 5, false);
+    assert_true(told(0));
+    post_tell_feed(&post, 6, false);
+    assert_false(told(0));
+}
+
 static struct post full;
 static struct letter too_many[POST_LETTERS_MAX + 1];
 
@@ -135,6 +171,8 @@ int main(void)
         TEST(letters_of_one_sender_keep_their_order),
         TEST(one_letter_may_go_to_many),
         TEST(every_sender_is_heard),
+        TEST(when_the_feed_grew_each_network_thread_learns_it_once),
+        TEST(the_last_runner_past_the_pulse_tells_it_again),
         TEST(more_letters_than_a_box_holds_are_a_bug_as_is_a_wrong_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

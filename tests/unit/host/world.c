@@ -10,6 +10,10 @@
 #define PARTITION_BYTES  ((size_t)8 << 20)
 #define DEDUP_BYTES      ((size_t)1 << 20)
 #define LATE_BYTES       ((size_t)1 << 16)
+#define TIMEOUTS_MAX     10000
+#define TIMEOUTS_BYTES   ((size_t)2 << 20)
+#define FEED_BYTES       ((size_t)1 << 20)
+#define FEED_KEEP_US     (7 * US_PER_DAY)
 #define ROUNDS_MAX       1000000u
 #define PASS_STRIDE_US   10000
 #define PASS_STRIDES_MAX 1000
@@ -80,6 +84,13 @@ static void make_runners(struct world *world)
         .dedup_bytes = DEDUP_BYTES,
         .dedup_horizon_us = options->dedup_horizon_us,
         .late_bytes = LATE_BYTES,
+        .timeouts_max = TIMEOUTS_MAX,
+        .timeouts_ended = TIMEOUTS_MAX,
+        .timeouts_bytes = TIMEOUTS_BYTES,
+        .feed_bytes = FEED_BYTES,
+        .feed_keep_us = FEED_KEEP_US,
+        .watch_bytes = (size_t)4 << 20,
+        .watch_ended = 10000,
     };
     for (uint32_t n = 0; n < options->runners; n++) {
         struct engine *engine = region(world, sizeof(*engine));
@@ -179,6 +190,7 @@ static void ticket_free(struct ticket *ticket)
     query_free(&ticket->query);
     scan_free(&ticket->scan);
     free(ticket->memory);
+    free(ticket->results);
     free(ticket);
 }
 
@@ -343,6 +355,35 @@ struct ticket *world_tell(struct world *world,
     return ticket;
 }
 
+struct ticket *world_command(struct world *world,
+                             uint32_t gateway,
+                             const struct timeout_command *commands,
+                             uint32_t count)
+{
+    struct ticket *ticket = ticket_create(world, TICKET_PROPOSAL);
+    size_t bytes = 64;
+    for (uint32_t n = 0; n < count; n++) {
+        bytes += timeout_command_bytes_max(&commands[n]);
+    }
+    ticket->memory = malloc(bytes);
+    ticket->results = calloc(count, sizeof(*ticket->results));
+    CHECK(ticket->memory != NULL && ticket->results != NULL);
+    struct buf out = buf_of(ticket->memory, bytes);
+    size_t start = timeouts_begin(&out, count);
+    for (uint32_t n = 0; n < count; n++) {
+        uint64_t hash = timeout_hash(commands[n].key, SEED);
+        timeout_command_put(&out, &commands[n], timeout_partition(hash, world->options.partitions));
+    }
+    record_end(&out, start);
+    CHECK(!out.overflow);
+    ticket->proposal.kind = PROPOSE_TIMEOUTS;
+    ticket->proposal.records = buf_bytes(&out);
+    ticket->proposal.event_count = count;
+    ticket->proposal.results = ticket->results;
+    ticket->refused = gateway_propose(world->gateways[gateway], &ticket->proposal);
+    return ticket;
+}
+
 struct ticket *world_propose(struct world *world, const struct proposal *proposal)
 {
     struct ticket *ticket = ticket_create(world, TICKET_PROPOSAL);
@@ -412,6 +453,17 @@ struct ticket *world_values(struct world *world, const char *metric, uint64_t mi
 struct ticket *world_stats(struct world *world)
 {
     return ask(world, QUERY_STATS, (struct bytes){0}, 0);
+}
+
+struct ticket *world_ask(struct world *world, const struct query *query)
+{
+    struct ticket *ticket = ticket_create(world, TICKET_QUERY);
+    struct letter letter = ticket->query.letter;
+    ticket->query = *query;
+    ticket->query.letter = letter;
+    ticket->query.deadline.us = world->machine->now_us + US_PER_SECOND;
+    ticket->refused = gateway_query(world->gateways[0], &ticket->query);
+    return ticket;
 }
 
 struct ticket *world_scan(struct world *world, const struct scan *scan)

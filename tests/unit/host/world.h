@@ -55,9 +55,10 @@ enum ticket_kind {
 struct ticket {
     struct ticket *next;
     enum ticket_kind kind;
-    enum err refused; /* by the gateway, at once; done stays 0 */
-    uint32_t done;    /* how often it was answered: never more than once */
-    uint8_t *memory;  /* what the letter borrows */
+    enum err refused;               /* by the gateway, at once; done stays 0 */
+    uint32_t done;                  /* how often it was answered: never more than once */
+    uint8_t *memory;                /* what the letter borrows */
+    struct timeout_result *results; /* of commands on timeouts */
     struct proposal proposal;
     struct inspection inspection;
     struct query query;
@@ -121,6 +122,12 @@ struct ticket *world_tell(struct world *world,
 /* A statement of CREATE METRIC. */
 struct ticket *world_define(struct world *world, struct bytes sql, enum define_mode mode);
 
+/* Commands on timeouts; their results are in ticket->results. */
+struct ticket *world_command(struct world *world,
+                             uint32_t gateway,
+                             const struct timeout_command *commands,
+                             uint32_t count);
+
 /* Any other proposal; its members are copied, texts too. */
 struct ticket *world_propose(struct world *world, const struct proposal *proposal);
 
@@ -129,6 +136,9 @@ struct ticket *world_inspect(struct world *world, enum inspection_kind kind, con
 /* All values of a metric, by window start; not before min_as_of, for at most a second of clock. */
 struct ticket *world_values(struct world *world, const char *metric, uint64_t min_as_of);
 struct ticket *world_stats(struct world *world);
+
+/* Any query; texts are borrowed until it is done. Its deadline is a second of clock away. */
+struct ticket *world_ask(struct world *world, const struct query *query);
 struct ticket *world_scan(struct world *world, const struct scan *scan);
 
 /* --- reading answers --- */

@@ -1,0 +1,480 @@
+/* The table of timers: see timeout_table.h.
+ *
+ * The slots are probed one after the other; what is taken out is closed up by moving back those
+ * behind it, so there are no gravestones and a table never has to be cleaned. It doubles above three
+ * quarters; where the memory for that is missing, it fills up to fifteen sixteenths.
+ *
+ * Which states a timer may go through, one row for each it is in:
+ *
+ *   from \ to   absent pending fired completed cancelled early
+ *   absent               x                               x
+ *   pending        x     x       x       x         x            (absent: the undoing of an add)
+ *   fired          x     x
+ *   completed      x     x
+ *   cancelled      x     x
+ *   early          x             .       x
+ *   retracted: only those of rules */
+#include "core/timeout_table.h"
+
+#include "base/check.h"
+
+#define SLOTS_MIN 64u
+
+/* Besides the cold part: the timer, its slot at the worst load, two items of a calendar. */
+#define TIMER_HOT_BYTES (sizeof(struct timer) + 16 + 2 * sizeof(struct calendar_item))
+
+#define TO(state) (1u << (state))
+
+static const uint8_t allowed[TIMEOUT_STATES] = {
+    [TIMEOUT_ABSENT] = TO(TIMEOUT_PENDING) | TO(TIMEOUT_COMPLETED_EARLY),
+    [TIMEOUT_PENDING] = TO(TIMEOUT_PENDING) | TO(TIMEOUT_FIRED) | TO(TIMEOUT_COMPLETED) |
+                        TO(TIMEOUT_CANCELLED) | TO(TIMEOUT_ABSENT),
+    [TIMEOUT_FIRED] = TO(TIMEOUT_PENDING) | TO(TIMEOUT_ABSENT),
+    [TIMEOUT_COMPLETED] = TO(TIMEOUT_PENDING) | TO(TIMEOUT_ABSENT),
+    [TIMEOUT_CANCELLED] = TO(TIMEOUT_PENDING) | TO(TIMEOUT_ABSENT),
+    [TIMEOUT_COMPLETED_EARLY] = TO(TIMEOUT_COMPLETED) | TO(TIMEOUT_ABSENT),
+};
+
+/* --- cold parts --- */
+
+static size_t cold_size(size_t key_len, size_t data_len)
+{
+    return offsetof(struct timer_cold, bytes) + key_len + data_len;
+}
+
+size_t timer_bytes(size_t key_len, size_t data_len)
+{
+    return TIMER_HOT_BYTES + heap_class_size(cold_size(key_len, data_len));
+}
+
+static size_t bytes_of_cold(const struct timer_cold *cold)
+{
+    return timer_bytes(cold->key_len, cold->data_len);
+}
+
+struct timer_cold *timer_cold_new(struct timeouts *timeouts, struct bytes key, size_t data_len)
+{
+    CHECK(key.len >= 1 && key.len <= TIMEOUT_KEY_MAX);
+    CHECK(data_len <= TIMEOUT_DATA_MAX);
+    struct timer_cold *cold = heap_alloc_zero(timeouts->cold, cold_size(key.len, data_len));
+    if (cold != NULL) {
+        cold->key_len = (uint16_t)key.len;
+        cold->data_len = (uint32_t)data_len;
+        memcpy(cold->bytes, key.data, key.len);
+    }
+    return cold;
+}
+
+void timer_cold_free(struct timeouts *timeouts, struct timer_cold *cold)
+{
+    heap_free(timeouts->cold, cold, cold_size(cold->key_len, cold->data_len));
+}
+
+void timer_exchange(struct timeouts *timeouts, uint32_t place, struct timer_cold *cold)
+{
+    struct timer *timer = timer_at(timeouts, place);
+    CHECK(timer->state == TIMEOUT_PENDING || timer_is_ended(timer));
+    CHECK(bytes_equal(timer_key(timer), bytes_of(cold->bytes, cold->key_len)));
+    size_t before = bytes_of_cold(timer->cold);
+    size_t after = bytes_of_cold(cold);
+    timeouts->bytes += after - before;
+    timeouts->ended_bytes += timer_is_ended(timer) ? after - before : 0;
+    timer_cold_free(timeouts, timer->cold);
+    timer->cold = cold;
+}
+
+/* --- slots --- */
+
+static uint32_t slot_after(const struct timeouts *timeouts, uint32_t slot)
+{
+    return (slot + 1) & (timeouts->slot_count - 1);
+}
+
+static uint32_t home_of(const struct timeouts *timeouts, uint32_t hash)
+{
+    return hash & (timeouts->slot_count - 1);
+}
+
+uint32_t timer_find(const struct timeouts *timeouts, struct bytes key, uint32_t hash)
+{
+    if (timeouts->slot_count == 0) {
+        return TIMER_NONE;
+    }
+    for (uint32_t slot = home_of(timeouts, hash); timeouts->slots[slot] != 0;
+         slot = slot_after(timeouts, slot)) {
+        uint32_t place = timeouts->slots[slot] - 1;
+        const struct timer *timer = timer_at(timeouts, place);
+        if (timer->hash == hash && bytes_equal(timer_key(timer), key)) {
+            return place;
+        }
+    }
+    return TIMER_NONE;
+}
+
+static void slot_put(struct timeouts *timeouts, uint32_t place)
+{
+    uint32_t slot = home_of(timeouts, timer_at(timeouts, place)->hash);
+    while (timeouts->slots[slot] != 0) {
+        slot = slot_after(timeouts, slot);
+    }
+    timeouts->slots[slot] = place + 1;
+}
+
+/* Closes the gap: whatever stands behind it and would be looked for from before it, moves into it. */
+static void slot_take(struct timeouts *timeouts, uint32_t place)
+{
+    uint32_t mask = timeouts->slot_count - 1;
+    uint32_t gap = home_of(timeouts, timer_at(timeouts, place)->hash);
+    while (timeouts->slots[gap] != place + 1) {
+        CHECK(timeouts->slots[gap] != 0);
+        gap = slot_after(timeouts, gap);
+    }
+    for (uint32_t slot = slot_after(timeouts, gap); timeouts->slots[slot] != 0;
+         slot = slot_after(timeouts, slot)) {
+        uint32_t home = home_of(timeouts, timer_at(timeouts, timeouts->slots[slot] - 1)->hash);
+        if (((slot - home) & mask) >= ((slot - gap) & mask)) {
+            timeouts->slots[gap] = timeouts->slots[slot];
+            gap = slot;
+        }
+    }
+    timeouts->slots[gap] = 0;
+    timeouts->slots_used--;
+}
+
+/* A table of twice the size; false: there is no memory for it, and the old one goes on. */
+static bool slots_double(struct timeouts *timeouts)
+{
+    uint32_t before = timeouts->slot_count;
+    uint32_t *old = timeouts->slots;
+    uint32_t count = before == 0 ? SLOTS_MIN : 2 * before;
+    uint32_t *slots = heap_alloc_zero(timeouts->heap, (size_t)count * sizeof(uint32_t));
+    if (slots == NULL) {
+        return false;
+    }
+    timeouts->slots = slots;
+    timeouts->slot_count = count;
+    for (uint32_t n = 0; n < before; n++) {
+        if (old[n] != 0) {
+            slot_put(timeouts, old[n] - 1);
+        }
+    }
+    heap_free(timeouts->heap, old, (size_t)before * sizeof(uint32_t));
+    return true;
+}
+
+static bool slots_have_room(struct timeouts *timeouts)
+{
+    uint64_t used = (uint64_t)timeouts->slots_used + 1;
+    return used * 4 <= (uint64_t)timeouts->slot_count * 3 || slots_double(timeouts) ||
+           used * 16 <= (uint64_t)timeouts->slot_count * 15;
+}
+
+/* --- places --- */
+
+static bool pages_have_room(struct timeouts *timeouts)
+{
+    uint32_t count = timeouts->page_count;
+    if (count < timeouts->page_cap) {
+        return true;
+    }
+    uint32_t cap = count == 0 ? 16 : 2 * count;
+    struct timer **pages = heap_alloc(timeouts->heap, cap * sizeof(struct timer *));
+    if (pages == NULL) {
+        return false;
+    }
+    if (count > 0) {
+        memcpy(pages, timeouts->pages, count * sizeof(struct timer *));
+    }
+    heap_free(timeouts->heap, timeouts->pages, timeouts->page_cap * sizeof(struct timer *));
+    timeouts->pages = pages;
+    timeouts->page_cap = cap;
+    return true;
+}
+
+bool timers_reach(struct timeouts *timeouts, uint32_t count)
+{
+    if (count > TIMERS_MAX) {
+        return false;
+    }
+    while ((uint64_t)timeouts->page_count * TIMER_PAGE < count) {
+        struct timer *page = NULL;
+        if (pages_have_room(timeouts)) {
+            page = heap_alloc_zero(timeouts->heap, TIMER_PAGE * sizeof(struct timer));
+        }
+        if (page == NULL) {
+            return false;
+        }
+        timeouts->pages[timeouts->page_count++] = page;
+    }
+    if (timeouts->timer_count < count) {
+        timeouts->timer_count = count;
+    }
+    return true;
+}
+
+bool timer_enter(struct timeouts *timeouts, uint32_t place)
+{
+    if (!slots_have_room(timeouts)) {
+        return false;
+    }
+    slot_put(timeouts, place);
+    timeouts->slots_used++;
+    timeouts->bytes += bytes_of_cold(timer_at(timeouts, place)->cold);
+    return true;
+}
+
+uint32_t timer_add(struct timeouts *timeouts, uint32_t hash, struct timer_cold *cold)
+{
+    uint32_t place = timeouts->free_first;
+    if (!slots_have_room(timeouts)) {
+        return TIMER_NONE;
+    }
+    if (place != TIMER_NONE) {
+        timeouts->free_first = timer_at(timeouts, place)->next;
+    } else {
+        place = timeouts->timer_count;
+        if (!timers_reach(timeouts, place + 1)) {
+            return TIMER_NONE;
+        }
+    }
+    *timer_at(timeouts, place) =
+        (struct timer){.cold = cold, .hash = hash, .next = TIMER_NONE, .state = TIMEOUT_ABSENT};
+    CHECK(timer_enter(timeouts, place));
+    return place;
+}
+
+void timer_remove(struct timeouts *timeouts, uint32_t place)
+{
+    struct timer *timer = timer_at(timeouts, place);
+    CHECK(timer->state == TIMEOUT_ABSENT && timer->cold != NULL);
+    slot_take(timeouts, place);
+    timeouts->bytes -= bytes_of_cold(timer->cold);
+    timer_cold_free(timeouts, timer->cold);
+    *timer = (struct timer){.next = timeouts->free_first};
+    timeouts->free_first = place;
+}
+
+/* --- states and lists --- */
+
+void timer_link_ended(struct timeouts *timeouts, uint32_t place)
+{
+    struct timer *timer = timer_at(timeouts, place);
+    timer->next = TIMER_NONE;
+    timer->previous = timeouts->ended_last;
+    if (timeouts->ended_last == TIMER_NONE) {
+        timeouts->ended_first = place;
+    } else {
+        timer_at(timeouts, timeouts->ended_last)->next = place;
+    }
+    timeouts->ended_last = place;
+    timeouts->ended_count++;
+    timeouts->ended_bytes += bytes_of_cold(timer->cold);
+}
+
+static void ended_take(struct timeouts *timeouts, uint32_t place)
+{
+    struct timer *timer = timer_at(timeouts, place);
+    if (timer->previous == TIMER_NONE) {
+        timeouts->ended_first = timer->next;
+    } else {
+        timer_at(timeouts, timer->previous)->next = timer->next;
+    }
+    if (timer->next == TIMER_NONE) {
+        timeouts->ended_last = timer->previous;
+    } else {
+        timer_at(timeouts, timer->next)->previous = timer->previous;
+    }
+    timer->next = TIMER_NONE;
+    timer->previous = 0;
+    timeouts->ended_count--;
+    timeouts->ended_bytes -= bytes_of_cold(timer->cold);
+}
+
+void timer_set_state(struct timeouts *timeouts, uint32_t place, enum timeout_state state)
+{
+    struct timer *timer = timer_at(timeouts, place);
+    CHECK((allowed[timer->state] >> state & 1) != 0);
+    if (timer_is_ended(timer)) {
+        ended_take(timeouts, place);
+    } else if ((timer->flags & TIMER_UNFILED) != 0) {
+        timer_unlink(timeouts, place);
+    }
+    timeouts->counts[timer->state] -= timer->state != TIMEOUT_ABSENT;
+    timer->state = (uint8_t)state;
+    timeouts->counts[state] += state != TIMEOUT_ABSENT;
+    if (timer_is_ended(timer)) {
+        timer_link_ended(timeouts, place);
+    }
+}
+
+void timer_forget_oldest(struct timeouts *timeouts)
+{
+    uint32_t place = timeouts->ended_first;
+    CHECK(place != TIMER_NONE);
+    timer_set_state(timeouts, place, TIMEOUT_ABSENT);
+    timer_remove(timeouts, place);
+}
+
+bool timer_file(struct timeouts *timeouts, uint32_t place)
+{
+    const struct timer *timer = timer_at(timeouts, place);
+    struct calendar_item item = {.time = timer->deadline, .timer = place, .arming = timer->arming};
+    return calendar_add(timer_calendar(timeouts, timer), item);
+}
+
+void timer_unfile(struct timeouts *timeouts, uint32_t place)
+{
+    struct timer *timer = timer_at(timeouts, place);
+    CHECK(timer->state == TIMEOUT_PENDING && (timer->flags & TIMER_UNFILED) == 0);
+    timer->flags |= TIMER_UNFILED;
+    timer->next = TIMER_NONE;
+    if (timeouts->unfiled_last == TIMER_NONE) {
+        timeouts->unfiled_first = place;
+    } else {
+        timer_at(timeouts, timeouts->unfiled_last)->next = place;
+    }
+    timeouts->unfiled_last = place;
+    timeouts->unfiled_count++;
+}
+
+void timer_unlink(struct timeouts *timeouts, uint32_t place)
+{
+    uint32_t previous = TIMER_NONE;
+    uint32_t at = timeouts->unfiled_first;
+    for (; at != place; at = timer_at(timeouts, at)->next) {
+        CHECK(at != TIMER_NONE);
+        previous = at;
+    }
+    struct timer *timer = timer_at(timeouts, place);
+    if (previous == TIMER_NONE) {
+        timeouts->unfiled_first = timer->next;
+    } else {
+        timer_at(timeouts, previous)->next = timer->next;
+    }
+    if (timeouts->unfiled_last == place) {
+        timeouts->unfiled_last = previous;
+    }
+    timer->flags &= (uint8_t)~TIMER_UNFILED;
+    timer->next = TIMER_NONE;
+    timeouts->unfiled_count--;
+}
+
+/* --- time --- */
+
+int64_t timers_due_until(const struct timeouts_time *time, bool by_events)
+{
+    if (!by_events || time->watermark == WATERMARK_FINAL || time->watermark == WATERMARK_NONE) {
+        return by_events ? time->watermark : time->clock.us;
+    }
+    return time->watermark - 1;
+}
+
+bool timer_is_due(const struct timer *timer, const struct timeouts_time *time)
+{
+    bool by_events = (timer->flags & TIMER_BY_EVENTS) != 0;
+    bool nothing_heard = by_events && time->watermark == WATERMARK_NONE;
+    return !nothing_heard && timer->deadline <= timers_due_until(time, by_events);
+}
+
+void timer_end(struct timeouts *timeouts,
+               uint32_t place,
+               enum timeout_state state,
+               struct clock_time clock,
+               uint64_t position)
+{
+    struct timer_cold *cold = timer_at(timeouts, place)->cold;
+    cold->ended_us = clock.us;
+    cold->version++;
+    cold->decided_at = position;
+    timer_set_state(timeouts, place, state);
+    if (timeouts->ended_count > timeouts->limits.ended_max) {
+        timer_forget_oldest(timeouts);
+    }
+}
+
+/* --- what is shown --- */
+
+void timer_object(const struct timer *timer,
+                  const struct timeouts_time *now,
+                  struct timeout_object *object)
+{
+    const struct timer_cold *cold = timer->cold;
+    bool by_events = (timer->flags & TIMER_BY_EVENTS) != 0;
+    bool has_within = (timer->flags & TIMER_HAS_WITHIN) != 0;
+    *object = (struct timeout_object){
+        .state = (enum timeout_state)timer->state,
+        .clock = by_events ? TIMEOUT_BY_EVENTS : TIMEOUT_BY_PROCESSING,
+        .generation = cold->generation,
+        .version = cold->version,
+        .born_late = (timer->flags & TIMER_BORN_LATE) != 0,
+        .held = timer->state == TIMEOUT_PENDING && by_events && now->hold &&
+                timer->deadline <= now->clock.us,
+        .has_within = has_within,
+        .has_event_time = (timer->flags & TIMER_HAS_EVENT_TIME) != 0,
+        .has_data = cold->data_len > 0,
+        .within_us = has_within ? cold->given : 0,
+        .deadline = timer->deadline,
+        .event_time = {cold->event_time},
+        .created = {cold->created_us},
+        .last_seen = {cold->last_seen_us},
+        .ended = {cold->ended_us},
+        .decided_at = cold->decided_at,
+    };
+}
+
+/* --- validation --- */
+
+static void lists_validate(const struct timeouts *timeouts, uint32_t free_count)
+{
+    uint32_t previous = TIMER_NONE;
+    uint32_t count = 0;
+    for (uint32_t at = timeouts->ended_first; at != TIMER_NONE; count++) {
+        const struct timer *timer = timer_at(timeouts, at);
+        CHECK(count < timeouts->ended_count);
+        CHECK(timer_is_ended(timer));
+        CHECK(timer->previous == previous);
+        CHECK(previous == TIMER_NONE ||
+              timer_at(timeouts, previous)->cold->ended_us <= timer->cold->ended_us);
+        previous = at;
+        at = timer->next;
+    }
+    CHECK(count == timeouts->ended_count);
+    CHECK(timeouts->ended_last == previous);
+    count = 0;
+    for (uint32_t at = timeouts->unfiled_first; at != TIMER_NONE; count++) {
+        CHECK((timer_at(timeouts, at)->flags & TIMER_UNFILED) != 0);
+        CHECK(count < timeouts->unfiled_count);
+        at = timer_at(timeouts, at)->next;
+    }
+    CHECK(count == timeouts->unfiled_count);
+    count = 0;
+    for (uint32_t at = timeouts->free_first; at != TIMER_NONE; count++) {
+        CHECK(count < free_count);
+        at = timer_at(timeouts, at)->next;
+    }
+    CHECK(count == free_count);
+}
+
+void timers_validate(const struct timeouts *timeouts)
+{
+    uint64_t counts[TIMEOUT_STATES] = {0};
+    uint64_t bytes = 0;
+    uint64_t ended_bytes = 0;
+    for (uint32_t place = 0; place < timeouts->timer_count; place++) {
+        const struct timer *timer = timer_at(timeouts, place);
+        counts[timer->state]++;
+        CHECK((timer->cold == NULL) == (timer->state == TIMEOUT_ABSENT));
+        if (timer->cold != NULL) {
+            CHECK(timer_find(timeouts, timer_key(timer), timer->hash) == place);
+            bytes += bytes_of_cold(timer->cold);
+            ended_bytes += timer_is_ended(timer) ? bytes_of_cold(timer->cold) : 0;
+        }
+    }
+    for (uint32_t state = TIMEOUT_PENDING; state < TIMEOUT_STATES; state++) {
+        CHECK(counts[state] == timeouts->counts[state]);
+    }
+    CHECK(timeouts->slots_used + counts[TIMEOUT_ABSENT] == timeouts->timer_count);
+    CHECK(timeouts->bytes == bytes);
+    CHECK(timeouts->ended_bytes == ended_bytes);
+    lists_validate(timeouts, (uint32_t)counts[TIMEOUT_ABSENT]);
+}
