@@ -18,6 +18,7 @@ enum choice_stream {
     CHOICE_CRASH,   /* when, and what is left of what was not synced */
     CHOICE_CLOCK,   /* drift, steps, freezes */
     CHOICE_READERS, /* who reads what, and how slowly */
+    CHOICE_TIMERS,  /* who arms which timeouts, and who listens for them */
     CHOICE_STREAMS,
 };
 

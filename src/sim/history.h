@@ -4,12 +4,17 @@
  *
  *     universe      every event that any client may send; its content is fixed by its number
  *     submissions   who was told what about which of them
+ *     askings       commands on timeouts that were sent, in batches, and the answers
+ *     sights        timeouts as they were shown
+ *     pages         of the feed of notes, as listeners got them
  *     frames        the log as it is read back, in order
  *     recipes       the metrics that may be defined */
 #pragma once
 
 #include "base/bytes.h"
+#include "core/feed.h"
 #include "model/clock.h"
+#include "model/timeout.h"
 
 #include <stddef.h>
 
@@ -39,6 +44,51 @@ struct submission {
     uint32_t event; /* index into the universe */
     enum outcome outcome;
     uint64_t as_of; /* OUTCOME_ACKED: the log position that a read must have applied to see it */
+};
+
+/* One sending of one record of commands; the same commands may be sent many times. */
+struct asking {
+    struct bytes body; /* of the record, its clock 0 */
+    uint32_t count;    /* of commands */
+    enum outcome outcome;
+    uint64_t as_of;                 /* OUTCOME_ACKED: the end of its frame */
+    struct timeout_result *results; /* OUTCOME_ACKED: one per command */
+};
+
+/* A timeout, when somebody looked. Keys are "t<number>". */
+struct sight {
+    uint32_t key;
+    struct timeout_object object; /* TIMEOUT_ABSENT: nothing was there */
+    uint64_t data_digest;
+    uint64_t at_least; /* everything before this log position must be seen */
+    uint64_t at_most;  /* the log's durable end when it was answered */
+};
+
+/* A note of the feed as it was read. */
+struct heard_note {
+    struct feed_place place;
+    enum note_kind kind;
+    uint8_t flags;
+    uint32_t rule; /* 0: an explicit timeout; else one more than its number */
+    uint32_t key;  /* of the rule's: subject or source */
+    uint32_t generation;
+    struct clock_time clock;
+    uint64_t position;
+    int64_t deadline;
+    int64_t started;
+    int64_t last_seen;
+    uint64_t data_digest;
+};
+
+/* Notes that one answer held, oldest first. */
+struct heard_page {
+    struct feed_place after;
+    struct feed_place forgotten;
+    size_t first; /* in the history's notes */
+    size_t count;
+    bool last;        /* it said: these are all, up to ... */
+    uint64_t ordinal; /* ... this pulse */
+    uint64_t at_most; /* the log's durable end when it was answered */
 };
 
 struct history_frame {
@@ -72,6 +122,15 @@ struct recipe {
     uint32_t sources[RECIPE_SOURCES_MAX];
 };
 
+/* A rule over the stream, by events, named r<number>:
+ *   CREATE TIMEOUT ... AFTER type = 't0' EXPECT type = 't1' WITHIN <span> PER subject [LATE RETRACT]
+ *   CREATE SILENCE ... EXPECT type = 't0' EVERY <span> PER source */
+struct rule_recipe {
+    bool silence;
+    bool retracts;
+    int64_t span_us;
+};
+
 struct history {
     uint64_t hash_seed; /* of the log's genesis */
     uint32_t partitions;
@@ -84,6 +143,19 @@ struct history {
     size_t universe_count;
     const struct submission *submissions;
     size_t submission_count;
+    const struct asking *askings;
+    size_t asking_count;
+    const struct sight *sights;
+    size_t sight_count;
+    const struct heard_page *pages;
+    size_t page_count;
+    const struct heard_note *notes;
+    uint32_t timer_keys;     /* keys are "t<number>", below this */
+    uint32_t timers_pending; /* so many may be pending in a partition */
+    uint32_t timers_ended;   /* so many ended ones a partition remembers */
+    const struct rule_recipe *rules;
+    uint32_t rule_count;
+    int64_t feed_keep_us; /* so long are notes kept; 0: the budget is small, so no time is sure */
     const struct history_frame *frames;
     size_t frame_count;
     const struct recipe *recipes;

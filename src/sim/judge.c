@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "host/read.h"
+#include "sim/judge_timers.h"
 #include "sim/memory.h"
 #include "sim/oracle_log.h"
 #include "sim/oracle_time.h"
@@ -22,8 +23,10 @@
 #define FOOTPRINT_PAGES 8
 #define READINGS_TRIED  8
 
-static struct history history_of(const struct run *run)
+struct history judge_history(const struct run *run)
 {
+    const struct timer_book *book = &run->timers.book;
+    const struct process_options *process = &run->plan.process;
     return (struct history){.hash_seed = run->plan.process.hash_seed,
                             .dedup_horizon_us = run->plan.process.dedup_horizon_us,
                             .partitions = run->plan.process.partitions,
@@ -31,6 +34,19 @@ static struct history history_of(const struct run *run)
                             .universe_count = run->plan.event_count,
                             .submissions = run->journal.submissions,
                             .submission_count = run->journal.submission_count,
+                            .askings = book->askings,
+                            .asking_count = book->asking_count,
+                            .sights = book->sights,
+                            .sight_count = book->sight_count,
+                            .pages = book->pages,
+                            .page_count = book->page_count,
+                            .notes = book->notes,
+                            .rules = run->plan.rules,
+                            .rule_count = run->plan.rule_count,
+                            .timer_keys = run->timers.key_end,
+                            .timers_pending = process->timers_pending,
+                            .timers_ended = process->timers_ended,
+                            .feed_keep_us = process->feed_whole ? process->feed_keep_us : 0,
                             .frames = run->journal.frames,
                             .frame_count = run->journal.frame_count,
                             .recipes = run->plan.recipes,
@@ -126,7 +142,7 @@ judge_fates(struct run *run, const struct recipe *recipe, const struct expected_
 
 static void judge_values(struct run *run, const struct recipe *recipe)
 {
-    struct history history = history_of(run);
+    struct history history = judge_history(run);
     struct expected_metric expected;
     if (!oracle_windows(&history, recipe, &expected, &run->finding)) {
         return;
@@ -167,9 +183,9 @@ static void judge_values(struct run *run, const struct recipe *recipe)
 }
 
 /* The same log in batches of another size must give the same values. */
-static void judge_recut(struct run *run)
+static void judge_recut(struct run *run, const struct expected_timeouts *timers)
 {
-    struct history history = history_of(run);
+    struct history history = judge_history(run);
     const struct engine_limits limits = process_limits(&run->plan.process);
     struct recut recut;
     recut_apply(&recut, &history, &limits, 1 + (uint32_t)(run->journal.frame_count % RECUT_ROWS));
@@ -195,6 +211,9 @@ static void judge_recut(struct run *run)
         free(answer.rows.data);
         free(answer.definition);
         oracle_windows_free(&expected);
+    }
+    if (run->finding.text[0] == '\0') {
+        (void)judge_timers_again(run, timers, recut.engine);
     }
     run->counts.recuts++;
     recut_free(&recut);
@@ -364,7 +383,7 @@ static void judge_digests(struct run *run)
 
 void judge(struct run *run)
 {
-    struct history history = history_of(run);
+    struct history history = judge_history(run);
     bool good = oracle_log_holds(&history, &run->finding) &&
                 readers_judge_listings(&run->readers, &history, &run->finding);
     for (size_t n = 0; good && n < run->plan.recipe_count; n++) {
@@ -375,10 +394,13 @@ void judge(struct run *run)
         judge_counters(run);
         good = run->finding.text[0] == '\0';
     }
+    struct expected_timeouts timers = {0};
+    good = good && judge_timers(run, &timers);
     if (good) {
-        judge_recut(run);
+        judge_recut(run, &timers);
         good = run->finding.text[0] == '\0';
     }
+    oracle_timeouts_free(&timers);
     if (good) {
         judge_footprint(run);
         good = run->finding.text[0] == '\0';

@@ -6,3 +6,6 @@
 
 /* Sets run->finding when something is wrong. The process is drained and ended in passing. */
 void judge(struct run *run);
+
+/* What happened in a run, for the oracles. */
+struct history judge_history(const struct run *run);

@@ -180,7 +180,7 @@ static bool all_final(const struct judge *judge)
         }
         any = any || (judge->told.lanes[number].exists && judge->lanes[number].final);
     }
-    return any;
+    return any || judge->final; /* when the last of them is forgotten, nobody opens W again */
 }
 
 /* Claim 8, whenever lanes come, go, are finished or reopened. */

@@ -11,6 +11,12 @@
 
 #define READER_PAUSE_MAX_MS 1800000
 
+#define TIMERS_PENDING 5000
+#define TIMERS_ENDED   5000
+#define FEED_BYTES     (3u << 20)
+#define CROWD_BATCHES  60
+#define PAGES_ASKED    2000 /* by a listener in a run, about, at most */
+
 static uint32_t pick(struct choice *choice, uint32_t end)
 {
     return choose(choice, CHOICE_OPTIONS, end);
@@ -193,6 +199,86 @@ static void draw_readers(struct plan *plan, struct choice *choice)
     }
 }
 
+/* Keys that all fall into one partition, of so many that a pulse leaves some to the next. */
+static void draw_crowd(struct plan *plan, struct choice *choice)
+{
+    plan->process.partitions = PARTITIONS_MAX;
+    plan->timers.crowd = true;
+    plan->timers.key_count = 1000 + choose(choice, CHOICE_TIMERS, 1000);
+    plan->timers.batch_max = 300;
+    plan->timers.grain_us = plan->length_us / 5;
+    plan->timers.every_ms =
+        (uint32_t)(plan->length_us / 1000 / CROWD_BATCHES) * plan->timers.client_count + 1;
+}
+
+static void draw_timer_limits(struct plan *plan, struct choice *choice)
+{
+    struct process_options *options = &plan->process;
+    bool small = !plan->timers.crowd;
+    if (small && choose_once_in(choice, CHOICE_TIMERS, 6)) {
+        options->timers_pending = choose_magnitude(choice, CHOICE_TIMERS, 1, 50);
+    }
+    if (small && choose_once_in(choice, CHOICE_TIMERS, 4)) {
+        options->timers_ended = choose_magnitude(choice, CHOICE_TIMERS, 1, 100);
+        return; /* the feed must tell in which order they ended */
+    }
+    if (small && choose_once_in(choice, CHOICE_TIMERS, 4)) {
+        options->feed_keep_us = (int64_t)choose_magnitude(choice, CHOICE_TIMERS, 10, 3600) * SECOND;
+    }
+    if (small && choose_once_in(choice, CHOICE_TIMERS, 8)) {
+        options->feed_bytes = choose_magnitude(choice, CHOICE_TIMERS, 500, 20000);
+        options->feed_whole = false;
+    }
+}
+
+/* What their judge knows holds for one lane, and for a feed that forgets nothing. */
+static void draw_rules(struct plan *plan, struct choice *choice)
+{
+    const struct process_options *options = &plan->process;
+    bool whole = options->feed_whole && options->feed_keep_us >= US_PER_DAY;
+    if (plan->lanes || !whole || choose(choice, CHOICE_TIMERS, 4) == 0) {
+        return;
+    }
+    plan->rule_count = 1 + choose(choice, CHOICE_TIMERS, PLAN_RULES_MAX);
+    for (uint32_t n = 0; n < plan->rule_count; n++) {
+        plan->rules[n] = (struct rule_recipe){
+            .silence = choose(choice, CHOICE_TIMERS, 2) == 1,
+            .retracts = choose(choice, CHOICE_TIMERS, 2) == 1,
+            .span_us = (int64_t)choose_magnitude(choice, CHOICE_TIMERS, 1, 3600) * SECOND};
+    }
+}
+
+/* From a stream of their own, too. */
+static void draw_timers(struct plan *plan, struct choice *choice)
+{
+    struct timer_plan *timers = &plan->timers;
+    plan->process.timers_pending = TIMERS_PENDING;
+    plan->process.timers_ended = TIMERS_ENDED;
+    plan->process.feed_bytes = FEED_BYTES;
+    plan->process.feed_keep_us = 7 * US_PER_DAY;
+    plan->process.feed_whole = true;
+    if (choose(choice, CHOICE_TIMERS, 2) == 0) {
+        return;
+    }
+    uint32_t batches = choose_magnitude(choice, CHOICE_TIMERS, 20, 500);
+    timers->client_count = 1 + choose(choice, CHOICE_TIMERS, PLAN_TIMERS_MAX);
+    timers->listener_count = choose(choice, CHOICE_TIMERS, PLAN_LISTENERS_MAX + 1);
+    timers->key_count = choose_magnitude(choice, CHOICE_TIMERS, 1, 2000);
+    timers->batch_max = choose_magnitude(choice, CHOICE_TIMERS, 1, 60);
+    timers->every_ms = (uint32_t)(plan->length_us / 1000 / batches) * timers->client_count + 1;
+    timers->repeat_once_in = choose_magnitude(choice, CHOICE_TIMERS, 2, 40);
+    uint32_t pause_ms = (uint32_t)(plan->length_us / 1000 / PAGES_ASKED) + 10;
+    timers->pause_ms = pause_ms * choose_magnitude(choice, CHOICE_TIMERS, 1, 50);
+    timers->page_max = choose_magnitude(choice, CHOICE_TIMERS, 1, 100);
+    timers->grain_us = choose(choice, CHOICE_TIMERS, 2) == 1 ? SECOND : 1;
+    timers->by_events = choose(choice, CHOICE_TIMERS, 3) != 1;
+    if (choose_once_in(choice, CHOICE_TIMERS, 7)) {
+        draw_crowd(plan, choice);
+    }
+    draw_timer_limits(plan, choice);
+    draw_rules(plan, choice);
+}
+
 bool plan_droppable(uint32_t recipe)
 {
     return recipe % 2 == 1;
@@ -216,6 +302,7 @@ bool plan_draw(struct plan *plan, struct choice *choice)
     }
     draw_events(plan, choice);
     draw_readers(plan, choice);
+    draw_timers(plan, choice);
     return true;
 }
 
@@ -257,6 +344,31 @@ static void print_faults(const struct plan *plan, FILE *out)
                           plan->disk_weather.once_in[fault]);
         }
     }
+}
+
+static void print_timers(const struct plan *plan, FILE *out)
+{
+    const struct timer_plan *timers = &plan->timers;
+    if (timers->client_count == 0) {
+        return;
+    }
+    (void)fprintf(out,
+                  "  timeouts     %u clients, %u keys, batches <= %u every %u ms%s%s; of a "
+                  "partition <= %u pending, %u ended\n",
+                  timers->client_count,
+                  timers->key_count,
+                  timers->batch_max,
+                  timers->every_ms,
+                  timers->by_events ? ", by events too" : "",
+                  timers->crowd ? ", a crowd" : "",
+                  plan->process.timers_pending,
+                  plan->process.timers_ended);
+    (void)fprintf(out,
+                  "  feed         %u listeners, pages <= %u; kept %lld s or %u bytes\n",
+                  timers->listener_count,
+                  timers->page_max,
+                  (long long)(plan->process.feed_keep_us / SECOND),
+                  plan->process.feed_bytes);
 }
 
 void plan_print(const struct plan *plan, FILE *out)
@@ -303,7 +415,12 @@ void plan_print(const struct plan *plan, FILE *out)
                       plan->reader_count,
                       plan->reader_pause_ms);
     }
+    print_timers(plan, out);
     print_faults(plan, out);
+    for (uint32_t n = 0; n < plan->rule_count; n++) {
+        struct bytes text = rule_sql(plan, n, sql, sizeof(sql));
+        (void)fprintf(out, "  rule         %.*s\n", (int)text.len, (const char *)text.data);
+    }
     for (size_t n = 0; n < plan->recipe_count; n++) {
         struct bytes text = recipe_sql(&plan->recipes[n], sql, sizeof(sql));
         (void)fprintf(out, "  metric       %.*s\n", (int)text.len, (const char *)text.data);
@@ -325,6 +442,29 @@ static const char *group_columns(enum recipe_group group)
         return "source, type";
     }
     UNREACHABLE("a group of the enumeration");
+}
+
+struct bytes rule_sql(const struct plan *plan, uint32_t number, char *text, size_t cap)
+{
+    const struct rule_recipe *rule = &plan->rules[number];
+    long long seconds = rule->span_us / SECOND;
+    int written =
+        rule->silence
+            ? snprintf(text,
+                       cap,
+                       "CREATE SILENCE r%u AS EXPECT type = 't0' EVERY INTERVAL '%lld seconds' "
+                       "PER source",
+                       number,
+                       seconds)
+            : snprintf(text,
+                       cap,
+                       "CREATE TIMEOUT r%u AS AFTER type = 't0' EXPECT type = 't1' WITHIN INTERVAL "
+                       "'%lld seconds' PER subject%s",
+                       number,
+                       seconds,
+                       rule->retracts ? " LATE RETRACT" : "");
+    CHECK(written > 0 && (size_t)written < cap);
+    return bytes_of_string(text);
 }
 
 struct bytes recipe_sql(const struct recipe *recipe, char *text, size_t cap)

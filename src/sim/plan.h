@@ -7,11 +7,14 @@
 
 #include <stdio.h>
 
-#define PLAN_EVENTS_MAX  5000
-#define PLAN_RECIPES_MAX 8
-#define PLAN_CLIENTS_MAX 6
-#define PLAN_SOURCES_MAX 8
-#define PLAN_READERS_MAX 3
+#define PLAN_EVENTS_MAX    5000
+#define PLAN_RECIPES_MAX   8
+#define PLAN_CLIENTS_MAX   6
+#define PLAN_SOURCES_MAX   8
+#define PLAN_READERS_MAX   3
+#define PLAN_TIMERS_MAX    3
+#define PLAN_LISTENERS_MAX 3
+#define PLAN_RULES_MAX     3
 
 /* What may be wrong with the disk, and what must come of it. */
 enum disk_class {
@@ -21,6 +24,21 @@ enum disk_class {
                           refused, or nothing acknowledged is lost */
     DISK_LYING,        /* and syncs lie: a loss must be refused or be at the end */
     DISK_CLASSES,
+};
+
+/* Timeouts: who arms them, and who listens. */
+struct timer_plan {
+    uint32_t client_count; /* 0: none of all this */
+    uint32_t listener_count;
+    uint32_t key_count;
+    uint32_t batch_max;
+    uint32_t every_ms;       /* a client sends, on average */
+    uint32_t repeat_once_in; /* what was answered is sent again; 0: never */
+    uint32_t pause_ms;       /* a listener rests between two pages, at most */
+    uint32_t page_max;
+    int64_t grain_us; /* of deadlines: many fall together */
+    bool by_events;   /* some go by the watermark */
+    bool crowd;       /* all keys in one partition, and most due together */
 };
 
 struct plan {
@@ -35,6 +53,7 @@ struct plan {
     bool questions;
     uint32_t reader_count;    /* slow readers; 0: none */
     uint32_t reader_pause_ms; /* they rest between two pages, at most */
+    struct timer_plan timers;
     bool slow_disk;
     bool full_disk;
     bool disk_errors; /* EIO, short and interrupted calls */
@@ -52,6 +71,8 @@ struct plan {
     size_t event_count;
     struct planned_event *events; /* by the moment they are to be sent */
     int64_t *due_us;              /* that moment, in true time */
+    uint32_t rule_count;
+    struct rule_recipe rules[PLAN_RULES_MAX];
     size_t recipe_count;
     struct recipe recipes[PLAN_RECIPES_MAX];
     uint32_t source_count;
@@ -66,6 +87,9 @@ bool plan_droppable(uint32_t recipe);
 
 /* One line per option, for people. */
 void plan_print(const struct plan *plan, FILE *out);
+
+/* The statement that defines a rule; the text stands in `text`. */
+struct bytes rule_sql(const struct plan *plan, uint32_t number, char *text, size_t cap);
 
 /* The statement that defines a recipe; the text stands in `text`. */
 struct bytes recipe_sql(const struct recipe *recipe, char *text, size_t cap);

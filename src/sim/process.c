@@ -20,9 +20,7 @@
 #define PARTITION_BYTES ((size_t)16 << 20)
 #define DEDUP_BYTES     ((size_t)8 << 20) /* nothing a run can send is forgotten for lack of room */
 #define LATE_BYTES      ((size_t)1 << 16)
-#define TIMEOUTS_MAX    10000
-#define TIMEOUTS_BYTES  ((size_t)2 << 20)
-#define FEED_BYTES      ((size_t)1 << 20)
+#define TIMERS_BYTES    ((size_t)3 << 20) /* as many as a run can arm */
 #define ROUNDS_MAX      200000u
 #define SKIP_ONCE_IN    3
 #define EXIT_DAMAGED    75
@@ -174,11 +172,11 @@ struct engine_limits process_limits(const struct process_options *options)
         .dedup_bytes = DEDUP_BYTES,
         .dedup_horizon_us = options->dedup_horizon_us,
         .late_bytes = LATE_BYTES,
-        .timeouts_max = TIMEOUTS_MAX,
-        .timeouts_ended = TIMEOUTS_MAX,
-        .timeouts_bytes = TIMEOUTS_BYTES,
-        .feed_bytes = FEED_BYTES,
-        .feed_keep_us = US_PER_DAY,
+        .timeouts_max = options->timers_pending,
+        .timeouts_ended = options->timers_ended,
+        .timeouts_bytes = TIMERS_BYTES,
+        .feed_bytes = options->feed_bytes,
+        .feed_keep_us = options->feed_keep_us,
         .watch_bytes = (size_t)4 << 20,
         .watch_ended = 10000,
     };

@@ -40,6 +40,11 @@ struct process_options {
     int64_t retain_us;
     uint64_t retain_bytes;
     uint64_t hash_seed;
+    uint32_t timers_pending; /* these four: per partition */
+    uint32_t timers_ended;
+    uint32_t feed_bytes;
+    int64_t feed_keep_us;
+    bool feed_whole;       /* feed_bytes are enough for all that a run tells */
     uint64_t replay_until; /* UINT64_MAX: to the end, and live on */
     bool ignore_snapshots;
     bool accept_loss;

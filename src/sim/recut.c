@@ -48,12 +48,13 @@ static void apply_record(struct recut *recut, const struct record *record, uint6
         return;
     }
     CHECK(pulse_read(record->body, &pulse));
-    pulse.position = position;
+    pulse.position = position + record->offset;
     engine_flush(recut->engine, &pulse);
     engine_pulse(recut->engine, &pulse, recut->owners);
 }
 
-/* Ends the batch, stamps it as the sequencer does, and applies it. */
+/* Ends the batch, stamps it as the sequencer does, and applies it: each at a place of its own, so that
+ * events stand in the order of the log. */
 static void apply_cut(struct cut *cut)
 {
     if (cut->rows == 0) {
@@ -74,7 +75,7 @@ static void apply_cut(struct cut *cut)
     struct reader reader = reader_of(buf_bytes(&out));
     struct record record;
     CHECK(record_next(&reader, out.data, &record));
-    apply_record(cut->recut, &record, cut->position);
+    apply_record(cut->recut, &record, cut->position++);
     cut->rows = 0;
 }
 

@@ -88,6 +88,9 @@ static void witness_opened(void *ctx, struct process *process)
     if (run->journal.frame_count < known) {
         visitor_forget(&run->visitor);
         readers_forget(&run->readers);
+        size_t left = run->journal.frame_count;
+        timers_forgive(&run->timers, left == 0 ? 0 : run->journal.frames[left - 1].end);
+        listeners_forget(&run->listeners);
     }
     if (!journal_recovered(&run->journal, &port, oldest, &run->finding)) {
         fail(run, "a recovered log is not what it was");
@@ -125,6 +128,8 @@ static void die(struct run *run)
     clients_bereaved(&run->clients, run->machine.now_us);
     visitor_bereaved(&run->visitor);
     readers_bereaved(&run->readers);
+    timers_bereaved(&run->timers, run->machine.now_us);
+    listeners_bereaved(&run->listeners, run->machine.now_us);
     run->alive = false;
 }
 
@@ -380,6 +385,7 @@ static void let_time_pass(struct run *run, int64_t until_us)
     int64_t next = run->alive ? process_next(&run->process) : machine->now_us;
     next = earlier(next, earlier(clients_next(&run->clients), visitor_next(&run->visitor)));
     next = earlier(next, readers_next(&run->readers));
+    next = earlier(next, earlier(timers_next(&run->timers), listeners_next(&run->listeners)));
     next = earlier(next, run->peace ? INT64_MAX : run->next_calamity);
     next = earlier(next, until_us);
     machine->now_us = next > machine->now_us ? next : machine->now_us + STRIDE_US;
@@ -408,12 +414,20 @@ static void moment(struct run *run, int64_t until_us)
     clients_act(&run->clients, &run->process);
     visitor_act(&run->visitor, &run->process);
     readers_act(&run->readers, &run->process);
+    timers_act(&run->timers, &run->process);
+    listeners_act(&run->listeners, &run->process);
     settle(run);
     if (run->visitor.finding.text[0] != '\0') {
         fail(run, run->visitor.finding.text);
     }
     if (run->readers.finding.text[0] != '\0') {
         fail(run, run->readers.finding.text);
+    }
+    if (run->timers.finding.text[0] != '\0') {
+        fail(run, run->timers.finding.text);
+    }
+    if (run->listeners.finding.text[0] != '\0') {
+        fail(run, run->listeners.finding.text);
     }
     if (!process_ended(&run->process)) {
         calamities(run);
@@ -453,14 +467,27 @@ static void be_at_peace(struct run *run)
     run->clients.hurried = true;
     run->visitor.only_questions = true;
     run->readers.hurried = true;
+    run->timers.hurried = true;
+    run->listeners.hurried = true;
     run->peace = true;
+}
+
+/* What is due has fired, as far as the engine can tell: it may have to wait until it hears again. */
+static bool nothing_is_due(const struct process *process)
+{
+    const struct sequencer *sequencer = &process->sequencer;
+    return sequencer->clock.us < sequencer->next_due_clock &&
+           (sequencer->next_due == INT64_MAX || sequencer->tide.watermark < sequencer->next_due ||
+            !sequencer->last_held);
 }
 
 /* Everything was taken, defined, handed over: the engine is at rest. */
 static bool at_rest(struct run *run)
 {
     return run->alive && run->process.state == PROCESS_READY && clients_content(&run->clients) &&
-           readers_content(&run->readers) && visitor_define_all(&run->visitor, &run->process) &&
+           readers_content(&run->readers) && timers_content(&run->timers) &&
+           listeners_content(&run->listeners) && nothing_is_due(&run->process) &&
+           visitor_define_all(&run->visitor, &run->process) &&
            sequencer_is_idle(&run->process.sequencer) && !run->process.sequencer.moved;
 }
 
@@ -490,6 +517,8 @@ static bool set_up(struct run *run, struct choice *choice)
                 clients_init(&run->clients, &run->plan, choice, &run->journal) &&
                 visitor_init(&run->visitor, &run->plan, choice, &run->journal);
     readers_init(&run->readers, &run->plan, choice, &run->journal);
+    good = good && timers_init(&run->timers, &run->plan, choice, &run->journal);
+    listeners_init(&run->listeners, &run->plan, choice, &run->journal, &run->timers.book);
     if (good) {
         run->machine.weather = run->plan.weather;
         run->machine.drift_ppm =
@@ -520,6 +549,11 @@ bool run_all(struct run *run, struct choice *choice)
     run->counts.refused = run->clients.refused;
     run->counts.slow_readings = run->readers.slow;
     run->counts.readings_over_lives = run->readers.over_lives;
+    run->counts.looks = run->timers.looks;
+    run->counts.feed_pages = run->listeners.pages;
+    run->counts.feed_pages_over_lives = run->listeners.over_lives;
+    run->counts.feed_resumed = run->listeners.resumed;
+    run->counts.feed_gaps = run->listeners.gaps;
     for (uint32_t fault = 0; fault < FAULT_KINDS; fault++) {
         run->counts.faults[fault] = sim_disk_fault_count(run->machine.disk, (enum disk_fault)fault);
     }
@@ -534,6 +568,7 @@ void run_free(struct run *run)
     visitor_free(&run->visitor);
     readers_free(&run->readers);
     clients_free(&run->clients);
+    timers_free(&run->timers);
     journal_free(&run->journal);
     machine_deinit(&run->machine);
     plan_free(&run->plan);

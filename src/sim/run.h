@@ -6,7 +6,10 @@
 #pragma once
 
 #include "sim/clients.h"
+#include "sim/listeners.h"
+#include "sim/oracle_timeouts.h"
 #include "sim/readers.h"
+#include "sim/timers.h"
 #include "sim/visitor.h"
 
 #include <stdio.h>
@@ -36,6 +39,12 @@ struct run_counts {
     uint64_t slow_readings;       /* of several pages, to the end */
     uint64_t readings_over_lives; /* of these, over the end of a process */
     uint64_t recuts;              /* logs applied once more in other batches */
+    uint64_t looks;               /* at timeouts */
+    uint64_t feed_pages;          /* with notes */
+    uint64_t feed_pages_over_lives;
+    uint64_t feed_resumed;
+    uint64_t feed_gaps;
+    struct timer_counts timers;
     uint64_t faults[FAULT_KINDS];
 };
 
@@ -49,6 +58,8 @@ struct run {
     struct clients clients;
     struct visitor visitor;
     struct readers readers;
+    struct timers timers;
+    struct listeners listeners;
     struct process process;
     bool alive; /* there is a process */
     bool over;  /* nothing more can be asked of this run: a loss was found, as it must be */

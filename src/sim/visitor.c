@@ -197,6 +197,42 @@ static struct errand *define(struct visitor *visitor, struct process *process, u
     return go(visitor, process, errand);
 }
 
+static struct errand *define_rule(struct visitor *visitor, struct process *process, uint32_t number)
+{
+    static uint8_t memory[LANG_ARENA_BYTES];
+    char text[512];
+    struct arena arena = arena_of(memory, sizeof(memory));
+    struct statement statement;
+    struct error error = {0};
+    struct bytes sql = rule_sql(visitor->plan, number, text, sizeof(text));
+    enum err err = lang_parse(sql, &arena, &statement, &error);
+    CHECK(err == OK && statement.kind == STATEMENT_CREATE_RULE);
+    struct errand *errand = errand_create(ERRAND_PROPOSAL);
+    struct buf out = buf_of(errand->definition, sizeof(errand->definition));
+    rule_put(&out, &statement.rule);
+    CHECK(!out.overflow);
+    (void)snprintf(errand->name, sizeof(errand->name), "r%u", number);
+    errand->recipe = number;
+    errand->proposal.kind = PROPOSE_RULE_DEFINE;
+    errand->proposal.name = bytes_of_string(errand->name);
+    errand->proposal.definition = buf_bytes(&out);
+    errand->proposal.mode = DEFINE_CREATE;
+    return go(visitor, process, errand);
+}
+
+/* Defines the next rule that is not there; false: all are. */
+static bool
+define_next_rule(struct visitor *visitor, struct process *process, struct errand **place)
+{
+    for (uint32_t n = 0; n < visitor->plan->rule_count; n++) {
+        if (!visitor->rule_defined[n]) {
+            *place = define_rule(visitor, process, n);
+            return true;
+        }
+    }
+    return false;
+}
+
 static struct errand *command_source(struct visitor *visitor, struct process *process)
 {
     struct choice *choice = visitor->choice;
@@ -406,6 +442,9 @@ static void look_at(struct visitor *visitor, const struct errand *errand)
         if (errand->proposal.kind == PROPOSE_DEFINE && errand->proposal.err == OK) {
             visitor->defined[errand->recipe] = true;
         }
+        if (errand->proposal.kind == PROPOSE_RULE_DEFINE && errand->proposal.err == OK) {
+            visitor->rule_defined[errand->recipe] = true;
+        }
         break;
     case ERRAND_VALUES:
         look_at_values(visitor, errand);
@@ -475,6 +514,9 @@ void visitor_act(struct visitor *visitor, struct process *process)
     uint32_t wait_ms = 2 * mean_ms - choose(visitor->choice, CHOICE_CLIENTS, 2 * mean_ms);
     visitor->next_at = process->machine->now_us + (int64_t)wait_ms * 1000;
     if (place == NULL || !may_ask(process)) {
+        return;
+    }
+    if (define_next_rule(visitor, process, place)) {
         return;
     }
     bool asks = visitor->only_questions ||

@@ -32,6 +32,7 @@ struct visitor {
     int64_t next_at;                             /* true time */
     struct errand *errands[VISITOR_ERRANDS_MAX]; /* the process's memory */
     bool defined[PLAN_RECIPES_MAX];              /* its definition was confirmed, ever */
+    bool rule_defined[PLAN_RULES_MAX];
     struct seen_row *seen;
     size_t seen_count;
     size_t seen_capacity; /* a power of two */

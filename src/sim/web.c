@@ -42,9 +42,28 @@ static void no_body(void *server, struct http_exchange *exchange)
     UNREACHABLE("a body is read on");
 }
 
+/* Nobody here asks for a stream. */
+static void
+no_begin(void *server, struct http_exchange *exchange, const struct http_response *response)
+{
+    (void)server;
+    (void)exchange;
+    (void)response;
+    UNREACHABLE("a response is pushed");
+}
+
+static size_t no_push(void *server, struct http_exchange *exchange, struct bytes part)
+{
+    (void)server;
+    (void)exchange;
+    (void)part;
+    UNREACHABLE("a part is pushed");
+}
+
 static bool web_open(struct web *web, struct process *process)
 {
-    static const struct http_server_ops ops = {respond, no_body, no_body};
+    static const struct http_server_ops ops = {
+        respond, no_body, no_body, no_begin, no_push, no_body};
     if (process->state != PROCESS_READY) {
         return false;
     }

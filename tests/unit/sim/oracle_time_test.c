@@ -329,6 +329,23 @@ static void what_was_passed_before_all_were_final_stays_passed(void **state)
     breaks(fixture, "the watermark over all lanes");
 }
 
+static void final_it_stays_when_the_last_lane_is_forgotten(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_new();
+    source(fixture, 1, "s2", LANE_BOUNDED);
+    command(fixture, 1, LANE_FINISH, 0);
+    pulse_lane(fixture, AT(0), WATERMARK_FINAL, lane(1, LANE_FINAL, NONE, NONE));
+    fixture_frame(fixture);
+    fixture_forget(fixture, 1);
+    fixture_frame_end(fixture);
+    pulse_lane(fixture, AT(1), WATERMARK_FINAL, lane(1, LANE_GONE, NONE, NONE));
+    holds(fixture);
+    event(fixture, 0, NONE); /* the default lane comes: W falls */
+    pulse_lane(fixture, AT(2), AT(-5), lane(0, 0, AT(-5), AT(0)));
+    holds(fixture);
+}
+
 static void a_pulse_says_who_is_live(void **state)
 {
     (void)state;
@@ -571,6 +588,7 @@ int main(void)
         cmocka_unit_test(no_producer_is_beyond_the_clock_and_its_skew),
         cmocka_unit_test(a_final_lane_holds_nothing_until_it_is_reopened),
         cmocka_unit_test(what_was_passed_before_all_were_final_stays_passed),
+        cmocka_unit_test(final_it_stays_when_the_last_lane_is_forgotten),
         cmocka_unit_test(a_pulse_says_who_is_live),
         cmocka_unit_test(the_watermark_does_not_fall_with_a_new_lane),
         cmocka_unit_test(a_forgotten_lane_holds_nothing),

@@ -1,0 +1,188 @@
+/* The judge of rules: notes that the events of a log make, and such that they don't. */
+#include "history_fixture.h"
+
+#include "base/arena.h"
+#include "lang/lang.h"
+#include "sim/oracle_timeouts.h"
+
+#define AT(seconds) (T0 + SECONDS(seconds))
+#define NOTES       4
+
+static struct fixture *fixture;
+static struct rule_recipe recipe;
+static struct heard_note notes[NOTES];
+static size_t note_count;
+static struct expected_timeouts expected;
+
+static void put_rule(const char *sql)
+{
+    static uint8_t memory[LANG_ARENA_BYTES];
+    static uint8_t encoded[RULE_BYTES_MAX];
+    struct arena arena = arena_of(memory, sizeof(memory));
+    struct statement statement;
+    struct error error = {0};
+    assert_int_equal(lang_parse(bytes_of_string(sql), &arena, &statement, &error), OK);
+    struct buf out = buf_of(encoded, sizeof(encoded));
+    rule_put(&out, &statement.rule);
+    const struct define define = {
+        .metric = 1, .version = 1, .created = {T0}, .definition = buf_bytes(&out)};
+    fixture_frame(fixture);
+    rule_define_put(&fixture->memory, &define);
+    fixture->record_count++;
+    fixture_frame_end(fixture);
+}
+
+static void event(uint32_t number)
+{
+    fixture_frame(fixture);
+    fixture_events(
+        fixture, fixture->universe[number].time.us, (struct stamped[]){{number, NONE}}, 1);
+    fixture_frame_end(fixture);
+}
+
+static void pulse(int64_t watermark)
+{
+    fixture_frame(fixture);
+    fixture_pulse(fixture, AT(60), watermark, NULL, 0);
+    fixture_frame_end(fixture);
+}
+
+/* Event 0 starts, or is the first of a silence; what is odd is not of the rule; the span is 4 s. */
+static void begin(bool silence)
+{
+    fixture = fixture_new();
+    for (uint32_t n = 0; n < FIXTURE_EVENTS; n++) {
+        fixture->universe[n].type = n == 0 ? 0 : n % 2 == 1 ? 7 : silence ? 0 : 1;
+    }
+    recipe = (struct rule_recipe){.silence = silence, .retracts = true, .span_us = SECONDS(4)};
+    fixture->history.rules = &recipe;
+    fixture->history.rule_count = 1;
+    note_count = 0;
+    fixture_frame(fixture);
+    fixture_genesis(fixture);
+    fixture_frame_end(fixture);
+    put_rule(silence
+                 ? "CREATE SILENCE r0 AS EXPECT type = 't0' EVERY INTERVAL '4 seconds' PER source"
+                 : "CREATE TIMEOUT r0 AS AFTER type = 't0' EXPECT type = 't1' WITHIN INTERVAL "
+                   "'4 seconds' PER subject LATE RETRACT");
+}
+
+/* The feed tells something of the key, whose deadline is given. */
+static void tell(enum note_kind kind, uint64_t ordinal, int64_t deadline)
+{
+    notes[note_count] = (struct heard_note){.place = {ordinal, 1, (uint32_t)note_count + 1},
+                                            .kind = kind,
+                                            .rule = 1,
+                                            .key = 1,
+                                            .deadline = deadline,
+                                            .started = deadline - recipe.span_us};
+    note_count++;
+}
+
+static bool holds(void)
+{
+    struct finding finding = {{0}};
+    free(expected.notes);
+    expected = (struct expected_timeouts){0};
+    return oracle_rules_hold(&fixture->history, notes, note_count, &expected, &finding);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    free(expected.notes);
+    expected = (struct expected_timeouts){0};
+    return 0;
+}
+
+static void what_nobody_met_fires_at_the_first_pulse_behind_its_deadline(void **state)
+{
+    (void)state;
+    begin(false);
+    event(0);
+    pulse(AT(4)); /* exactly at the deadline is in time */
+    assert_true(holds());
+    pulse(AT(5));
+    pulse(AT(6));
+    assert_false(holds()); /* nothing was told */
+    tell(NOTE_TIMEOUT_FIRED, 2, AT(4));
+    assert_true(holds());
+    assert_int_equal(expected.note_count, 1);
+    assert_int_equal(expected.counts.rules_fired, 1);
+    notes[0].place.ordinal = 1;
+    assert_false(holds());
+    notes[0].place.ordinal = 2;
+    tell(NOTE_TIMEOUT_FIRED, 3, AT(4));
+    assert_false(holds()); /* twice */
+}
+
+static void what_was_met_in_time_does_not_fire(void **state)
+{
+    (void)state;
+    begin(false);
+    event(0);
+    event(4);
+    pulse(AT(5));
+    assert_true(holds());
+    assert_int_equal(expected.counts.rules_met, 1);
+    tell(NOTE_TIMEOUT_FIRED, 1, AT(4));
+    assert_false(holds());
+}
+
+static void evidence_behind_the_firing_takes_it_back(void **state)
+{
+    (void)state;
+    begin(false);
+    event(0);
+    pulse(AT(5));
+    event(4);
+    pulse(AT(5));
+    tell(NOTE_TIMEOUT_FIRED, 1, AT(4));
+    assert_false(holds());
+    tell(NOTE_TIMEOUT_RETRACTED, 2, AT(4));
+    assert_true(holds());
+    notes[1].kind = NOTE_TIMEOUT_COMPLETED_LATE; /* the rule says RETRACT */
+    assert_false(holds());
+}
+
+static void a_silence_fires_where_the_next_event_is_too_far(void **state)
+{
+    (void)state;
+    begin(true);
+    event(0);
+    event(4);
+    event(10);
+    pulse(AT(9));
+    assert_false(holds());
+    tell(NOTE_TIMEOUT_FIRED, 1, AT(8)); /* event 4's; 10 is too late for it */
+    assert_true(holds());
+    assert_int_equal(expected.counts.silences, 1);
+    notes[0].deadline = AT(4); /* event 0's was met by event 4 */
+    notes[0].started = AT(0);
+    assert_false(holds());
+}
+
+static void a_note_about_nothing_is_found(void **state)
+{
+    (void)state;
+    begin(false);
+    event(0);
+    pulse(AT(1));
+    assert_true(holds());
+    tell(NOTE_TIMEOUT_FIRED, 1, AT(3));
+    assert_false(holds());
+}
+
+#define TEST(name) cmocka_unit_test_teardown(name, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_nobody_met_fires_at_the_first_pulse_behind_its_deadline),
+        TEST(what_was_met_in_time_does_not_fire),
+        TEST(evidence_behind_the_firing_takes_it_back),
+        TEST(a_silence_fires_where_the_next_event_is_too_far),
+        TEST(a_note_about_nothing_is_found),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
