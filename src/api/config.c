@@ -190,3 +190,49 @@ bool config_condition(struct call *call, struct proposal *proposal)
     proposal->if_match = (uint32_t)version;
     return true;
 }
+
+bool config_dry_run(struct call *call, bool *dry_run)
+{
+    if (params_bool(&call->params, "dry_run", dry_run) != OK) {
+        call_fail_member(call, ERR_UNPROCESSABLE, BYTES("dry_run"), "it is true or false");
+        return false;
+    }
+    return true;
+}
+
+void config_define(struct call *call,
+                   enum proposal_kind kind,
+                   struct bytes definition,
+                   void (*then)(struct call *call))
+{
+    struct proposal *proposal = call_proposal(call, kind);
+    if (proposal != NULL && config_condition(call, proposal)) {
+        proposal->name = call->name;
+        proposal->definition = definition;
+        proposal->mode = DEFINE_PUT;
+        call_propose(call, then);
+    }
+}
+
+static void dropped(struct call *call)
+{
+    const struct proposal *proposal = call->proposal;
+    if (proposal->err != OK) {
+        call_fail(call, proposal->err, proposal->detail);
+        return;
+    }
+    struct answer answer;
+    answer_init(&answer, 204, NULL);
+    answer_as_of(&answer, proposal->as_of);
+    out_clear(&call->api->out);
+    call_answer(call, &answer);
+}
+
+void config_drop(struct call *call, enum proposal_kind kind)
+{
+    struct proposal *proposal = call_proposal(call, kind);
+    if (proposal != NULL && config_condition(call, proposal)) {
+        proposal->name = call->name;
+        call_propose(call, dropped);
+    }
+}

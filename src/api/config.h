@@ -27,3 +27,15 @@ bool config_version(struct call *call, bool *given, uint64_t *version);
 
 /* The same as the proposal's condition. */
 bool config_condition(struct call *call, struct proposal *proposal);
+
+/* The parameter `dry_run` (false when absent). False: answered with 422. */
+bool config_dry_run(struct call *call, bool *dry_run);
+
+/* Proposes the definition of what the path names, under its condition; `then` has the outcome. */
+void config_define(struct call *call,
+                   enum proposal_kind kind,
+                   struct bytes definition,
+                   void (*then)(struct call *call));
+
+/* Proposes to drop what the path names, under its condition, and answers with 204. */
+void config_drop(struct call *call, enum proposal_kind kind);

@@ -57,3 +57,30 @@ bool cursor_read(struct call *call, uint64_t *numbers, size_t count)
     memcpy(numbers, read + 1, count * sizeof(*numbers));
     return true;
 }
+
+bool cursor_limit(struct call *call, uint32_t *limit)
+{
+    if (params_limit(&call->params, limit) != OK) {
+        call_fail_member(call, ERR_UNPROCESSABLE, BYTES("limit"), "it is a number from 1 to 1000");
+        return false;
+    }
+    return true;
+}
+
+void cursor_end(struct call *call, const uint64_t *next, size_t count)
+{
+    struct out *out = &call->api->out;
+    out_text(out, "],\"next_cursor\":");
+    if (next != NULL) {
+        cursor_put(out, cursor_hash(call), next, count);
+    } else {
+        out_text(out, "null");
+    }
+    out_char(out, '}');
+}
+
+void cursor_end_at(struct call *call, size_t end, size_t count)
+{
+    const uint64_t next = end;
+    cursor_end(call, end < count ? &next : NULL, 1);
+}

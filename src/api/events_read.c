@@ -28,8 +28,7 @@ static bool read_range(struct call *call, int64_t *from, int64_t *to, uint32_t *
         call_fail_member(call, ERR_TIME, BYTES("to"), "it must be RFC 3339");
         return false;
     }
-    if (params_limit(&call->params, limit) != OK) {
-        call_fail_member(call, ERR_UNPROCESSABLE, BYTES("limit"), "it is a number from 1 to 1000");
+    if (!cursor_limit(call, limit)) {
         return false;
     }
     return true;
@@ -46,14 +45,8 @@ static void list_back(struct call *call)
     out_clear(out);
     out_text(out, "{\"items\":[");
     out_bytes(out, buf_bytes(&scan->items));
-    out_text(out, "],\"next_cursor\":");
-    if (scan->more) {
-        const uint64_t next[] = {scan->at_position, scan->at_record, scan->at_row};
-        cursor_put(out, cursor_hash(call), next, 3);
-    } else {
-        out_text(out, "null");
-    }
-    out_char(out, '}');
+    const uint64_t next[] = {scan->at_position, scan->at_record, scan->at_row};
+    cursor_end(call, scan->more ? next : NULL, 3);
     call_answer_json(call);
 }
 
@@ -218,14 +211,7 @@ static void put_late_page(struct call *call, const void **items, size_t count)
         out_comma(out);
         put_late(out, items[i]);
     }
-    out_text(out, "],\"next_cursor\":");
-    if (end < count) {
-        const uint64_t next = end;
-        cursor_put(out, cursor_hash(call), &next, 1);
-    } else {
-        out_text(out, "null");
-    }
-    out_char(out, '}');
+    cursor_end_at(call, end, count);
 }
 
 static void late_back(struct call *call)

@@ -25,14 +25,7 @@ put_page(struct call *call, const struct metric_list *list, uint64_t offset, uin
         out_comma(out);
         metric_put(out, list->items[i], call->query);
     }
-    out_text(out, "],\"next_cursor\":");
-    if (end < list->count) {
-        const uint64_t next = end;
-        cursor_put(out, cursor_hash(call), &next, 1);
-    } else {
-        out_text(out, "null");
-    }
-    out_char(out, '}');
+    cursor_end_at(call, end, list->count);
 }
 
 static void list_answer(struct call *call)
@@ -46,7 +39,7 @@ static void list_answer(struct call *call)
         call_fail(call, err, detail);
         return;
     }
-    if (params_limit(&call->params, &limit) != OK || !cursor_read(call, &offset, 1) ||
+    if (!cursor_limit(call, &limit) || !cursor_read(call, &offset, 1) ||
         !metric_list_make(call, call->inspection, &list)) {
         return;
     }
@@ -77,8 +70,7 @@ void metrics_list(struct call *call)
 {
     uint64_t offset = 0;
     uint32_t limit = 0;
-    if (params_limit(&call->params, &limit) != OK) {
-        call_fail_member(call, ERR_UNPROCESSABLE, BYTES("limit"), "it is a number from 1 to 1000");
+    if (!cursor_limit(call, &limit)) {
         return;
     }
     if (cursor_read(call, &offset, 1) && call_inspection(call, INSPECT_METRICS) != NULL) {
@@ -166,17 +158,9 @@ static struct statement *put_statement(struct call *call)
 static void put_propose(struct call *call, const struct definition *definition)
 {
     struct bytes encoded;
-    if (!definition_encode(call, definition, &encoded)) {
-        return;
+    if (definition_encode(call, definition, &encoded)) {
+        config_define(call, PROPOSE_DEFINE, encoded, put_back);
     }
-    struct proposal *proposal = call_proposal(call, PROPOSE_DEFINE);
-    if (proposal == NULL || !config_condition(call, proposal)) {
-        return;
-    }
-    proposal->name = call->name;
-    proposal->definition = encoded;
-    proposal->mode = DEFINE_PUT;
-    call_propose(call, put_back);
 }
 
 static void put_dry(struct call *call, const struct definition *definition)
@@ -194,8 +178,7 @@ static void put_dry(struct call *call, const struct definition *definition)
 void metrics_put(struct call *call)
 {
     bool dry_run = false;
-    if (params_bool(&call->params, "dry_run", &dry_run) != OK) {
-        call_fail_member(call, ERR_UNPROCESSABLE, BYTES("dry_run"), "it is true or false");
+    if (!config_dry_run(call, &dry_run)) {
         return;
     }
     if (!definition_name_valid(call->name)) {
@@ -216,26 +199,7 @@ void metrics_put(struct call *call)
     (dry_run ? put_dry : put_propose)(call, &statement->definition);
 }
 
-static void delete_back(struct call *call)
-{
-    const struct proposal *proposal = call->proposal;
-    if (proposal->err != OK) {
-        call_fail(call, proposal->err, proposal->detail);
-        return;
-    }
-    struct answer answer;
-    answer_init(&answer, 204, NULL);
-    answer_as_of(&answer, proposal->as_of);
-    out_clear(&call->api->out);
-    call_answer(call, &answer);
-}
-
 void metrics_delete(struct call *call)
 {
-    struct proposal *proposal = call_proposal(call, PROPOSE_DROP);
-    if (proposal == NULL || !config_condition(call, proposal)) {
-        return;
-    }
-    proposal->name = call->name;
-    call_propose(call, delete_back);
+    config_drop(call, PROPOSE_DROP);
 }

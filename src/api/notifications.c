@@ -110,8 +110,7 @@ void notifications_get(struct call *call)
     call->feed_reader = reader;
     reader->type = params_find(&call->params, "type");
     reader->subject = params_find(&call->params, "subject");
-    if (params_limit(&call->params, &reader->limit) != OK) {
-        call_fail_member(call, ERR_UNPROCESSABLE, BYTES("limit"), "it is a number from 1 to 1000");
+    if (!cursor_limit(call, &reader->limit)) {
         return;
     }
     if (!wait_read(call, reader) || (consumer.data != NULL && !name_check(call, consumer))) {
@@ -202,7 +201,7 @@ static void consumers_back(struct call *call)
         call_fail(call, inspection->err, NULL);
         return;
     }
-    if (params_limit(&call->params, &limit) != OK || !cursor_read(call, &offset, 1)) {
+    if (!cursor_limit(call, &limit) || !cursor_read(call, &offset, 1)) {
         return;
     }
     size_t count = inspection->consumer_count;
@@ -211,14 +210,7 @@ static void consumers_back(struct call *call)
     out_clear(out);
     out_text(out, "{\"items\":[");
     consumers_put(call, at, end);
-    out_text(out, "],\"next_cursor\":");
-    if (end < count) {
-        const uint64_t next = end;
-        cursor_put(out, cursor_hash(call), &next, 1);
-    } else {
-        out_text(out, "null");
-    }
-    out_char(out, '}');
+    cursor_end_at(call, end, count);
     call_answer_json(call);
 }
 
@@ -226,8 +218,7 @@ void notifications_consumers(struct call *call)
 {
     uint64_t offset = 0;
     uint32_t limit = 0;
-    if (params_limit(&call->params, &limit) != OK) {
-        call_fail_member(call, ERR_UNPROCESSABLE, BYTES("limit"), "it is a number from 1 to 1000");
+    if (!cursor_limit(call, &limit)) {
         return;
     }
     if (cursor_read(call, &offset, 1) && call_inspection(call, INSPECT_CONSUMERS) != NULL) {

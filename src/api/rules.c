@@ -24,21 +24,13 @@ put_page(struct call *call, const struct rule_list *list, uint64_t offset, uint3
         out_comma(out);
         rule_show(out, list->items[i]);
     }
-    out_text(out, "],\"next_cursor\":");
-    if (end < list->count) {
-        const uint64_t next = end;
-        cursor_put(out, cursor_hash(call), &next, 1);
-    } else {
-        out_text(out, "null");
-    }
-    out_char(out, '}');
+    cursor_end_at(call, end, list->count);
 }
 
 /* False: answered. */
 static bool read_page(struct call *call, uint64_t *offset, uint32_t *limit)
 {
-    if (params_limit(&call->params, limit) != OK) {
-        call_fail_member(call, ERR_UNPROCESSABLE, BYTES("limit"), "it is a number from 1 to 1000");
+    if (!cursor_limit(call, limit)) {
         return false;
     }
     return cursor_read(call, offset, 1);
@@ -140,17 +132,9 @@ static struct statement *put_statement(struct call *call)
 static void put_propose(struct call *call, const struct rule *rule)
 {
     struct bytes encoded;
-    if (!rule_encode(call, rule, &encoded)) {
-        return;
+    if (rule_encode(call, rule, &encoded)) {
+        config_define(call, PROPOSE_RULE_DEFINE, encoded, put_back);
     }
-    struct proposal *proposal = call_proposal(call, PROPOSE_RULE_DEFINE);
-    if (proposal == NULL || !config_condition(call, proposal)) {
-        return;
-    }
-    proposal->name = call->name;
-    proposal->definition = encoded;
-    proposal->mode = DEFINE_PUT;
-    call_propose(call, put_back);
 }
 
 static void put_dry(struct call *call, const struct rule *rule)
@@ -170,8 +154,7 @@ static void put_dry(struct call *call, const struct rule *rule)
 void rules_put(struct call *call)
 {
     bool dry_run = false;
-    if (params_bool(&call->params, "dry_run", &dry_run) != OK) {
-        call_fail_member(call, ERR_UNPROCESSABLE, BYTES("dry_run"), "it is true or false");
+    if (!config_dry_run(call, &dry_run)) {
         return;
     }
     if (!definition_name_valid(call->name)) {
@@ -188,26 +171,7 @@ void rules_put(struct call *call)
     }
 }
 
-static void delete_back(struct call *call)
-{
-    const struct proposal *proposal = call->proposal;
-    if (proposal->err != OK) {
-        call_fail(call, proposal->err, proposal->detail);
-        return;
-    }
-    struct answer answer;
-    answer_init(&answer, 204, NULL);
-    answer_as_of(&answer, proposal->as_of);
-    out_clear(&call->api->out);
-    call_answer(call, &answer);
-}
-
 void rules_delete(struct call *call)
 {
-    struct proposal *proposal = call_proposal(call, PROPOSE_RULE_DROP);
-    if (proposal == NULL || !config_condition(call, proposal)) {
-        return;
-    }
-    proposal->name = call->name;
-    call_propose(call, delete_back);
+    config_drop(call, PROPOSE_RULE_DROP);
 }

@@ -47,8 +47,7 @@ static void list_back(struct call *call)
 {
     uint64_t offset = 0;
     uint32_t limit = 0;
-    if (!inspection_good(call) || params_limit(&call->params, &limit) != OK ||
-        !cursor_read(call, &offset, 1)) {
+    if (!inspection_good(call) || !cursor_limit(call, &limit) || !cursor_read(call, &offset, 1)) {
         return;
     }
     const struct lane_info **lanes = lanes_sorted(call, call->inspection);
@@ -65,14 +64,7 @@ static void list_back(struct call *call)
         out_comma(out);
         source_put_json(out, lanes[i]);
     }
-    out_text(out, "],\"next_cursor\":");
-    if (end < count) {
-        const uint64_t next = end;
-        cursor_put(out, cursor_hash(call), &next, 1);
-    } else {
-        out_text(out, "null");
-    }
-    out_char(out, '}');
+    cursor_end_at(call, end, count);
     call_answer_json(call);
 }
 
@@ -80,8 +72,7 @@ void sources_list(struct call *call)
 {
     uint64_t offset = 0;
     uint32_t limit = 0;
-    if (params_limit(&call->params, &limit) != OK) {
-        call_fail_member(call, ERR_UNPROCESSABLE, BYTES("limit"), "it is a number from 1 to 1000");
+    if (!cursor_limit(call, &limit)) {
         return;
     }
     if (cursor_read(call, &offset, 1)) {
@@ -169,27 +160,9 @@ void sources_put(struct call *call)
     }
 }
 
-static void delete_back(struct call *call)
-{
-    const struct proposal *proposal = call->proposal;
-    if (proposal->err != OK) {
-        call_fail(call, proposal->err, proposal->detail);
-        return;
-    }
-    struct answer answer;
-    answer_init(&answer, 204, NULL);
-    answer_as_of(&answer, proposal->as_of);
-    out_clear(&call->api->out);
-    call_answer(call, &answer);
-}
-
 void sources_delete(struct call *call)
 {
-    struct proposal *proposal = call_proposal(call, PROPOSE_FORGET);
-    if (proposal != NULL && config_condition(call, proposal)) {
-        proposal->name = call->name;
-        call_propose(call, delete_back);
-    }
+    config_drop(call, PROPOSE_FORGET);
 }
 
 void sources_watermark(struct call *call)

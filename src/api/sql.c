@@ -10,6 +10,7 @@
  * says which it was and what was done before it. */
 #include "api/sql.h"
 
+#include "api/config.h"
 #include "api/metric_text.h"
 #include "api/params.h"
 #include "api/problem.h"
@@ -354,8 +355,7 @@ void sql_run(struct call *call)
 {
     struct bytes text;
     bool dry_run = false;
-    if (params_bool(&call->params, "dry_run", &dry_run) != OK) {
-        call_fail_member(call, ERR_UNPROCESSABLE, BYTES("dry_run"), "it is true or false");
+    if (!config_dry_run(call, &dry_run)) {
         return;
     }
     if (!sql_body(call, &text)) {

@@ -58,14 +58,9 @@ static void page_answer(struct call *call)
     } else {
         out_bytes(out, buf_bytes(&page->items.buf));
     }
-    out_text(out, "],\"next_cursor\":");
-    if (page->partition < gateway_facts(call->api->gateway)->partitions) {
-        const uint64_t next[] = {page->partition, page->place};
-        cursor_put(out, cursor_hash(call), next, 2);
-    } else {
-        out_text(out, "null");
-    }
-    out_char(out, '}');
+    const uint64_t next[] = {page->partition, page->place};
+    cursor_end(
+        call, page->partition < gateway_facts(call->api->gateway)->partitions ? next : NULL, 2);
     call_answer_json(call);
 }
 
@@ -160,8 +155,7 @@ static bool page_filters(struct call *call, struct timeout_page *page)
 static bool page_bounds(struct call *call, struct timeout_page *page)
 {
     uint64_t at[2] = {0};
-    if (params_limit(&call->params, &page->limit) != OK) {
-        call_fail_member(call, ERR_UNPROCESSABLE, BYTES("limit"), "it is a number from 1 to 1000");
+    if (!cursor_limit(call, &page->limit)) {
         return false;
     }
     if (!cursor_read(call, at, 2)) {

@@ -94,8 +94,7 @@ static bool read_page(struct call *call, struct query *query)
     uint64_t offset = 0;
     uint32_t limit = 0;
     struct bytes as_of = params_find(&call->params, "min_as_of");
-    if (params_limit(&call->params, &limit) != OK) {
-        call_fail_member(call, ERR_UNPROCESSABLE, BYTES("limit"), "it is a number from 1 to 1000");
+    if (!cursor_limit(call, &limit)) {
         return false;
     }
     if (!cursor_read(call, &offset, 1)) {
@@ -139,14 +138,7 @@ static void put_rows(struct call *call, const struct values_rows *rows)
         out_comma(out);
         values_row_put(out, &rows->definition, &rows->rows[i]->row);
     }
-    out_text(out, "],\"next_cursor\":");
-    if (end < rows->count) {
-        const uint64_t next = end;
-        cursor_put(out, cursor_hash(call), &next, 1);
-    } else {
-        out_text(out, "null");
-    }
-    out_char(out, '}');
+    cursor_end_at(call, end, rows->count);
 }
 
 /* If-None-Match is a list of tags, or *. */
