@@ -18,7 +18,7 @@
 #include <string.h>
 
 #define CONNECTIONS_DEFAULT 4
-#define LINE_BYTES_MAX      200
+#define LINE_BYTES_MAX      200 /* beside the payload */
 #define PREFIX_BYTES        40
 #define CREATES_ASSUMED     50000.0 /* a second, when nothing was measured yet */
 #define BACKGROUND_FIRST_US (86400LL * 1000000)
@@ -36,8 +36,23 @@ enum bench_part {
 
 struct batches {
     const struct timeout_blast *blast;
+    size_t body_bytes;
     uint8_t *bodies[BLAST_CONNECTIONS_MAX];
 };
+
+/* ,"data":"xxxx": --payload bytes of JSON, both quotes included. */
+static void payload_put(const struct settings *settings, struct buf *out)
+{
+    int64_t bytes = setting_number(settings, OPTION_PAYLOAD);
+    if (bytes == 0) {
+        return;
+    }
+    buf_put_text(out, ",\"data\":\"");
+    for (int64_t i = 2; i < bytes; i++) {
+        buf_put_text(out, "x");
+    }
+    buf_put_text(out, "\"");
+}
 
 static void line_put(const struct timeout_blast *blast, uint64_t number, struct buf *out)
 {
@@ -48,19 +63,23 @@ static void line_put(const struct timeout_blast *blast, uint64_t number, struct 
     u64_put(out, number);
     if (strcmp(blast->op, "create") != 0) {
         buf_put_text(out, "\"}\n");
-    } else if (blast->first_us == 0) {
-        buf_put_text(out, "\",\"within\":\"" WITHIN "\"}\n");
+        return;
+    }
+    if (blast->first_us == 0) {
+        buf_put_text(out, "\",\"within\":\"" WITHIN "\"");
     } else {
         buf_put_text(out, "\",\"deadline\":\"");
         timestamp_put(out, blast->first_us + (int64_t)((double)number * blast->gap_us));
-        buf_put_text(out, "\"}\n");
+        buf_put_text(out, "\"");
     }
+    payload_put(blast->settings, out);
+    buf_put_text(out, "}\n");
 }
 
 static struct bytes batch_body(void *ctx, uint32_t thread, uint64_t index)
 {
     struct batches *batches = ctx;
-    struct buf out = buf_of(batches->bodies[thread], (size_t)TIMEOUT_BATCH * LINE_BYTES_MAX);
+    struct buf out = buf_of(batches->bodies[thread], batches->body_bytes);
     uint64_t end = (index + 1) * TIMEOUT_BATCH;
     end = end < batches->blast->count ? end : batches->blast->count;
     for (uint64_t n = index * TIMEOUT_BATCH; n < end; n++) {
@@ -106,7 +125,11 @@ blast_say(const struct timeout_blast *blast, const struct blast *result, const c
 int timeout_blast_run(struct timeout_blast *blast, const char *name)
 {
     static struct blast sending; /* its histogram is too large for the stack */
-    struct batches batches = {.blast = blast};
+    size_t payload_bytes = (size_t)setting_number(blast->settings, OPTION_PAYLOAD);
+    struct batches batches = {
+        .blast = blast,
+        .body_bytes = TIMEOUT_BATCH * (LINE_BYTES_MAX + payload_bytes),
+    };
     int code = EXIT_CODE_OK;
     memset(&sending, 0, sizeof(sending));
     sending.settings = blast->settings;
@@ -117,7 +140,7 @@ int timeout_blast_run(struct timeout_blast *blast, const char *name)
     sending.body = batch_body;
     sending.ctx = &batches;
     for (uint32_t i = 0; i < sending.connections && code == EXIT_CODE_OK; i++) {
-        batches.bodies[i] = malloc((size_t)TIMEOUT_BATCH * LINE_BYTES_MAX);
+        batches.bodies[i] = malloc(batches.body_bytes);
         if (batches.bodies[i] == NULL) {
             complain("there is no memory left");
             code = EXIT_CODE_NO_MEMORY;
