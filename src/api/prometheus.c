@@ -97,6 +97,18 @@ static void put_status(struct out *out, const struct inspection *inspection)
             "snapshots_damaged_total",
             "Snapshots that were found damaged since the start and passed over.",
             inspection->snapshots_damaged);
+    gauge(out,
+          "payload_memory_bytes",
+          "Keys and data of timeouts that are in memory, as last looked at.",
+          inspection->payloads.memory_bytes);
+    counter(out,
+            "payload_written_bytes_total",
+            "Keys and data of timeouts written to the disk to make room in memory.",
+            inspection->payloads.written_bytes);
+    counter(out,
+            "payload_failures_total",
+            "Such writes that failed: what they were to write stayed in memory.",
+            inspection->payloads.failures);
     counter(out,
             "clock_steps_total",
             "Steps of the wall clock that were seen since the start.",
@@ -140,7 +152,12 @@ static const struct shown shown[] = {
      {"dedup_evicted_total", "counter", "Generations forgotten early, for lack of memory."}},
     {"state_bytes", {"state_bytes", "gauge", "Bytes of state."}},
     {"timeouts", {"timeouts", "gauge", "Explicit timeouts in each state."}},
-    {"timeouts_bytes", {"timeouts_bytes", "gauge", "Bytes of explicit timeouts."}},
+    {"timeouts_bytes",
+     {"timeouts_bytes", "gauge", "Memory of explicit timeouts, of their budget."}},
+    {"timeouts_cold",
+     {"timeouts_cold_bytes",
+      "gauge",
+      "Their keys and data, in memory or on disk, of their budget."}},
     {"timeouts_fired", {"timeouts_fired_total", "counter", "Explicit timeouts that fired."}},
     {"timeouts_no_room",
      {"timeouts_no_room_total", "counter", "Commands refused with 507: no room for timeouts."}},

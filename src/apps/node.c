@@ -11,6 +11,7 @@
 #include "adapters/log_file/log_file.h"
 #include "adapters/snapshot_dir/snapshot_dir.h"
 #include "adapters/snapshot_dir/snapshot_format.h"
+#include "adapters/spill_file/spill_file.h"
 #include "apps/crash.h"
 #include "apps/directory.h"
 #include "apps/say.h"
@@ -41,6 +42,9 @@
 #define CACHE_LINE                        64
 #define TIMEOUTS_PENDING_MAX              100000000u
 #define TIMEOUTS_SHARE                    4  /* of the memory: a quarter */
+#define PAYLOADS_SHARE                    16 /* a sixteenth; */
+#define PAYLOADS_TIMES                    2  /* in all, most of them on disk: twice the memory */
+#define RELIEVE_EVERY_US                  1000
 #define FEED_SHARE                        16 /* a sixteenth */
 #define FEED_KEEP_US                      (7 * US_PER_DAY)
 #define PAUSE_US                          (2 * US_PER_SECOND) /* between two turns: it stood still */
@@ -58,6 +62,7 @@ struct node {
     struct disk_folder data;
     struct log_file *log;
     struct snapshot_dir *snapshots;
+    struct spill *payloads; /* of timeouts, by partition */
     struct sequencer sequencer;
     struct librarian *librarian;
     struct runner *runners;
@@ -124,6 +129,9 @@ static void fill_defaults(struct node_options *options)
     if (options->dedup_bytes > options->memory_bytes / 4) {
         options->dedup_bytes = options->memory_bytes / 4;
     }
+    if (options->payload_bytes == 0) {
+        options->payload_bytes = options->memory_bytes / PAYLOADS_SHARE;
+    }
     if (options->snapshot_every_bytes == 0) {
         options->snapshot_every_bytes = 512ull << 20;
     }
@@ -173,15 +181,38 @@ struct runner_start {
     uint32_t number;
 };
 
+/* Payloads go to the disk while there are too many of them in memory, by the thread that changes them.
+ * True: there is more to do. */
+static bool relieve(struct node *node, const struct runner *runner)
+{
+    bool more = false;
+    bool copied = snapshot_dir_copies(node->snapshots);
+    for (uint32_t p = runner->number; p < node->genesis.partitions; p += node->options.runners) {
+        size_t used_bytes = runner->engine->partitions[p]->cold.top;
+        more |= spill_relieve(node->payloads, p, used_bytes, copied);
+    }
+    return more;
+}
+
 static void *runner_main(void *ctx)
 {
     struct runner_start start = *(struct runner_start *)ctx;
     free(ctx);
     struct runner *runner = &start.node->runners[start.number];
+    struct clock_port clock = clock_system_port();
+    int64_t relieved_us = 0;
+    bool relieve_more = false;
     crash_watch_thread(&runner->applying);
     while (!atomic_load(&start.node->end)) {
-        if (!runner_step(runner)) {
-            rest(start.node, runner->address, runner_patience_us(runner));
+        bool busy = runner_step(runner);
+        int64_t now_us = clock.ops->boot_us(clock.ctx);
+        if (now_us - relieved_us >= RELIEVE_EVERY_US) {
+            relieve_more = relieve(start.node, runner);
+            relieved_us = now_us;
+        }
+        if (!busy) {
+            int64_t patience_us = relieve_more ? RELIEVE_EVERY_US : runner_patience_us(runner);
+            rest(start.node, runner->address, patience_us);
         }
     }
     return NULL;
@@ -295,6 +326,26 @@ static void *sequencer_main(void *ctx)
 
 /* --- opening --- */
 
+/* Address space: freed blocks of other sizes stand between those in use. */
+static size_t payload_region_bytes(const struct node *node)
+{
+    uint64_t bytes = 2 * PAYLOADS_TIMES * node->options.memory_bytes / node->genesis.partitions;
+    return (size_t)(bytes + SPILL_CHUNK_BYTES - 1) / SPILL_CHUNK_BYTES * SPILL_CHUNK_BYTES;
+}
+
+static enum err open_payloads(struct node *node, struct node_start *start, struct error *error)
+{
+    struct spill_options options = {
+        .folder = node->data.handle,
+        .region_count = node->genesis.partitions,
+        .region_bytes = payload_region_bytes(node),
+        .budget_bytes = node->options.payload_bytes / node->genesis.partitions,
+    };
+    enum err err = spill_open(&options, &node->payloads, error);
+    start->exit_code = err == OK ? start->exit_code : 78;
+    return err;
+}
+
 static bool make_engines(struct node *node)
 {
     uint32_t partitions = node->genesis.partitions;
@@ -308,6 +359,7 @@ static bool make_engines(struct node *node)
         .timeouts_max = TIMEOUTS_PENDING_MAX / partitions,
         .timeouts_ended = TIMEOUTS_ENDED_MAX / partitions,
         .timeouts_bytes = node->options.memory_bytes / TIMEOUTS_SHARE / partitions,
+        .timeouts_cold = PAYLOADS_TIMES * node->options.memory_bytes / partitions,
         .feed_bytes = node->options.memory_bytes / FEED_SHARE / partitions,
         .feed_keep_us = FEED_KEEP_US,
         .watch_bytes = node->options.memory_bytes / 4 / partitions,
@@ -327,6 +379,7 @@ static bool make_engines(struct node *node)
                 return false;
             }
             engine_own(engine, p, region, per_partition);
+            engine_own_cold(engine, p, spill_region(node->payloads, p), payload_region_bytes(node));
             node->owners[p] = engine;
         }
         struct clock_port clock = steady_port(&node->steady);
@@ -408,6 +461,10 @@ static enum err open_files(struct node *node, struct node_start *start, struct e
     if (err != OK) {
         return err;
     }
+    err = open_payloads(node, start, error);
+    if (err != OK) {
+        return err;
+    }
     struct snapshot_dir_options snapshot_options = {
         .data = node->data,
         .in_process = options->snapshot_in_process,
@@ -475,6 +532,7 @@ static bool make_sequencer(struct node *node)
         .log = log_file_port(node->log),
         .log_reader = log_file_reader_port(node->log),
         .snapshot = snapshot_dir_port(node->snapshots),
+        .payloads = spill_port(node->payloads),
         .runners = node->runners,
         .genesis = node->genesis,
         .pulse_every_us = node->options.pulse_every_us,
@@ -549,6 +607,7 @@ enum err node_open(const struct node_options *options,
         if (node->snapshots != NULL) {
             snapshot_dir_close(node->snapshots);
         }
+        spill_close(node->payloads);
         if (node->lock >= 0) {
             (void)close(node->lock);
         }
@@ -625,6 +684,7 @@ void node_close(struct node *node)
     for (uint32_t n = 0; n < node->region_count; n++) {
         (void)munmap(node->regions[n].memory, node->regions[n].bytes);
     }
+    spill_close(node->payloads);
     free(node->runners);
     disk_system_close(&node->data);
     (void)close(node->lock);

@@ -16,14 +16,15 @@ struct node;
 
 struct node_options {
     const char *directory;
-    uint32_t partitions;           /* of a new directory; 0: 16. An old one keeps its own */
-    uint32_t runners;              /* threads that apply; 0: one per core */
-    uint32_t gateways;             /* threads that will ask; at least 1 */
-    uint64_t memory_bytes;         /* for all state; 0: half of the machine's */
-    int64_t pulse_every_us;        /* 0: 20 ms */
-    int64_t dedup_horizon_us;      /* 0: 24 h */
-    uint64_t dedup_bytes;          /* 0: 512 MiB, at most a quarter of memory_bytes */
-    int64_t retain_events_us;      /* 0: 7 days */
+    uint32_t partitions;      /* of a new directory; 0: 16. An old one keeps its own */
+    uint32_t runners;         /* threads that apply; 0: one per core */
+    uint32_t gateways;        /* threads that will ask; at least 1 */
+    uint64_t memory_bytes;    /* for all state; 0: half of the machine's */
+    uint64_t payload_bytes;   /* of memory for keys and data of timeouts; 0: a sixteenth of it */
+    int64_t pulse_every_us;   /* 0: 20 ms */
+    int64_t dedup_horizon_us; /* 0: 24 h */
+    uint64_t dedup_bytes;     /* 0: 512 MiB, at most a quarter of memory_bytes */
+    int64_t retain_events_us; /* 0: 7 days */
     uint64_t retain_events_bytes;  /* 0: 20 GiB */
     uint64_t segment_bytes;        /* of a new file of the log, >= 1 MiB; 0: 64 MiB */
     uint64_t snapshot_every_bytes; /* of log; 0: 512 MiB; UINT64_MAX: never by itself */

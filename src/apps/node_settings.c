@@ -9,6 +9,7 @@ struct node_options node_settings(const struct settings *settings)
         .partitions = (uint32_t)setting_number(settings, OPTION_PARTITIONS),
         .runners = (uint32_t)setting_number(settings, OPTION_THREADS),
         .memory_bytes = (uint64_t)setting_number(settings, OPTION_MEMORY),
+        .payload_bytes = (uint64_t)setting_number(settings, OPTION_PAYLOAD_MEMORY),
         .pulse_every_us = setting_number(settings, OPTION_PULSE_EVERY),
         .dedup_horizon_us = setting_number(settings, OPTION_DEDUP_HORIZON),
         .dedup_bytes = (uint64_t)setting_number(settings, OPTION_DEDUP_MEMORY),

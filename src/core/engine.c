@@ -27,6 +27,21 @@ void engine_init(struct engine *engine,
         (struct lane_state){.watermark = WATERMARK_NONE, .max_time = WATERMARK_NONE};
 }
 
+static void own_timeouts(const struct engine *engine, struct partition *partition)
+{
+    const struct engine_limits *limits = &engine->limits;
+    struct timeouts_limits timeouts = {
+        .partitions = limits->partitions,
+        .seed = limits->seed,
+        .pending_max = limits->timeouts_max,
+        .ended_max = limits->timeouts_ended > 0 ? limits->timeouts_ended : 1,
+        .bytes_max = limits->timeouts_bytes,
+        .cold_max = limits->timeouts_cold,
+    };
+    struct heap *cold = limits->timeouts_cold > 0 ? &partition->cold : &partition->heap;
+    timeouts_init(&partition->timeouts, &partition->heap, cold, &timeouts);
+}
+
 void engine_own(struct engine *engine, uint32_t number, void *region, size_t region_bytes)
 {
     CHECK(number < engine->limits.partitions);
@@ -41,14 +56,7 @@ void engine_own(struct engine *engine, uint32_t number, void *region, size_t reg
                &partition->heap,
                (struct dedup_limits){engine->limits.dedup_bytes, engine->limits.dedup_horizon_us});
     late_init(&partition->late, &partition->heap, engine->limits.late_bytes);
-    struct timeouts_limits timeouts = {
-        .partitions = engine->limits.partitions,
-        .seed = engine->limits.seed,
-        .pending_max = engine->limits.timeouts_max,
-        .ended_max = engine->limits.timeouts_ended > 0 ? engine->limits.timeouts_ended : 1,
-        .bytes_max = engine->limits.timeouts_bytes,
-    };
-    timeouts_init(&partition->timeouts, &partition->heap, &partition->heap, &timeouts);
+    own_timeouts(engine, partition);
     struct feed_options feed = {
         .partition = number,
         .budget_bytes = engine->limits.feed_bytes,
@@ -61,6 +69,14 @@ void engine_own(struct engine *engine, uint32_t number, void *region, size_t reg
                                      engine->limits.watch_ended,
                                      engine->limits.watch_bytes});
     engine->partitions[number] = partition;
+}
+
+void engine_own_cold(struct engine *engine, uint32_t number, void *region, size_t region_bytes)
+{
+    CHECK(engine->limits.timeouts_cold > 0);
+    struct partition *partition = engine->partitions[number];
+    CHECK(partition != NULL && !timeouts_were_used(&partition->timeouts));
+    heap_init(&partition->cold, region, region_bytes);
 }
 
 uint64_t group_hash(const struct engine *engine, uint32_t place, struct bytes group)

@@ -25,6 +25,7 @@
 #include "core/accumulate.h"
 #include "core/dedup.h"
 #include "core/engine_limits.h"
+#include "core/lane.h"
 #include "core/late.h"
 #include "core/rows.h"
 #include "core/timeouts.h"
@@ -47,11 +48,6 @@ struct metric {
     int64_t max_time;  /* latest event time over its lanes */
     int64_t seal;      /* windows that start at or before this are final for ever */
     bool by_clock;     /* its chosen lanes are silent, and the clock speaks for one of them */
-};
-
-struct lane {
-    struct lane_state state;
-    struct bytes name; /* data NULL: not declared */
 };
 
 /* Fates of the events of one partition, for one metric. */
@@ -82,6 +78,7 @@ struct metric_part {
 struct partition {
     uint32_t number;
     struct heap heap;
+    struct heap cold; /* with limits.timeouts_cold > 0: keys and data of timeouts */
     struct dedup dedup;
     struct late late;
     struct timeouts timeouts;
@@ -91,13 +88,6 @@ struct partition {
     uint64_t duplicates;
     uint64_t unverifiable;
     struct metric_part *parts[METRICS_MAX]; /* by the metric's place; NULL = free */
-};
-
-/* What is known of the lane that a word stands for as a source. */
-enum word_lane {
-    WORD_LANE_UNKNOWN = 0,
-    WORD_LANE_OPEN = 1,
-    WORD_LANE_FINAL = 2,
 };
 
 /* Deltas of one intake for one shard, between two pulses. They live in the engine's shared heap,
@@ -130,12 +120,14 @@ struct engine {
     uint8_t word_lanes[BATCH_WORDS_MAX]; /* enum word_lane, of the batch at hand */
 };
 
-/* Memory: one region for the shared part, one per partition it owns. */
+/* Memory: one region for the shared part, one per partition it owns; with limits.timeouts_cold > 0 another one
+ * for what is seldom looked at, which the host may take to the disk and back. */
 void engine_init(struct engine *engine,
                  const struct engine_limits *limits,
                  void *region,
                  size_t region_bytes);
 void engine_own(struct engine *engine, uint32_t partition, void *region, size_t region_bytes);
+void engine_own_cold(struct engine *engine, uint32_t partition, void *region, size_t region_bytes);
 
 /* What became of the events of one batch in this engine's partitions, and where to write what became
  * of commands: one result per command of the record, those of other engines' are left alone. */

@@ -14,6 +14,7 @@ struct engine_limits {
     uint32_t timeouts_max;   /* pending explicit timeouts, per partition */
     uint32_t timeouts_ended; /* remembered ones, per partition; 0 counts as 1 */
     size_t timeouts_bytes;   /* both, per partition */
+    size_t timeouts_cold;    /* their cold parts, where they have memory of their own; else 0 */
     size_t feed_bytes;       /* notes that readers may come back for, per partition */
     int64_t feed_keep_us;
     size_t watch_bytes;   /* what rules keep of keys, signals and instances, per partition */

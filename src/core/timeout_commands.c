@@ -41,20 +41,24 @@ static void end_here(const struct order *order, enum timeout_state state)
     timer_end(order->timeouts, order->place, state, order->clock, order->position);
 }
 
-/* Room in the budget for `more` bytes beside the timer at `kept`, by forgetting what has ended. */
-static bool make_room(struct timeouts *timeouts, uint64_t more, uint32_t kept)
+static bool is_within(struct timer_cost cost, const struct timeouts_limits *limits)
 {
-    uint64_t max = timeouts->limits.bytes_max;
+    return cost.bytes <= limits->bytes_max && cost.cold <= limits->cold_max;
+}
+
+/* Room in the budgets for `more` beside the timer at `kept`, by forgetting what has ended. */
+static bool make_room(struct timeouts *timeouts, struct timer_cost more, uint32_t kept)
+{
     bool kept_ended = kept != TIMER_NONE && timer_is_ended(timer_at(timeouts, kept));
-    uint64_t least = timeouts->bytes - timeouts->ended_bytes;
+    struct timer_cost least = cost_rest(timeouts->used, timeouts->ended);
     if (kept_ended) {
         const struct timer_cold *cold = timer_at(timeouts, kept)->cold;
-        least += timer_bytes(cold->key_len, cold->data_len);
+        least = cost_sum(least, timer_cost(timeouts, cold->key_len, cold->data_len));
     }
-    if (least > max || more > max - least) {
+    if (!is_within(cost_sum(least, more), &timeouts->limits)) {
         return false;
     }
-    while (timeouts->bytes > max - more) {
+    while (!is_within(cost_sum(timeouts->used, more), &timeouts->limits)) {
         uint32_t oldest = timeouts->ended_first;
         oldest = oldest == kept ? timer_at(timeouts, oldest)->next : oldest;
         CHECK(oldest != TIMER_NONE);
@@ -68,7 +72,7 @@ static bool make_room(struct timeouts *timeouts, uint64_t more, uint32_t kept)
 static struct timer_cold *cold_for(const struct order *order, struct bytes data)
 {
     struct bytes key = order->command->key;
-    if (!make_room(order->timeouts, timer_bytes(key.len, data.len), order->place)) {
+    if (!make_room(order->timeouts, timer_cost(order->timeouts, key.len, data.len), order->place)) {
         return NULL;
     }
     struct timer_cold *cold = timer_cold_new(order->timeouts, key, data.len);

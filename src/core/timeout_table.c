@@ -42,14 +42,19 @@ static size_t cold_size(size_t key_len, size_t data_len)
     return offsetof(struct timer_cold, bytes) + key_len + data_len;
 }
 
-size_t timer_bytes(size_t key_len, size_t data_len)
+struct timer_cost timer_cost(const struct timeouts *timeouts, size_t key_len, size_t data_len)
 {
-    return TIMER_HOT_BYTES + heap_class_size(cold_size(key_len, data_len));
+    uint64_t cold = heap_class_size(cold_size(key_len, data_len));
+    bool apart = timeouts->limits.cold_max > 0;
+    return (struct timer_cost){
+        .bytes = TIMER_HOT_BYTES + (apart ? 0 : cold),
+        .cold = apart ? cold : 0,
+    };
 }
 
-static size_t bytes_of_cold(const struct timer_cold *cold)
+static struct timer_cost cost_of(const struct timeouts *timeouts, const struct timer *timer)
 {
-    return timer_bytes(cold->key_len, cold->data_len);
+    return timer_cost(timeouts, timer->cold->key_len, timer->cold->data_len);
 }
 
 struct timer_cold *timer_cold_new(struct timeouts *timeouts, struct bytes key, size_t data_len)
@@ -75,12 +80,14 @@ void timer_exchange(struct timeouts *timeouts, uint32_t place, struct timer_cold
     struct timer *timer = timer_at(timeouts, place);
     CHECK(timer->state == TIMEOUT_PENDING || timer_is_ended(timer));
     CHECK(bytes_equal(timer_key(timer), bytes_of(cold->bytes, cold->key_len)));
-    size_t before = bytes_of_cold(timer->cold);
-    size_t after = bytes_of_cold(cold);
-    timeouts->bytes += after - before;
-    timeouts->ended_bytes += timer_is_ended(timer) ? after - before : 0;
+    struct timer_cost before = cost_of(timeouts, timer);
     timer_cold_free(timeouts, timer->cold);
     timer->cold = cold;
+    struct timer_cost after = cost_of(timeouts, timer);
+    timeouts->used = cost_sum(cost_rest(timeouts->used, before), after);
+    if (timer_is_ended(timer)) {
+        timeouts->ended = cost_sum(cost_rest(timeouts->ended, before), after);
+    }
 }
 
 /* --- slots --- */
@@ -219,7 +226,7 @@ bool timer_enter(struct timeouts *timeouts, uint32_t place)
     }
     slot_put(timeouts, place);
     timeouts->slots_used++;
-    timeouts->bytes += bytes_of_cold(timer_at(timeouts, place)->cold);
+    timeouts->used = cost_sum(timeouts->used, cost_of(timeouts, timer_at(timeouts, place)));
     return true;
 }
 
@@ -248,7 +255,7 @@ void timer_remove(struct timeouts *timeouts, uint32_t place)
     struct timer *timer = timer_at(timeouts, place);
     CHECK(timer->state == TIMEOUT_ABSENT && timer->cold != NULL);
     slot_take(timeouts, place);
-    timeouts->bytes -= bytes_of_cold(timer->cold);
+    timeouts->used = cost_rest(timeouts->used, cost_of(timeouts, timer));
     timer_cold_free(timeouts, timer->cold);
     *timer = (struct timer){.next = timeouts->free_first};
     timeouts->free_first = place;
@@ -268,7 +275,7 @@ void timer_link_ended(struct timeouts *timeouts, uint32_t place)
     }
     timeouts->ended_last = place;
     timeouts->ended_count++;
-    timeouts->ended_bytes += bytes_of_cold(timer->cold);
+    timeouts->ended = cost_sum(timeouts->ended, cost_of(timeouts, timer));
 }
 
 static void ended_take(struct timeouts *timeouts, uint32_t place)
@@ -287,7 +294,7 @@ static void ended_take(struct timeouts *timeouts, uint32_t place)
     timer->next = TIMER_NONE;
     timer->previous = 0;
     timeouts->ended_count--;
-    timeouts->ended_bytes -= bytes_of_cold(timer->cold);
+    timeouts->ended = cost_rest(timeouts->ended, cost_of(timeouts, timer));
 }
 
 void timer_set_state(struct timeouts *timeouts, uint32_t place, enum timeout_state state)
@@ -458,23 +465,24 @@ static void lists_validate(const struct timeouts *timeouts, uint32_t free_count)
 void timers_validate(const struct timeouts *timeouts)
 {
     uint64_t counts[TIMEOUT_STATES] = {0};
-    uint64_t bytes = 0;
-    uint64_t ended_bytes = 0;
+    struct timer_cost used = {0};
+    struct timer_cost ended = {0};
     for (uint32_t place = 0; place < timeouts->timer_count; place++) {
         const struct timer *timer = timer_at(timeouts, place);
         counts[timer->state]++;
         CHECK((timer->cold == NULL) == (timer->state == TIMEOUT_ABSENT));
         if (timer->cold != NULL) {
             CHECK(timer_find(timeouts, timer_key(timer), timer->hash) == place);
-            bytes += bytes_of_cold(timer->cold);
-            ended_bytes += timer_is_ended(timer) ? bytes_of_cold(timer->cold) : 0;
+            struct timer_cost cost = cost_of(timeouts, timer);
+            used = cost_sum(used, cost);
+            ended = timer_is_ended(timer) ? cost_sum(ended, cost) : ended;
         }
     }
     for (uint32_t state = TIMEOUT_PENDING; state < TIMEOUT_STATES; state++) {
         CHECK(counts[state] == timeouts->counts[state]);
     }
     CHECK(timeouts->slots_used + counts[TIMEOUT_ABSENT] == timeouts->timer_count);
-    CHECK(timeouts->bytes == bytes);
-    CHECK(timeouts->ended_bytes == ended_bytes);
+    CHECK(timeouts->used.bytes == used.bytes && timeouts->used.cold == used.cold);
+    CHECK(timeouts->ended.bytes == ended.bytes && timeouts->ended.cold == ended.cold);
     lists_validate(timeouts, (uint32_t)counts[TIMEOUT_ABSENT]);
 }

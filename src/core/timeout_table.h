@@ -9,7 +9,7 @@
  *
  * Invariants:
  *  1. timer_find gives the place of every timer that is not absent, and no other.
- *  2. bytes = sum of timer_bytes over all timers; ended_bytes the same over the ended ones. */
+ *  2. used = sum of timer_cost over all timers; ended the same over the ended ones. */
 #pragma once
 
 #include "core/timeouts.h"
@@ -86,8 +86,8 @@ static inline struct calendar *timer_calendar(struct timeouts *timeouts, const s
     return (timer->flags & TIMER_BY_EVENTS) != 0 ? &timeouts->by_events : &timeouts->by_clock;
 }
 
-/* What a timer with such a key and data takes of the budget, everywhere. */
-size_t timer_bytes(size_t key_len, size_t data_len);
+/* What a timer with such a key and data takes of the budgets. */
+struct timer_cost timer_cost(const struct timeouts *timeouts, size_t key_len, size_t data_len);
 
 /* A cold part with its key, room for the data, and zeros; NULL: no memory. */
 struct timer_cold *timer_cold_new(struct timeouts *timeouts, struct bytes key, size_t data_len);

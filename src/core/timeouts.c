@@ -18,6 +18,7 @@ void timeouts_init(struct timeouts *timeouts,
 {
     CHECK(limits->partitions >= 1 && limits->partitions <= PARTITIONS_MAX);
     CHECK(limits->ended_max >= 1);
+    CHECK((heap != cold) == (limits->cold_max > 0));
     CHECK(limits->pending_max <= TIMERS_MAX / 2 && limits->ended_max <= TIMERS_MAX / 2);
     *timeouts = (struct timeouts){
         .heap = heap,

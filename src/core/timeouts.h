@@ -19,10 +19,12 @@
  * pulse, the earliest first; next_due stays in the past until the rest are out.
  *
  * A timeout is found through 32 bytes in memory (struct timer) and a cold part (key, data and what only
- * its owner asks for), which may lie where the host wants it.
+ * its owner asks for). The cold parts may have a heap of their own, whose memory the host takes to the
+ * disk and back (core/engine.h, engine_own_cold); nothing here depends on where they are.
  *
- * Budget: `bytes_max` for all that a timer takes, and counts of pending and of ended ones. A create
- * that finds no room is answered NO_ROOM; the ended are only remembered, so they go first.
+ * Budgets: `bytes_max` for what timers take, `cold_max` for cold parts in a heap of their own, and counts
+ * of pending and of ended ones. A create that finds no room is answered NO_ROOM; the ended are only
+ * remembered, so they go first.
  *
  * Invariants:
  *  1. Every key is in the table once. A pending timer has exactly one calendar item with its arming, at
@@ -49,7 +51,8 @@ struct timeouts_limits {
     uint64_t seed;
     uint32_t pending_max; /* of this partition */
     uint32_t ended_max;   /* at least 1 */
-    size_t bytes_max;     /* timers, table, calendars and cold parts */
+    size_t bytes_max;     /* timers, table, calendars; with cold_max 0 cold parts, too */
+    size_t cold_max;      /* cold parts, in a heap of their own; 0: they have none */
 };
 
 /* A pulse, or how things stood at the last one. */
@@ -61,9 +64,26 @@ struct timeouts_time {
     bool hold;         /* by events nothing fires */
 };
 
+/* What timers take of the two budgets. */
+struct timer_cost {
+    uint64_t bytes;
+    uint64_t cold;
+};
+
+static inline struct timer_cost cost_sum(struct timer_cost a, struct timer_cost b)
+{
+    return (struct timer_cost){a.bytes + b.bytes, a.cold + b.cold};
+}
+
+/* a - b, where b is a part of a. */
+static inline struct timer_cost cost_rest(struct timer_cost a, struct timer_cost b)
+{
+    return (struct timer_cost){a.bytes - b.bytes, a.cold - b.cold};
+}
+
 struct timeouts {
     struct heap *heap; /* of timers, table and calendars */
-    struct heap *cold; /* of the cold parts; may be the same */
+    struct heap *cold; /* of the cold parts; the same unless limits.cold_max > 0 */
     struct timeouts_limits limits;
     struct timer **pages;
     uint32_t page_count;
@@ -80,8 +100,8 @@ struct timeouts {
     uint32_t unfiled_last;
     uint32_t unfiled_count;
     uint32_t arming;
-    uint64_t bytes; /* of the budget */
-    uint64_t ended_bytes;
+    struct timer_cost used;
+    struct timer_cost ended; /* by those that are only remembered */
     uint64_t counts[TIMEOUT_STATES];
     uint64_t fired_total;
     uint64_t no_room_total;

@@ -133,6 +133,9 @@ void sequencer_inspect(struct sequencer *sequencer, struct inspection *inspectio
     inspection->snapshot_position = sequencer->attempt.last_position;
     inspection->snapshot_taken = sequencer->attempt.last_taken;
     const struct snapshot_port *snapshots = &sequencer->options.snapshot;
+    const struct payload_port *payloads = &sequencer->options.payloads;
+    inspection->payloads =
+        payloads->stats == NULL ? (struct payload_stats){0} : payloads->stats(payloads->ctx);
     inspection->snapshots_damaged = snapshots->ops->damaged(snapshots->ctx);
     inspection->frames = sequencer->frame_count;
     inspection->pulses = sequencer->pulse_ordinal;

@@ -3,6 +3,7 @@
 
 #include "core/feed.h"
 #include "host/letter.h"
+#include "ports/payloads.h"
 
 enum inspection_kind {
     INSPECT_METRICS, /* all, or the one in `name` (ERR_UNKNOWN_METRIC) */
@@ -78,6 +79,7 @@ struct inspection {
     uint64_t snapshot_position; /* of the newest; UINT64_MAX: none yet */
     struct clock_time snapshot_taken;
     uint64_t snapshots_damaged; /* found so since the start */
+    struct payload_stats payloads;
     uint64_t frames;
     uint64_t pulses;
     uint64_t events;

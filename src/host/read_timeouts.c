@@ -139,7 +139,7 @@ static void read_feed_stats(const struct engine *engine, struct query_answer *an
 void read_timeout_stats(const struct engine *engine, struct query_answer *answer)
 {
     uint64_t counts[TIMEOUT_STATES] = {0};
-    uint64_t bytes = 0;
+    struct timer_cost used = {0};
     uint64_t fired = 0;
     uint64_t no_room = 0;
     for (uint32_t n = 0; n < engine->limits.partitions; n++) {
@@ -147,7 +147,7 @@ void read_timeout_stats(const struct engine *engine, struct query_answer *answer
         for (uint32_t state = 0; timeouts != NULL && state < TIMEOUT_STATES; state++) {
             counts[state] += timeouts->counts[state];
         }
-        bytes += timeouts == NULL ? 0 : timeouts->bytes;
+        used = timeouts == NULL ? used : cost_sum(used, timeouts->used);
         fired += timeouts == NULL ? 0 : timeouts->fired_total;
         no_room += timeouts == NULL ? 0 : timeouts->no_room_total;
     }
@@ -156,7 +156,8 @@ void read_timeout_stats(const struct engine *engine, struct query_answer *answer
         const char *name = timeout_state_name((enum timeout_state)state);
         answer_stat(answer, "timeouts", bytes_of_string(name), counts[state]);
     }
-    answer_stat(answer, "timeouts_bytes", (struct bytes){0}, bytes);
+    answer_stat(answer, "timeouts_bytes", (struct bytes){0}, used.bytes);
+    answer_stat(answer, "timeouts_cold", (struct bytes){0}, used.cold);
     answer_stat(answer, "timeouts_fired", (struct bytes){0}, fired);
     answer_stat(answer, "timeouts_no_room", (struct bytes){0}, no_room);
     read_feed_stats(engine, answer);

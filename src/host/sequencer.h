@@ -31,6 +31,7 @@
 #include "host/tide.h"
 #include "ports/clock.h"
 #include "ports/log.h"
+#include "ports/payloads.h"
 #include "ports/snapshot.h"
 
 #define SEQUENCER_FRAMES    4
@@ -45,6 +46,7 @@ struct sequencer_options {
     struct log_port log;
     struct log_reader_port log_reader;
     struct snapshot_port snapshot;
+    struct payload_port payloads;
     struct runner *runners; /* post->runner_count of them */
     struct genesis genesis; /* for a log that has none yet; else overwritten by the log's */
     int64_t pulse_every_us;

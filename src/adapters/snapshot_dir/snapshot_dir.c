@@ -21,6 +21,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -50,6 +51,7 @@ struct snapshot_dir {
     enum snapshot_state state;
     uint64_t position; /* of the running or last one */
     pid_t child;
+    _Atomic bool copies; /* the child reads, or may */
     struct snapshot_reader reader;
     bool opened;
 };
@@ -262,6 +264,7 @@ start(void *ctx, uint64_t position, void (*write)(void *, struct snapshot_sink *
         return OK;
     }
     pid_t parent = getpid();
+    atomic_store(&dir->copies, true);
     pid_t child = fork();
     if (child == 0) {
         become_writer(dir, parent);
@@ -269,6 +272,7 @@ start(void *ctx, uint64_t position, void (*write)(void *, struct snapshot_sink *
     }
     dir->child = child;
     dir->state = child > 0 ? SNAPSHOT_RUNNING : SNAPSHOT_FAILED;
+    atomic_store(&dir->copies, child > 0);
     return OK;
 }
 
@@ -283,6 +287,7 @@ static void reap(struct snapshot_dir *dir, int options)
     bool done = pid == dir->child && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS;
     dir->state = done ? SNAPSHOT_DONE : SNAPSHOT_FAILED;
     dir->child = 0;
+    atomic_store(&dir->copies, false);
 }
 
 static enum snapshot_state poll_state(void *ctx, uint64_t *position, uint64_t *oldest_kept)
@@ -394,6 +399,11 @@ struct snapshot_port snapshot_dir_port(struct snapshot_dir *dir)
     static const struct snapshot_ops ops = {
         start, poll_state, open_newest, read_opened, close_opened, damaged};
     return (struct snapshot_port){.ops = &ops, .ctx = dir};
+}
+
+bool snapshot_dir_copies(const struct snapshot_dir *dir)
+{
+    return atomic_load(&dir->copies);
 }
 
 uint64_t snapshot_dir_damaged_count(const struct snapshot_dir *dir)

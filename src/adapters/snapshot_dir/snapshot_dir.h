@@ -1,7 +1,7 @@
 /* Snapshots as files of one directory (ports/snapshot.h): data_dir/snapshots/snap-<position>.
  *
  * A snapshot is written by a forked copy of the process, so the state stands still for it while the
- * process goes on. All functions belong to the thread that owns the state. */
+ * process goes on. All functions but snapshot_dir_copies belong to the thread that owns the state. */
 #pragma once
 
 #include "ports/disk.h"
@@ -27,6 +27,10 @@ enum err snapshot_dir_open(const struct snapshot_dir_options *options,
 void snapshot_dir_close(struct snapshot_dir *dir);
 
 struct snapshot_port snapshot_dir_port(struct snapshot_dir *dir);
+
+/* Whether a forked copy may still be reading the state as it was at its start. Any thread; true from before
+ * `start` returns until `poll` has seen its end. */
+bool snapshot_dir_copies(const struct snapshot_dir *dir);
 
 /* Files found damaged since the start; they stay on disk. */
 uint64_t snapshot_dir_damaged_count(const struct snapshot_dir *dir);

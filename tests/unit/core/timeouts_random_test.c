@@ -432,8 +432,11 @@ static void step_reload(void)
 
 static void run(uint32_t pending_max, uint32_t ended_max, uint32_t steps)
 {
+    bool apart = chance(2) == 0; /* cold parts in a heap of their own, which changes nothing */
     timeouts_rig_open(&rig,
-                      (struct timeouts_limits){.pending_max = pending_max, .ended_max = ended_max});
+                      (struct timeouts_limits){.pending_max = pending_max,
+                                               .ended_max = ended_max,
+                                               .cold_max = apart ? (size_t)16 << 20 : 0});
     model = (struct model){.pending_max = pending_max, .ended_max = ended_max};
     model.watermark = WATERMARK_NONE;
     rig.watermark = WATERMARK_NONE;

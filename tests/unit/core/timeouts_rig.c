@@ -6,7 +6,9 @@
 static void begin(struct timeouts_rig *rig)
 {
     heap_init(&rig->heap, rig->regions[0], rig->region_bytes);
-    timeouts_init(&rig->timeouts, &rig->heap, &rig->heap, &rig->limits);
+    heap_init(&rig->cold, rig->regions[2], rig->region_bytes);
+    struct heap *cold = rig->limits.cold_max > 0 ? &rig->cold : &rig->heap;
+    timeouts_init(&rig->timeouts, &rig->heap, cold, &rig->limits);
 }
 
 void timeouts_rig_open(struct timeouts_rig *rig, struct timeouts_limits limits)
@@ -22,7 +24,7 @@ void timeouts_rig_open(struct timeouts_rig *rig, struct timeouts_limits limits)
     rig->limits.pending_max = limits.pending_max > 0 ? limits.pending_max : 1000000;
     rig->limits.ended_max = limits.ended_max > 0 ? limits.ended_max : 1000000;
     rig->limits.bytes_max = limits.bytes_max > 0 ? limits.bytes_max : REGION_BYTES;
-    for (size_t n = 0; n < 2; n++) {
+    for (size_t n = 0; n < sizeof(rig->regions) / sizeof(rig->regions[0]); n++) {
         rig->regions[n] = aligned_alloc(64, REGION_BYTES);
         assert_non_null(rig->regions[n]);
     }
@@ -36,8 +38,9 @@ void timeouts_rig_open(struct timeouts_rig *rig, struct timeouts_limits limits)
 
 void timeouts_rig_close(struct timeouts_rig *rig)
 {
-    free(rig->regions[0]);
-    free(rig->regions[1]);
+    for (size_t n = 0; n < sizeof(rig->regions) / sizeof(rig->regions[0]); n++) {
+        free(rig->regions[n]);
+    }
     free(rig->saved.data);
 }
 

@@ -22,10 +22,11 @@ struct told {
 
 struct timeouts_rig {
     struct timeouts_limits limits;
-    void *regions[2]; /* of the timeouts, of the feed */
+    void *regions[3]; /* of the timeouts, of the feed, of cold parts */
     size_t region_bytes;
     struct heap heap;
     struct heap feed_heap;
+    struct heap cold;
     struct timeouts timeouts;
     struct feed feed;
     int64_t clock;
@@ -40,7 +41,7 @@ struct timeouts_rig {
     struct buf saved;
 };
 
-/* Limits that are 0 are generous. */
+/* Limits that are 0 are generous; cold_max 0: cold parts are in the same heap. */
 void timeouts_rig_open(struct timeouts_rig *rig, struct timeouts_limits limits);
 void timeouts_rig_close(struct timeouts_rig *rig);
 

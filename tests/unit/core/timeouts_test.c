@@ -497,7 +497,7 @@ static void what_ended_is_remembered_for_a_day(void **state)
     timeouts_rig_pulse(rig, US_PER_DAY);
     assert_int_equal(object_of(rig, "a").state, TIMEOUT_ABSENT);
     assert_int_equal(object_of(rig, "b").state, TIMEOUT_ABSENT);
-    assert_int_equal(rig->timeouts.bytes, 0);
+    assert_int_equal(rig->timeouts.used.bytes, 0);
     assert_outcome(rig, create_within("a", 5), TIMEOUT_CREATED, TIMEOUT_PENDING);
     assert_int_equal(object_of(rig, "a").generation, 1);
 }
@@ -553,8 +553,41 @@ static void the_ended_make_room_for_the_pending(void **state)
     assert_int_equal(object_of(rig, "a").state, TIMEOUT_ABSENT);
     command.key = BYTES("e");
     assert_outcome(rig, command, TIMEOUT_NO_ROOM, TIMEOUT_ABSENT);
-    assert_true(rig->timeouts.bytes <= 10000);
+    assert_true(rig->timeouts.used.bytes <= 10000);
     timeouts_validate(&rig->timeouts);
+}
+
+/* Cold parts in memory of their own have a budget of their own, for which the ended make room as well. */
+static void cold_parts_have_a_budget_of_their_own(void **state)
+{
+    struct timeouts_rig *rig = *state;
+    static char data[2900];
+    memset(data, '1', sizeof(data));
+    struct timeouts_limits limits = rig->limits;
+    limits.cold_max = 10000;
+    timeouts_rig_close(rig);
+    timeouts_rig_open(rig, limits);
+    struct timeout_command command = create_within("a", 5);
+    command.data = bytes_of(data, sizeof(data));
+    assert_outcome(rig, command, TIMEOUT_CREATED, TIMEOUT_PENDING);
+    assert_outcome(rig, just(TIMEOUT_COMPLETE, "a"), TIMEOUT_CHANGED, TIMEOUT_COMPLETED);
+    command.key = BYTES("b");
+    assert_outcome(rig, command, TIMEOUT_CREATED, TIMEOUT_PENDING);
+    command.key = BYTES("c");
+    assert_outcome(rig, command, TIMEOUT_CREATED, TIMEOUT_PENDING);
+    assert_int_equal(object_of(rig, "a").state, TIMEOUT_COMPLETED);
+    command.key = BYTES("d");
+    assert_outcome(rig, command, TIMEOUT_CREATED, TIMEOUT_PENDING);
+    assert_int_equal(object_of(rig, "a").state, TIMEOUT_ABSENT);
+    command.key = BYTES("e");
+    assert_outcome(rig, command, TIMEOUT_NO_ROOM, TIMEOUT_ABSENT);
+    command.data = (struct bytes){0}; /* small ones still fit */
+    assert_outcome(rig, command, TIMEOUT_CREATED, TIMEOUT_PENDING);
+    assert_true(rig->timeouts.used.cold <= 10000);
+    assert_true(rig->timeouts.used.cold > 9000);
+    assert_true(rig->timeouts.used.bytes < 1000);
+    timeouts_validate(&rig->timeouts);
+    heap_validate(&rig->cold);
 }
 
 /* A heap that ends somewhere: every command either happens or is refused, and all that was promised
@@ -691,6 +724,7 @@ int main(void)
         STORY(of_too_many_ended_the_oldest_go),
         STORY(a_full_budget_refuses_and_changes_nothing),
         STORY(the_ended_make_room_for_the_pending),
+        STORY(cold_parts_have_a_budget_of_their_own),
         STORY(without_memory_nothing_is_lost_or_half_done),
         STORY(dead_items_of_the_calendar_do_not_pile_up),
         STORY(all_are_walked_and_counted_by_when_they_are_due),
