@@ -35,6 +35,9 @@ static void make_engine(struct recut *recut, const struct engine_limits *limits)
     engine_init(recut->engine, limits, region(recut, SHARED_BYTES), SHARED_BYTES);
     for (uint32_t n = 0; n < limits->partitions; n++) {
         engine_own(recut->engine, n, region(recut, PARTITION_BYTES), PARTITION_BYTES);
+        if (limits->timeouts_cold > 0) {
+            engine_own_cold(recut->engine, n, region(recut, PARTITION_BYTES), PARTITION_BYTES);
+        }
         recut->owners[n] = recut->engine;
     }
 }

@@ -9,7 +9,7 @@
 struct recut {
     struct engine *engine;
     struct engine *owners[PARTITIONS_MAX];
-    void *regions[PARTITIONS_MAX + 2];
+    void *regions[2 * PARTITIONS_MAX + 2];
     uint32_t region_count;
 };
 
