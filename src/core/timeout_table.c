@@ -4,6 +4,11 @@
  * behind it, so there are no gravestones and a table never has to be cleaned. It doubles above three
  * quarters; where the memory for that is missing, it fills up to fifteen sixteenths.
  *
+ *   slot, of a table of 2^n:  | upper 32 - n bits of the hash | place + 1, n bits |
+ *
+ * A place is smaller than the table, since places are used again before new ones are made. So beside it
+ * there is room for most of the hash, and probing looks at no timer but the one that is wanted.
+ *
  * Which states a timer may go through, one row for each it is in:
  *
  *   from \ to   absent pending fired completed cancelled early
@@ -19,6 +24,7 @@
 #include "base/check.h"
 
 #define SLOTS_MIN 64u
+#define SLOT_PAGE 8192u /* slots: as large as a page of timers */
 
 /* Besides the cold part: the timer, its slot at the worst load, two items of a calendar. */
 #define TIMER_HOT_BYTES (sizeof(struct timer) + 16 + 2 * sizeof(struct calendar_item))
@@ -92,9 +98,15 @@ void timer_exchange(struct timeouts *timeouts, uint32_t place, struct timer_cold
 
 /* --- slots --- */
 
-static uint32_t slot_after(const struct timeouts *timeouts, uint32_t slot)
+/* A slot: 0, or place + 1 in the low bits and the hash's upper ones above them. */
+static uint32_t *slot_at(const struct timeouts *timeouts, uint32_t number)
 {
-    return (slot + 1) & (timeouts->slot_count - 1);
+    return &timeouts->slots[number / SLOT_PAGE][number % SLOT_PAGE];
+}
+
+static uint32_t slot_after(const struct timeouts *timeouts, uint32_t number)
+{
+    return (number + 1) & (timeouts->slot_count - 1);
 }
 
 static uint32_t home_of(const struct timeouts *timeouts, uint32_t hash)
@@ -102,16 +114,28 @@ static uint32_t home_of(const struct timeouts *timeouts, uint32_t hash)
     return hash & (timeouts->slot_count - 1);
 }
 
+static uint32_t place_in(const struct timeouts *timeouts, uint32_t slot)
+{
+    return (slot & (timeouts->slot_count - 1)) - 1;
+}
+
+/* Whether the timer in this slot may have that hash: nearly always right. */
+static bool may_be(const struct timeouts *timeouts, uint32_t slot, uint32_t hash)
+{
+    return ((slot ^ hash) & ~(timeouts->slot_count - 1)) == 0;
+}
+
 uint32_t timer_find(const struct timeouts *timeouts, struct bytes key, uint32_t hash)
 {
     if (timeouts->slot_count == 0) {
         return TIMER_NONE;
     }
-    for (uint32_t slot = home_of(timeouts, hash); timeouts->slots[slot] != 0;
-         slot = slot_after(timeouts, slot)) {
-        uint32_t place = timeouts->slots[slot] - 1;
-        const struct timer *timer = timer_at(timeouts, place);
-        if (timer->hash == hash && bytes_equal(timer_key(timer), key)) {
+    uint32_t number = home_of(timeouts, hash);
+    for (uint32_t slot; (slot = *slot_at(timeouts, number)) != 0;
+         number = slot_after(timeouts, number)) {
+        uint32_t place = place_in(timeouts, slot);
+        if (may_be(timeouts, slot, hash) && timer_at(timeouts, place)->hash == hash &&
+            bytes_equal(timer_key(timer_at(timeouts, place)), key)) {
             return place;
         }
     }
@@ -120,11 +144,13 @@ uint32_t timer_find(const struct timeouts *timeouts, struct bytes key, uint32_t 
 
 static void slot_put(struct timeouts *timeouts, uint32_t place)
 {
-    uint32_t slot = home_of(timeouts, timer_at(timeouts, place)->hash);
-    while (timeouts->slots[slot] != 0) {
-        slot = slot_after(timeouts, slot);
+    uint32_t hash = timer_at(timeouts, place)->hash;
+    uint32_t number = home_of(timeouts, hash);
+    while (*slot_at(timeouts, number) != 0) {
+        number = slot_after(timeouts, number);
     }
-    timeouts->slots[slot] = place + 1;
+    CHECK(place + 1 < timeouts->slot_count);
+    *slot_at(timeouts, number) = (hash & ~(timeouts->slot_count - 1)) | (place + 1);
 }
 
 /* Closes the gap: whatever stands behind it and would be looked for from before it, moves into it. */
@@ -132,47 +158,89 @@ static void slot_take(struct timeouts *timeouts, uint32_t place)
 {
     uint32_t mask = timeouts->slot_count - 1;
     uint32_t gap = home_of(timeouts, timer_at(timeouts, place)->hash);
-    while (timeouts->slots[gap] != place + 1) {
-        CHECK(timeouts->slots[gap] != 0);
+    while (place_in(timeouts, *slot_at(timeouts, gap)) != place) {
+        CHECK(*slot_at(timeouts, gap) != 0);
         gap = slot_after(timeouts, gap);
     }
-    for (uint32_t slot = slot_after(timeouts, gap); timeouts->slots[slot] != 0;
-         slot = slot_after(timeouts, slot)) {
-        uint32_t home = home_of(timeouts, timer_at(timeouts, timeouts->slots[slot] - 1)->hash);
-        if (((slot - home) & mask) >= ((slot - gap) & mask)) {
-            timeouts->slots[gap] = timeouts->slots[slot];
-            gap = slot;
+    uint32_t number = slot_after(timeouts, gap);
+    for (uint32_t slot; (slot = *slot_at(timeouts, number)) != 0;
+         number = slot_after(timeouts, number)) {
+        uint32_t home = home_of(timeouts, timer_at(timeouts, place_in(timeouts, slot))->hash);
+        if (((number - home) & mask) >= ((number - gap) & mask)) {
+            *slot_at(timeouts, gap) = slot;
+            gap = number;
         }
     }
-    timeouts->slots[gap] = 0;
+    *slot_at(timeouts, gap) = 0;
     timeouts->slots_used--;
 }
 
-/* A table of twice the size; false: there is no memory for it, and the old one goes on. */
-static bool slots_double(struct timeouts *timeouts)
+static size_t slot_page_bytes(uint32_t count)
+{
+    return (count < SLOT_PAGE ? count : SLOT_PAGE) * sizeof(uint32_t);
+}
+
+static uint32_t slot_pages(uint32_t count)
+{
+    return (count + SLOT_PAGE - 1) / SLOT_PAGE;
+}
+
+static void slots_free(struct heap *heap, uint32_t **pages, uint32_t count, uint32_t made)
+{
+    for (uint32_t n = 0; n < made; n++) {
+        heap_free(heap, pages[n], slot_page_bytes(count));
+    }
+    heap_free(heap, pages, slot_pages(count) * sizeof(uint32_t *));
+}
+
+/* Empty; NULL: no memory. In pages of one size, so that those of an old table serve the next, or timers. */
+static uint32_t **slots_new(struct heap *heap, uint32_t count)
+{
+    uint32_t page_count = slot_pages(count);
+    uint32_t **pages = heap_alloc(heap, page_count * sizeof(uint32_t *));
+    for (uint32_t n = 0; pages != NULL && n < page_count; n++) {
+        pages[n] = heap_alloc_zero(heap, slot_page_bytes(count));
+        if (pages[n] == NULL) {
+            slots_free(heap, pages, count, n);
+            return NULL;
+        }
+    }
+    return pages;
+}
+
+/* A table of twice the size, with all timers but the one at `newcomer`, which is not in it yet; false:
+ * there is no memory for it, and the old one goes on. */
+static bool slots_double(struct timeouts *timeouts, uint32_t newcomer)
 {
     uint32_t before = timeouts->slot_count;
-    uint32_t *old = timeouts->slots;
+    uint32_t **old = timeouts->slots;
     uint32_t count = before == 0 ? SLOTS_MIN : 2 * before;
-    uint32_t *slots = heap_alloc_zero(timeouts->heap, (size_t)count * sizeof(uint32_t));
+    uint32_t **slots = slots_new(timeouts->heap, count);
     if (slots == NULL) {
         return false;
     }
     timeouts->slots = slots;
     timeouts->slot_count = count;
-    for (uint32_t n = 0; n < before; n++) {
-        if (old[n] != 0) {
-            slot_put(timeouts, old[n] - 1);
+    for (uint32_t place = 0; place < timeouts->timer_count; place++) {
+        if (timer_at(timeouts, place)->cold != NULL && place != newcomer) {
+            slot_put(timeouts, place);
         }
     }
-    heap_free(timeouts->heap, old, (size_t)before * sizeof(uint32_t));
+    if (before > 0) {
+        slots_free(timeouts->heap, old, before, slot_pages(before));
+    }
     return true;
 }
 
-static bool slots_have_room(struct timeouts *timeouts)
+static bool slots_have_room(struct timeouts *timeouts, uint32_t newcomer)
 {
     uint64_t used = (uint64_t)timeouts->slots_used + 1;
-    return used * 4 <= (uint64_t)timeouts->slot_count * 3 || slots_double(timeouts) ||
+    while (newcomer != TIMER_NONE && newcomer + 1 >= timeouts->slot_count) {
+        if (!slots_double(timeouts, newcomer)) { /* loaded behind many free places */
+            return false;
+        }
+    }
+    return used * 4 <= (uint64_t)timeouts->slot_count * 3 || slots_double(timeouts, newcomer) ||
            used * 16 <= (uint64_t)timeouts->slot_count * 15;
 }
 
@@ -221,7 +289,7 @@ bool timers_reach(struct timeouts *timeouts, uint32_t count)
 
 bool timer_enter(struct timeouts *timeouts, uint32_t place)
 {
-    if (!slots_have_room(timeouts)) {
+    if (!slots_have_room(timeouts, place)) {
         return false;
     }
     slot_put(timeouts, place);
@@ -233,7 +301,7 @@ bool timer_enter(struct timeouts *timeouts, uint32_t place)
 uint32_t timer_add(struct timeouts *timeouts, uint32_t hash, struct timer_cold *cold)
 {
     uint32_t place = timeouts->free_first;
-    if (!slots_have_room(timeouts)) {
+    if (!slots_have_room(timeouts, TIMER_NONE)) {
         return TIMER_NONE;
     }
     if (place != TIMER_NONE) {

@@ -90,7 +90,7 @@ struct timeouts {
     uint32_t page_cap;
     uint32_t timer_count; /* places in pages, free ones included */
     uint32_t free_first;  /* lists through the timers; UINT32_MAX: none */
-    uint32_t *slots;      /* place + 1, by hash; 0 = free */
+    uint32_t **slots;     /* pages of them, by hash (timeout_table.c) */
     uint32_t slot_count;
     uint32_t slots_used;
     uint32_t ended_first;

@@ -624,6 +624,35 @@ static void without_memory_nothing_is_lost_or_half_done(void **state)
     timeouts_validate(&rig->timeouts);
 }
 
+/* Few among the places of many that are gone: saved and loaded they are found. */
+static void few_among_many_free_places_are_loaded(void **state)
+{
+    struct timeouts_rig *rig = *state;
+    char key[16];
+    rig->keep_told = false;
+    for (uint32_t n = 0; n < 5000; n++) {
+        (void)snprintf(key, sizeof(key), "k%u", n);
+        assert_outcome(rig,
+                       create_within(key, n < 4990 ? 10 : US_PER_DAY * 3),
+                       TIMEOUT_CREATED,
+                       TIMEOUT_PENDING);
+    }
+    for (uint32_t n = 0; n < 5000 * RIG_PARTITIONS / TIMEOUTS_SLICE + 1; n++) {
+        timeouts_rig_pulse(rig, 1000);
+    }
+    for (uint32_t n = 0; n < 5000 * RIG_PARTITIONS / TIMEOUTS_SLICE + 1; n++) {
+        timeouts_rig_pulse(rig, US_PER_DAY + 2000); /* the fired are forgotten */
+    }
+    assert_int_equal(rig->timeouts.slots_used, 10);
+    struct bytes saved = timeouts_rig_save(rig);
+    assert_true(timeouts_rig_load(rig, saved));
+    timeouts_validate(&rig->timeouts);
+    for (uint32_t n = 4990; n < 5000; n++) {
+        (void)snprintf(key, sizeof(key), "k%u", n);
+        assert_int_equal(object_of(rig, key).state, TIMEOUT_PENDING);
+    }
+}
+
 static void dead_items_of_the_calendar_do_not_pile_up(void **state)
 {
     struct timeouts_rig *rig = *state;
@@ -726,6 +755,7 @@ int main(void)
         STORY(the_ended_make_room_for_the_pending),
         STORY(cold_parts_have_a_budget_of_their_own),
         STORY(without_memory_nothing_is_lost_or_half_done),
+        STORY(few_among_many_free_places_are_loaded),
         STORY(dead_items_of_the_calendar_do_not_pile_up),
         STORY(all_are_walked_and_counted_by_when_they_are_due),
         STORY(what_was_cut_or_damaged_is_not_loaded),
