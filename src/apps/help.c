@@ -42,7 +42,7 @@ static void say_examples(const char *examples)
 
 void help_overview(void)
 {
-    say("Tidemark %s: windows over event time, counted once, on a durable log.\n\n",
+    say("Tidemark %s: windows and timeouts over event time, counted once, on a durable log.\n\n",
         TIDEMARK_VERSION);
     say("Usage: tidemark COMMAND [arguments] [--options]\n\n");
     for (unsigned i = 0; i < COMMAND_COUNT; i++) {
@@ -55,7 +55,9 @@ void help_overview(void)
         "tidemark sql \"CREATE METRIC n AS SELECT type, count(*) AS n\n"
         "    FROM TUMBLE(events, time, INTERVAL '1 minute') GROUP BY type\"\n"
         "tidemark ingest events.ndjson\n"
-        "tidemark values n --watch");
+        "tidemark values n --watch\n"
+        "tidemark timeouts create order-17 --within 15m\n"
+        "tidemark tail notifications");
 }
 
 static void say_option(const struct option_row *row)

@@ -302,6 +302,15 @@ command_say(struct dump *dump, const struct record *record, const struct timeout
     if (command->has_version) {
         put_number(dump, "if_version", command->version);
     }
+    if (command->on_exists != TIMEOUT_REJECT) {
+        put_text(dump,
+                 "on_exists",
+                 command->on_exists == TIMEOUT_RETURN ? BYTES("return") : BYTES("replace"));
+    }
+    if (command->data.len > 0) {
+        put_name(dump, "data");
+        buf_put_bytes(&dump->line, command->data);
+    }
     line_end(dump);
 }
 

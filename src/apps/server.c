@@ -105,6 +105,7 @@ int problem_complain(const struct http_client_response *response, struct bytes s
     char title[PROBLEM_TEXT_MAX];
     char detail[PROBLEM_TEXT_MAX];
     char hint[PROBLEM_TEXT_MAX];
+    char member[PROBLEM_TEXT_MAX];
     struct bytes body = response->body;
     if (!json_text_valid(body)) {
         complain("the server answered with status %d", response->status);
@@ -113,7 +114,11 @@ int problem_complain(const struct http_client_response *response, struct bytes s
     json_member_text(body, "title", title, sizeof(title));
     json_member_text(body, "detail", detail, sizeof(detail));
     json_member_text(body, "hint", hint, sizeof(hint));
-    complain("%s%s%s",
+    json_member_text(body, "member", member, sizeof(member));
+    /* "it is processing or event" says little before one knows what. */
+    complain("%s%s%s%s%s",
+             member,
+             member[0] != '\0' ? ": " : "",
              detail[0] != '\0' ? "" : title,
              detail,
              title[0] == '\0' && detail[0] == '\0' ? "the server refused" : "");

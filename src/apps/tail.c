@@ -175,7 +175,9 @@ static bool skipped_to(struct tail *tail, const struct http_client_response *res
     if (cursor[0] == '\0' || strcmp(cursor, tail->cursor) == 0) {
         return false;
     }
-    complain("some notifications are not kept any more: they came before this reader did");
+    complain(
+        "that place is not kept any more, or none of this server's; going on with the oldest "
+        "notification that is kept");
     memcpy(tail->cursor, cursor, sizeof(cursor));
     return true;
 }

@@ -332,7 +332,16 @@ static int counts_show(const struct timeouts_call *call)
 {
     struct http_client_response response;
     struct table table = {0};
-    int code = timeouts_fetch(call, "/v1/timeouts:count", &response);
+    char target[TARGET_MAX];
+    struct buf out = buf_of(target, sizeof(target));
+    buf_put_text(&out, "/v1/timeouts:count");
+    timeouts_parameter(&out, "rule", setting_text(call->settings, OPTION_RULE));
+    buf_put_u8(&out, 0);
+    if (out.overflow) {
+        complain("the question is too long");
+        return EXIT_CODE_USAGE;
+    }
+    int code = timeouts_fetch(call, target, &response);
     if (code != EXIT_CODE_OK) {
         return code;
     }
@@ -401,11 +410,61 @@ static const struct verb *verb_find(const struct command *command)
     return NULL;
 }
 
+static bool is_verb(const char *word, size_t len)
+{
+    bool found = false;
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        found = found || (strlen(verbs[i].name) == len && memcmp(verbs[i].name, word, len) == 0);
+    }
+    return found;
+}
+
+/* The text of an option of some subcommands only begins with their names, "list, show: ...", so what
+ * the help says and what is refused are one. Returns the names' length; 0: it is for all. */
+static size_t option_verbs(const struct option_row *row, const char *verb, bool *meant)
+{
+    const char *at = row->doc;
+    *meant = false;
+    for (;;) {
+        size_t len = strcspn(at, ",: ");
+        if (!is_verb(at, len)) {
+            return 0;
+        }
+        *meant = *meant || (strlen(verb) == len && memcmp(verb, at, len) == 0);
+        if (at[len] != ',') {
+            return at[len] == ':' ? (size_t)(at - row->doc) + len : 0;
+        }
+        at += len + strspn(at + len, ", ");
+    }
+}
+
+/* An option of another subcommand would do nothing, and whoever gave it expects that it does. In the
+ * environment and in a file options may stand that are for others. */
+static bool options_fit(const struct settings *settings, const char *verb)
+{
+    for (unsigned i = 0; i < OPTION_COUNT; i++) {
+        const struct option_row *row = option_row((enum option_id)i);
+        bool here = (row->commands >> COMMAND_TIMEOUTS & 1) != 0;
+        bool meant = true;
+        if (!here || setting(settings, (enum option_id)i)->origin != ORIGIN_COMMAND_LINE) {
+            continue;
+        }
+        size_t len = option_verbs(row, verb, &meant);
+        if (len > 0 && !meant) {
+            complain(
+                "timeouts %s has no --%s: that is for %.*s", verb, row->name, (int)len, row->doc);
+            note("`tidemark help timeouts` lists the options.\n");
+            return false;
+        }
+    }
+    return true;
+}
+
 int timeouts_ask_command(const struct command *command)
 {
     const struct verb *verb = verb_find(command);
     struct server server;
-    if (verb == NULL) {
+    if (verb == NULL || !options_fit(command->settings, verb->name)) {
         return EXIT_CODE_USAGE;
     }
     int code = server_open(&server, command->settings);

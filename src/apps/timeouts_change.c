@@ -69,11 +69,11 @@ static void body_put(const struct timeouts_call *call, bool create, struct buf *
     buf_put_text(body, "{");
     if (create) {
         create_members(call, body);
-    } else if (setting_given(settings, OPTION_EXTEND)) {
+    } else if (setting_given(settings, OPTION_EXTEND) && strcmp(call->verb, "heartbeat") == 0) {
         duration_member(body, "extend", setting_number(settings, OPTION_EXTEND));
     }
     text_member(body, "event_time", setting_text(settings, OPTION_EVENT_TIME));
-    if (setting_given(settings, OPTION_GENERATION)) {
+    if (!create && setting_given(settings, OPTION_GENERATION)) {
         member(body, "generation");
         i64_put(body, setting_number(settings, OPTION_GENERATION));
     }
@@ -173,16 +173,6 @@ static bool options_good(const struct timeouts_call *call, bool create)
     if (create && within == deadline) {
         complain("timeouts create needs %s --within 15m or --deadline 2026-01-01T00:00:00Z",
                  within ? "only one of" : "either");
-        return false;
-    }
-    if (!create && (within || deadline)) {
-        complain("timeouts %s has no --%s; heartbeat --extend moves a deadline",
-                 call->verb,
-                 within ? "within" : "deadline");
-        return false;
-    }
-    if (setting_given(settings, OPTION_EXTEND) && strcmp(call->verb, "heartbeat") != 0) {
-        complain("timeouts %s has no --extend; heartbeat has", call->verb);
         return false;
     }
     if (data[0] != '\0' &&

@@ -134,18 +134,25 @@ bool refusal_put(struct buf *out, const struct timeout_refusal *refusal)
          "{k} is at generation {g} now, {s}; leave --generation out to mean whichever is there"},
         {"unknown-timeout",
          "there is no timeout {k}; `tidemark timeouts list` shows those there are"},
-        {"unknown-rule", "there is no rule {r}; without --rule explicit timeouts are meant"},
+        {"unknown-rule",
+         "there is no rule {r}; `tidemark sql \"SHOW RULES\"` shows those there are, and without "
+         "--rule explicit timeouts are meant"},
         {"no-room",
          "the memory for timeouts is used up; end some that nobody needs, or give the server more "
          "--memory"},
     };
     static const char prefix[] = "urn:tidemark:problem:";
+    static const char of_rule[] =
+        "there is no {k} of {r}, or not yet: it is there when the watermark has passed its start; "
+        "`tidemark timeouts list --rule {r}` shows those there are";
     if (strncmp(refusal->type, prefix, sizeof(prefix) - 1) != 0) {
         return false;
     }
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         if (strcmp(refusal->type + sizeof(prefix) - 1, rows[i].name) == 0) {
-            put_form(out, rows[i].form, refusal);
+            bool instance =
+                refusal->rule[0] != '\0' && strcmp(rows[i].name, "unknown-timeout") == 0;
+            put_form(out, instance ? of_rule : rows[i].form, refusal);
             return true;
         }
     }

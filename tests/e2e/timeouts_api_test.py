@@ -6,7 +6,9 @@ import time
 import unittest
 
 from support import cases
+from support.events import event
 from support.server import Server, quoted
+from truth_lib import time_us
 
 
 def create(server, key, **members):
@@ -39,6 +41,44 @@ class Commands(cases.Case):
         self.assertEqual(note["data"]["fired_at"], late.json["fired_at"])
         again = self.server.get("/v1/notifications", subject="fires")["items"]
         self.assertEqual([note], again)
+
+    def test_the_clock_is_the_servers_unless_told_otherwise(self):
+        self.assertEqual("processing", create(self.server, "default clock", within="PT1H").json["clock"])
+        self.assertEqual("event", create(self.server, "event clock", within="PT1H", clock="event").json["clock"])
+
+    def test_what_decided_is_a_position_of_the_log_and_rises(self):
+        made = create(self.server, "decided", within="PT1H").json
+        moved = command(self.server, "decided", "heartbeat").json
+        ended = command(self.server, "decided", "complete").json
+        places = [one["decided_at"] for one in (made, moved, ended)]
+        self.assertEqual(sorted(set(places)), places)
+        self.assertLess(places[-1], self.server.get("/v1/info")["log"]["durable_end"])
+        again = command(self.server, "decided", "complete").json
+        self.assertEqual(ended["decided_at"], again["decided_at"], "the one that changed it")
+
+    def test_a_heartbeat_of_a_deadline_gives_the_same_span_again(self):
+        made = create(self.server, "by deadline", deadline="2200-01-01T00:00:00Z").json
+        moved = command(self.server, "by deadline", "heartbeat").json
+        span = time_us(made["deadline"]) - time_us(made["created"])
+        self.assertEqual(span, time_us(moved["deadline"]) - time_us(moved["last_seen"]))
+
+    def test_a_list_has_a_hundred_items_unless_told_otherwise(self):
+        text = "".join(json.dumps({"op": "create", "key": f"hundred-{n}", "within": "PT9H"}) + "\n" for n in range(130))
+        self.server.request("POST", "/v1/timeouts:batch", text, content_type="application/x-ndjson")
+        page = self.server.get("/v1/timeouts", prefix="hundred-")
+        rest = self.server.get("/v1/timeouts", prefix="hundred-", cursor=page["next_cursor"])
+        self.assertEqual((100, 30, None), (len(page["items"]), len(rest["items"]), rest["next_cursor"]))
+
+    def test_commands_do_not_reach_what_a_rule_began(self):
+        self.server.sql("CREATE TIMEOUT of_rule AS AFTER type = 'a' EXPECT type = 'b' WITHIN INTERVAL '1 hour' PER subject "
+                        "CLOCK PROCESSING")
+        self.server.send([event(id="rule-1", type="a", subject="both")], "applied")
+        create(self.server, "both", within="PT1H")
+        for verb in ("complete", "cancel", "heartbeat"):
+            reply = self.server.request("POST", f"/v1/timeouts/both/{verb}?rule=of_rule")
+            self.assertEqual((422, "rule"), (reply.status, reply.json["member"]), verb)
+        self.assertEqual("pending", self.server.get("/v1/timeouts/both")["state"])
+        self.assertEqual("pending", self.server.get("/v1/timeouts/both", rule="of_rule")["state"])
 
     def test_a_read_shows_what_was_just_answered(self):
         for n in range(50):
@@ -95,6 +135,14 @@ class Commands(cases.Case):
 
 
 class Feed(cases.Case):
+    def test_types_are_told_by_name_or_by_how_they_begin(self):
+        create(self.server, "typed", within="PT0.01S")
+        note = wait_for(self.server, "typed")
+        for kind in ("tidemark.timeout.fired", "tidemark.timeout.*", "tidemark.*"):
+            self.assertEqual([note], self.server.get("/v1/notifications", subject="typed", type=kind)["items"], kind)
+        for kind in ("tidemark.timeout", "tidemark.timeout.retracted", "tidemark.window.*"):
+            self.assertEqual([], self.server.get("/v1/notifications", subject="typed", type=kind)["items"], kind)
+
     def test_a_long_poll_is_woken(self):
         cursor = self.server.get("/v1/notifications")["next_cursor"]
         begin = time.monotonic()

@@ -125,6 +125,18 @@ class Changes(AtServer):
         for verb in ("show", "heartbeat"):
             self.run_it(EXIT_REFUSED, "timeouts", verb, key, says=(key, "there is no timeout", "timeouts list"))
 
+    def test_the_log_shows_all_that_was_asked(self):
+        key = self.name("dumped")
+        self.ask("create", key, "--within", "1h", "--on-exists", "return", "--data", '{"a":[1,"\\n"]}')
+        self.ask("heartbeat", key, "--extend", "2h", "--generation", "1")
+        done = run(["log", "dump", self.server.data, "--json"], seconds=SECONDS_MAX)
+        asked = [line for line in map(json.loads, done.stdout.splitlines()) if line.get("key") == key]
+        for line in asked:
+            del line["position"], line["offset"]
+        self.assertEqual([{"kind": "timeout", "op": "create", "key": key, "within": "PT1H", "on_exists": "return",
+                           "data": {"a": [1, "\n"]}},
+                          {"kind": "timeout", "op": "heartbeat", "key": key, "extend": "PT2H", "generation": 1}], asked)
+
     def test_keys_with_all_kinds_of_characters(self):
         stem = self.name("odd")
         for key in (f"{stem} a b", f"{stem}/x/complete", f"{stem}?q=1&r", f"{stem}%2F", f'{stem}"\\', f"{stem}-ü-✓"):
@@ -147,7 +159,10 @@ class Changes(AtServer):
     ("create without a time", ("create", "k"), "--within 15m"),
     ("create with both times", ("create", "k", "--within", "1m", "--deadline", "2020-01-01T00:00:00Z"), "only one of"),
     ("complete with within", ("complete", "k", "--within", "1m"), "--within"),
-    ("cancel with extend", ("cancel", "k", "--extend", "1m"), "--extend"),
+    ("cancel with extend", ("cancel", "k", "--extend", "1m"), "has no --extend: that is for heartbeat"),
+    ("due of a rule", ("due", "--rule", "overdue"), "has no --rule: that is for list, show, count"),
+    ("create with a generation", ("create", "k", "--within", "1m", "--generation", "2"), "has no --generation"),
+    ("list from a time", ("list", "--from", "2020-01-01T00:00:00Z"), "has no --from: that is for due"),
     ("a duration that is none", ("create", "k", "--within", "soon"), "--within"),
     ("data that is no JSON", ("create", "k", "--within", "1m", "--data", "{a:1}"), "--data"),
     ("due before nothing", ("list", "--due-before", "tomorrow"), "--due-before"),
@@ -161,9 +176,16 @@ class Usage(AtServer):
         self.assertIn(word, done.stderr)
 
     def test_what_the_server_knows_better_it_says(self):
-        self.run_it(EXIT_REFUSED, "timeouts", "create", "k", "--within", "1m", "--clock", "moon", says="processing or event")
-        self.run_it(EXIT_REFUSED, "timeouts", "list", "--state", "asleep", says="pending")
-        self.run_it(EXIT_REFUSED, "timeouts", "list", "--rule", "nosuch", says=("nosuch", "there is no rule"))
+        self.run_it(EXIT_REFUSED, "timeouts", "create", "k", "--within", "1m", "--clock", "moon", says="clock: it is processing or event")
+        self.run_it(EXIT_REFUSED, "timeouts", "list", "--state", "asleep", says="state: it is pending")
+        self.run_it(EXIT_REFUSED, "timeouts", "list", "--rule", "nosuch", says=("there is no rule nosuch", "SHOW RULES"))
+
+    def test_options_of_other_subcommands_in_the_environment_are_passed_over(self):
+        key = self.name("others")
+        self.ask("create", key, "--within", "1h")
+        environment = {"TIDEMARK_WITHIN": "1m", "TIDEMARK_EXTEND": "1m", "TIDEMARK_RULE": "nosuch"}
+        said = self.run_it(0, "timeouts", "complete", key, environment=environment)
+        self.assertEqual(f"{key} is completed\n", said)
 
     def test_no_server(self):
         for arguments in (["timeouts", "list"], ["timeouts", "complete", "k"], ["tail", "notifications"]):
@@ -234,6 +256,14 @@ class Questions(AtServer):
         self.assertRegex(self.ask("show", key), r"(?m)^  deadline +2013-01-01 03:00 +in 3 h of event time$")
         bars = self.ask("due", "--clock", "event", "--span", "1h", "--count", "5").splitlines()
         self.assertEqual([("2013-01-01 03:00", "1")], [tuple(line.split("\t")) for line in bars if line[-2:] == "\t1"])
+
+    def test_counts_of_a_rule(self):
+        rule = self.name("rule")
+        self.server.sql(f"CREATE TIMEOUT {rule} AS AFTER type = '{rule}' EXPECT type = 'b' WITHIN INTERVAL '1 hour' "
+                        "PER subject CLOCK PROCESSING")
+        self.server.send([event(id=f"{rule}-{n}", type=rule, subject=str(n)) for n in range(3)], acknowledge="applied")
+        self.assertRegex(self.ask("count", "--rule", rule), r"(?m)^pending +3$")
+        self.run_it(EXIT_REFUSED, "timeouts", "count", "--rule", "nosuch", says="there is no rule nosuch")
 
     def test_counts(self):
         before = json.loads(self.ask("count", "--json"))
@@ -413,7 +443,14 @@ class Tails(AtServer):
         self.assertEqual(EXIT_USAGE, done.returncode)
         self.assertIn("not available yet; `tidemark values flights --watch`", done.stderr)
         self.assertEqual(EXIT_USAGE, run(["tail"], seconds=SECONDS_MAX).returncode)
-        self.run_it(EXIT_REFUSED, "tail", "notifications", "--consumer", "Not A Name", says="consumer")
+        self.run_it(EXIT_REFUSED, "tail", "notifications", "--consumer", "Not A Name", says="consumer: ")
+
+    def test_a_cursor_of_another_server_is_told_and_the_oldest_follows(self):
+        self.fire(self.name("first"))
+        done = run(["tail", "notifications", "--after", "xyz", "--limit", "1", "--url",
+                    f"http://127.0.0.1:{self.server.port}"], seconds=SECONDS_MAX)
+        self.assertIn("none of this server's; going on with the oldest", done.stderr)
+        self.assertEqual(1, len(done.stdout.splitlines()), done.stdout)
 
 
 class Bench(AtServer):

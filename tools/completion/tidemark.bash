@@ -11,6 +11,14 @@ _tidemark() {
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$word")
         return
     fi
+    case ${COMP_WORDS[COMP_CWORD-1]} in
+    --clock) mapfile -t COMPREPLY < <(compgen -W "processing event" -- "$word") && return ;;
+    --on-exists) mapfile -t COMPREPLY < <(compgen -W "reject return replace" -- "$word") && return ;;
+    --state)
+        mapfile -t COMPREPLY < <(compgen -W "pending unknown fired completed cancelled completed_early retracted" -- "$word") &&
+            return
+        ;;
+    esac
     case $word in
     --*)
         local options

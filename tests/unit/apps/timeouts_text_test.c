@@ -118,10 +118,14 @@ static void a_refusal_says_what_is_there_and_what_to_do(void **state)
         "order-17 is at generation 3 now, cancelled; leave --generation out to mean "
         "whichever is there");
     assert_string_equal(refusal("urn:tidemark:problem:unknown-rule", ""),
-                        "there is no rule overdue; without --rule explicit timeouts are meant");
+                        "there is no rule overdue; `tidemark sql \"SHOW RULES\"` shows those there "
+                        "are, and without --rule explicit timeouts are meant");
     assert_non_null(
         strstr(refusal("urn:tidemark:problem:conflict", "due in 3 s"), ", due in 3 s;"));
-    assert_non_null(strstr(refusal("urn:tidemark:problem:unknown-timeout", ""), "timeouts list"));
+    assert_string_equal(refusal("urn:tidemark:problem:unknown-timeout", ""),
+                        "there is no order-17 of overdue, or not yet: it is there when the "
+                        "watermark has passed its start; `tidemark timeouts list --rule overdue` "
+                        "shows those there are");
     assert_non_null(strstr(refusal("urn:tidemark:problem:no-room", ""), "--memory"));
 }
 
