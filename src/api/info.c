@@ -118,7 +118,7 @@ static void get_back(struct call *call)
     out_duration(out, facts->dedup_horizon_us);
     out_text(out,
              ",\"features\":[\"events\",\"sources\",\"metrics\",\"values\",\"late\",\"fate\","
-             "\"timeouts\",\"notifications\"]");
+             "\"timeouts\",\"rules\",\"notifications\"]");
     put_limits(out);
     out_char(out, '}');
     call_answer_json(call);
