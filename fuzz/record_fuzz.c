@@ -6,6 +6,7 @@
 #include "fuzz.h"
 
 #include "base/check.h"
+#include "model/answer.h"
 #include "model/batch.h"
 #include "model/definition.h"
 #include "model/record.h"
@@ -126,6 +127,7 @@ static bool rewrite(enum record_kind kind, struct bytes body, struct buf *out)
     struct source source;
     struct lane_command command;
     struct consumer consumer;
+    struct kept_answer answer;
     uint32_t id = 0;
     bool good = false;
     switch (kind) {
@@ -184,6 +186,13 @@ static bool rewrite(enum record_kind kind, struct bytes body, struct buf *out)
         break;
     case RECORD_EVENTS:
     case RECORD_PULSE:
+        break;
+    case RECORD_ANSWER:
+        good = kept_answer_read(body, &answer);
+        if (good) {
+            kept_answer_put(out, &answer);
+        }
+        break;
     case RECORD_CONSUMER:
         good = consumer_read(body, &consumer);
         if (good) {

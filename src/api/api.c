@@ -11,6 +11,7 @@
 #include "api/call.h"
 #include "api/chunk.h"
 #include "api/feed_reader.h"
+#include "api/idempotency.h"
 #include "api/ingest.h"
 #include "api/problem.h"
 #include "api/routes.h"
@@ -268,6 +269,9 @@ static bool head_accept(struct call *call, const struct http_request *request)
     if (call->route->body == BODY_EVENTS) {
         return ingest_head(call, request);
     }
+    if (!idempotency_head(call, request)) {
+        return false;
+    }
     enum err err = body_init(&call->body, &api->held, api->codec, request, call->route->body_max);
     if (err != OK) {
         call_fail(call, err, NULL);
@@ -329,7 +333,7 @@ static void handle_end(void *ctx, struct http_exchange *exchange)
         call_fail(call, err, "the encoded body was cut short");
     } else {
         out_clear(&call->api->out);
-        call->route->run(call);
+        idempotency_run(call);
     }
     call_settle(call);
 }

@@ -2,6 +2,7 @@
 #include "api/call.h"
 
 #include "api/feed_reader.h"
+#include "api/idempotency.h"
 #include "api/ingest.h"
 #include "api/problem.h"
 #include "api/sql.h"
@@ -79,7 +80,7 @@ static void letters_free(struct call *call)
 
 void call_settle(struct call *call)
 {
-    if (call_open(call) || call->letters > 0) {
+    if (call_open(call) || call->letters > 0 || idempotency_lingers(call)) {
         return;
     }
     struct api *api = call->api;
@@ -90,9 +91,15 @@ void call_settle(struct call *call)
     timeout_batch_destroy(call->timeout_batch, &api->held);
     timeout_page_destroy(call->timeout_page);
     feed_reader_destroy(call->feed_reader);
+    idempotency_destroy(call);
     body_deinit(&call->body);
     memory_free(&call->memory);
     free(call);
+}
+
+bool call_wanted(const struct call *call)
+{
+    return call_open(call) || idempotency_owes(call);
 }
 
 void answer_init(struct answer *answer, int status, const char *content_type)
@@ -184,7 +191,7 @@ static struct http_exchange *exchange_leave(struct call *call)
 void call_answer(struct call *call, struct answer *answer)
 {
     struct api *api = call->api;
-    if (!call_open(call)) {
+    if (idempotency_keeps(call, answer) || !call_open(call)) {
         return;
     }
     struct bytes body = buf_bytes(&api->out.buf);
@@ -311,7 +318,8 @@ static void letter_back(struct letter *letter)
     struct call *call = letter->user;
     CHECK(call->letters > 0);
     call->letters--;
-    if (call_open(call)) {
+    call->decided = call->decided || letter->kind == LETTER_PROPOSAL;
+    if (call_wanted(call)) {
         call->then(call);
     }
     call_settle(call);

@@ -11,7 +11,8 @@
  *     from outside (server callbacks, letters, ticks) ends with it, so handlers may answer and go
  * on.
  *  3. Everything lent to a letter lives in the call, and so until the letter is back.
- *  4. A call is answered at most once. */
+ *  4. A call is answered at most once.
+ *  5. When its peer is gone nothing more is done for it, unless its answer is to be kept (idempotency.h). */
 #pragma once
 
 #include "api/body.h"
@@ -33,6 +34,7 @@ struct timeout_write;
 struct timeout_batch;
 struct timeout_page;
 struct feed_reader;
+struct idempotency;
 
 struct api {
     struct gateway *gateway;
@@ -73,6 +75,7 @@ struct call {
     struct clock_time started;
     bool reading;                    /* the body has not ended yet */
     uint32_t letters;                /* under way */
+    bool decided;                    /* a proposal came back */
     void (*then)(struct call *call); /* when the letter that was asked last comes back */
     struct proposal *proposal;
     struct inspection *inspection;
@@ -84,6 +87,7 @@ struct call {
     struct timeout_batch *timeout_batch; /* POST /v1/timeouts:batch */
     struct timeout_page *timeout_page;   /* GET /v1/timeouts */
     struct feed_reader *feed_reader;     /* GET /v1/notifications */
+    struct idempotency *idempotency;     /* a write with an Idempotency-Key */
 };
 
 /* NULL when there is no memory. */
@@ -100,6 +104,9 @@ static inline bool call_open(const struct call *call)
 {
     return call->exchange != NULL;
 }
+
+/* The same, or its answer is to be kept for those who repeat the request. */
+bool call_wanted(const struct call *call);
 
 /* --- Answers --- */
 
@@ -126,7 +133,8 @@ void answer_as_of(struct answer *answer, uint64_t position);
 void answer_version_tag(struct answer *answer, uint64_t version);
 void answer_hash_tag(struct answer *answer, uint64_t hash);
 
-/* Sends it with api->out as its body. A body that did not fit becomes a problem instead. */
+/* Sends it with api->out as its body, or keeps both and sends them later. A body that did not fit becomes
+ * a problem instead. */
 void call_answer(struct call *call, struct answer *answer);
 
 /* 200 with api->out as JSON. */

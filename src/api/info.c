@@ -90,6 +90,8 @@ static void put_limits(struct out *out)
     put_limit(out, "timeout_key_bytes", TIMEOUT_KEY_MAX);
     put_limit(out, "timeout_data_bytes", TIMEOUT_DATA_MAX);
     put_limit(out, "timeout_batch", TIMEOUT_COMMANDS_MAX);
+    put_limit(out, "idempotency_key_bytes", IDEMPOTENCY_KEY_MAX);
+    put_limit(out, "idempotency_answer_bytes", KEPT_ANSWER_BYTES_MAX);
     out_char(out, '}');
 }
 
@@ -118,7 +120,7 @@ static void get_back(struct call *call)
     out_duration(out, facts->dedup_horizon_us);
     out_text(out,
              ",\"features\":[\"events\",\"sources\",\"metrics\",\"values\",\"late\",\"fate\","
-             "\"timeouts\",\"rules\",\"notifications\"]");
+             "\"timeouts\",\"rules\",\"notifications\",\"idempotency-keys\"]");
     put_limits(out);
     out_char(out, '}');
     call_answer_json(call);

@@ -53,6 +53,9 @@ static void put_parameters(struct out *out, const struct route *route)
     if (strstr(route->path, "{name}") != NULL) {
         put_parameter(out, BYTES("name"), "path", true);
     }
+    if (route_takes_key(route)) {
+        put_parameter(out, BYTES("Idempotency-Key"), "header", false);
+    }
     while (names.len > 0) {
         const uint8_t *space = memchr(names.data, ' ', names.len);
         size_t len = space == NULL ? names.len : (size_t)(space - names.data);

@@ -43,12 +43,13 @@ void problem_put(struct out *out, const struct problem *problem)
 
 void call_refuse(struct call *call, const struct problem *problem)
 {
-    if (!call_open(call)) {
+    if (!call_wanted(call)) {
         return;
     }
     struct answer answer;
     answer_init(&answer, err_status(problem->err), "application/problem+json");
-    if (answer.status == 429 || answer.status == 503 || answer.status == 507) {
+    if (answer.status == 429 || answer.status == 503 || answer.status == 507 ||
+        problem->err == ERR_KEY_IN_USE) {
         answer_field(&answer, "Retry-After", BYTES(RETRY_AFTER_SECONDS));
     }
     if (answer.status == 429) {

@@ -76,6 +76,31 @@ static void put_threads(struct call *call)
     counter(out, "http_body_bytes_total", "Bytes of request bodies.", sum.bytes_in);
 }
 
+static void put_answers(struct out *out, const struct inspection *inspection)
+{
+    gauge(out,
+          "idempotency_keys_in_use",
+          "Requests with an Idempotency-Key that are being worked on.",
+          inspection->answers_in_use);
+    gauge(out,
+          "idempotency_answers_kept",
+          "Answers kept for requests that are repeated with their key.",
+          inspection->answers_kept);
+    gauge(out, "idempotency_answers_bytes", "Bytes of them.", inspection->answers_bytes);
+    counter(out,
+            "idempotency_answers_kept_total",
+            "Answers that were kept since the start.",
+            inspection->answers_taken);
+    counter(out,
+            "idempotency_answers_forgotten_total",
+            "Answers forgotten since the start: too old, or too many.",
+            inspection->answers_gone);
+    counter(out,
+            "idempotency_answers_replayed_total",
+            "Repeated requests that were answered with a kept answer.",
+            inspection->answers_replays);
+}
+
 static void put_status(struct out *out, const struct inspection *inspection)
 {
     gauge(out, "log_oldest_position", "Oldest position that is kept.", inspection->log_oldest);
@@ -118,6 +143,7 @@ static void put_status(struct out *out, const struct inspection *inspection)
           "clock_off_microseconds",
           "How far the engine's clock is from the wall clock, ahead or behind.",
           (uint64_t)(off_us < 0 ? -off_us : off_us));
+    put_answers(out, inspection);
     counter(out, "frames_total", "Frames written.", inspection->frames);
     counter(out, "pulses_total", "Pulses written.", inspection->pulses);
     counter(out, "log_events_total", "Events written.", inspection->events);

@@ -37,5 +37,11 @@ struct route_match {
 
 void route_find(struct bytes path, enum http_method method, struct route_match *match);
 
+/* True when it changes something and honours an Idempotency-Key; events have their ids instead. */
+static inline bool route_takes_key(const struct route *route)
+{
+    return route->method != HTTP_GET && route->body != BODY_EVENTS;
+}
+
 /* True when the route takes a parameter of that name. */
 bool route_takes(const struct route *route, struct bytes param);

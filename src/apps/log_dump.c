@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "host/result.h"
+#include "model/answer.h"
 #include "model/batch.h"
 #include "model/definition.h"
 #include "model/rule.h"
@@ -62,6 +63,8 @@ static const char *kind_name(enum record_kind kind)
         return "rule drop";
     case RECORD_CONSUMER:
         return "consumer";
+    case RECORD_ANSWER:
+        return "answer";
     }
     return "unknown";
 }
@@ -235,6 +238,19 @@ static bool consumer_say(struct dump *dump, const struct record *record)
     return true;
 }
 
+static bool answer_say(struct dump *dump, const struct record *record)
+{
+    struct kept_answer answer;
+    if (!kept_answer_read(record->body, &answer)) {
+        return false;
+    }
+    put_text(dump, "key", answer.key);
+    put_number(dump, "status", answer.status);
+    put_number(dump, "bytes", answer.body.len);
+    put_time(dump, "clock", answer.kept.us);
+    return true;
+}
+
 static bool source_say(struct dump *dump, const struct record *record)
 {
     struct source source;
@@ -402,6 +418,8 @@ static bool body_say(struct dump *dump, const struct record *record)
         return rule_drop_say(dump, record);
     case RECORD_CONSUMER:
         return consumer_say(dump, record);
+    case RECORD_ANSWER:
+        return answer_say(dump, record);
     }
     return false;
 }

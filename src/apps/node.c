@@ -46,6 +46,7 @@
 #define PAYLOADS_TIMES                    2  /* in all, most of them on disk: twice the memory */
 #define RELIEVE_EVERY_US                  1000
 #define FEED_SHARE                        16 /* a sixteenth */
+#define ANSWERS_SHARE                     32
 #define FEED_KEEP_US                      (7 * US_PER_DAY)
 #define PAUSE_US                          (2 * US_PER_SECOND) /* between two turns: it stood still */
 
@@ -523,6 +524,13 @@ static bool make_gateways(struct node *node)
     return true;
 }
 
+/* Little, as there is little need: a day of a write a second. */
+static size_t answers_bytes_max(const struct node_options *options)
+{
+    size_t share = (size_t)(options->memory_bytes / ANSWERS_SHARE);
+    return share < ANSWERS_BYTES_MAX ? share : ANSWERS_BYTES_MAX;
+}
+
 static bool make_sequencer(struct node *node)
 {
     struct sequencer_options options = {
@@ -540,6 +548,7 @@ static bool make_sequencer(struct node *node)
                                     ? 0
                                     : node->options.snapshot_every_bytes,
         .replay_until = node->options.replay_until,
+        .answers = {.bytes_max = answers_bytes_max(&node->options)},
         .abandon = &node->drain,
         .frame_bytes_max = log_file_frame_bytes_max(node->log),
     };

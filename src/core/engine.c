@@ -203,6 +203,7 @@ void engine_apply(struct engine *engine,
         break;
     case RECORD_GENESIS:
     case RECORD_CONSUMER:
+    case RECORD_ANSWER:
         break;
     case RECORD_PULSE:
         UNREACHABLE("pulses come in two halves");

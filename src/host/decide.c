@@ -1,5 +1,5 @@
-/* Deciding about commands: on sources and lanes here, on metrics in the catalogue, on consumers in
- * theirs. What is taken becomes a record, which acts at once: the next command is decided upon what
+/* Deciding about commands: on sources and lanes here, on metrics in the catalogue, on consumers and
+ * kept answers in theirs. What is taken becomes a record, which acts at once: the next command is decided upon what
  * this one made of things, whether or not it is durable yet (nothing is answered before it is). */
 #include "base/check.h"
 #include "host/sequencer.h"
@@ -118,6 +118,8 @@ void sequencer_put_command(struct sequencer *sequencer,
         put_lane(sequencer, proposal, out);
     } else if (proposal->kind == PROPOSE_CONSUMER) {
         consumers_propose(&sequencer->consumers, proposal, sequencer->clock, out);
+    } else if (proposal->kind == PROPOSE_ANSWER) {
+        answers_propose(&sequencer->answers, proposal, sequencer->clock, out);
     } else {
         catalog_propose(&sequencer->catalog, proposal, sequencer->clock, out);
     }
@@ -127,6 +129,7 @@ void sequencer_put_command(struct sequencer *sequencer,
         tide_apply(&sequencer->tide, &record);
         catalog_apply(&sequencer->catalog, &record, sequencer->position);
         consumers_apply(&sequencer->consumers, &record);
+        answers_apply(&sequencer->answers, &record, sequencer->frame_count + 1);
         frame->log.record_count++;
     }
     CHECK(!reader.bad);

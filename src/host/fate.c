@@ -95,6 +95,7 @@ void fate_follow(struct fate_search *search, const struct record *record, uint64
     case RECORD_RULE:
     case RECORD_RULE_DROP:
     case RECORD_CONSUMER:
+    case RECORD_ANSWER:
         return;
     case RECORD_PULSE:
         follow_pulse(engine, record);

@@ -99,7 +99,8 @@ static void send(struct gateway *gateway, uint32_t to, struct letter *letter)
 
 enum err gateway_propose(struct gateway *gateway, struct proposal *proposal)
 {
-    enum err err = admit(gateway, 1, proposal->records.len);
+    bool ends_claim = proposal->kind == PROPOSE_ANSWER;
+    enum err err = ends_claim ? OK : admit(gateway, 1, proposal->records.len);
     if (err == OK && proposal->kind == PROPOSE_TIMEOUTS) {
         proposal->wants_applied = true; /* what became of a command is known then */
         memset(proposal->results, 0, proposal->event_count * sizeof(*proposal->results));
@@ -116,6 +117,18 @@ enum err gateway_propose(struct gateway *gateway, struct proposal *proposal)
         proposal->notes_missing = proposal->wants_applied ? gateway->options.post->runner_count : 0;
         gateway->bytes += proposal->records.len;
         send(gateway, POST_SEQUENCER, &proposal->letter);
+    }
+    return err;
+}
+
+enum err gateway_claim(struct gateway *gateway, struct claim *claim)
+{
+    enum err err = claim->kind == CLAIM_GIVE_BACK ? OK : admit(gateway, 1, 0);
+    if (err == OK) {
+        claim->letter.kind = LETTER_CLAIM;
+        claim->err = OK;
+        claim->answer = (struct bytes){0};
+        send(gateway, POST_SEQUENCER, &claim->letter);
     }
     return err;
 }
@@ -239,7 +252,8 @@ static void take(struct gateway *gateway, struct letter *letter)
             query->letter.done(&query->letter);
         }
     } else {
-        CHECK(letter->kind == LETTER_INSPECTION || letter->kind == LETTER_SCAN);
+        CHECK(letter->kind == LETTER_INSPECTION || letter->kind == LETTER_SCAN ||
+              letter->kind == LETTER_CLAIM);
         gateway->letters--;
         gateway->scans -= letter->kind == LETTER_SCAN;
         letter->done(letter);

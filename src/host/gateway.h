@@ -2,6 +2,7 @@
  * (never inside the asking call). Each network thread has one; no locks, no sharing. */
 #pragma once
 
+#include "host/claim.h"
 #include "host/inspection.h"
 #include "host/proposal.h"
 #include "host/query.h"
@@ -29,8 +30,10 @@ bool gateway_ready(const struct gateway *gateway);
 
 /* Each sets letter.kind and takes the struct until done. letter.done and letter.user are the
  * caller's. ERR_OVERLOADED: too much is under way already, nothing was taken (done is not called).
- * ERR_UNAVAILABLE: starting or draining. ERR_NO_SPACE: the disk is full (writes only). */
+ * ERR_UNAVAILABLE: starting or draining. ERR_NO_SPACE: the disk is full (writes only). PROPOSE_ANSWER and
+ * CLAIM_GIVE_BACK are always taken: they end what began with a letter, which has just come back. */
 enum err gateway_propose(struct gateway *gateway, struct proposal *proposal) MUST_CHECK;
+enum err gateway_claim(struct gateway *gateway, struct claim *claim) MUST_CHECK;
 enum err gateway_inspect(struct gateway *gateway, struct inspection *inspection) MUST_CHECK;
 enum err gateway_query(struct gateway *gateway, struct query *query) MUST_CHECK;
 enum err gateway_scan(struct gateway *gateway, struct scan *scan) MUST_CHECK;

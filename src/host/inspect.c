@@ -140,6 +140,12 @@ void sequencer_inspect(struct sequencer *sequencer, struct inspection *inspectio
     inspection->frames = sequencer->frame_count;
     inspection->pulses = sequencer->pulse_ordinal;
     inspection->events = sequencer->event_count;
+    inspection->answers_kept = sequencer->answers.count;
+    inspection->answers_bytes = sequencer->answers.bytes;
+    inspection->answers_in_use = sequencer->answers.in_use;
+    inspection->answers_taken = sequencer->answers.taken;
+    inspection->answers_gone = sequencer->answers.gone;
+    inspection->answers_replays = sequencer->answers.replays;
     switch (inspection->kind) {
     case INSPECT_METRICS:
         inspect_metrics(sequencer, inspection);

@@ -83,6 +83,12 @@ struct inspection {
     uint64_t frames;
     uint64_t pulses;
     uint64_t events;
+    uint64_t answers_kept; /* for repeated requests, now */
+    uint64_t answers_bytes;
+    uint64_t answers_in_use; /* keys whose request is being worked on */
+    uint64_t answers_taken;  /* kept, forgotten and told again since the start */
+    uint64_t answers_gone;
+    uint64_t answers_replays;
     void *memory;
 };
 

@@ -1,4 +1,4 @@
-/* Giving back what letters carry: see inspection.h, query.h and scan.h.
+/* Giving back what letters carry: see claim.h, inspection.h, query.h and scan.h.
  *
  * Invariants:
  *  1. Only the asking side calls these, after done (or before the question was posted).
@@ -6,11 +6,19 @@
 #include "host/letter.h"
 
 #include "base/check.h"
+#include "host/claim.h"
 #include "host/inspection.h"
 #include "host/query.h"
 #include "host/scan.h"
 
 #include <stdlib.h>
+
+void claim_free(struct claim *claim)
+{
+    CHECK(claim != NULL);
+    free(bytes_owned(claim->answer));
+    claim->answer = (struct bytes){0};
+}
 
 void inspection_free(struct inspection *inspection)
 {

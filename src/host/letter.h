@@ -6,6 +6,7 @@
  *
  *     network thread --propose--> sequencer --(frame durable)--> back: done
  *                    --inspect--> sequencer --> back: done
+ *                    --claim----> sequencer --> back: done
  *                    --query----> every runner -> back: done (once each)
  *                    --scan-----> librarian --> back: done
  *     sequencer      --frame----> every runner --> back: frame is free
@@ -22,6 +23,7 @@
 enum letter_kind {
     LETTER_PROPOSAL,
     LETTER_INSPECTION,
+    LETTER_CLAIM,
     LETTER_QUERY,
     LETTER_SCAN,
     LETTER_FRAME,

@@ -17,6 +17,7 @@ enum proposal_kind {
     PROPOSE_RULE_DROP,
     PROPOSE_TIMEOUTS, /* commands on explicit timeouts; done when applied, with `results` filled in */
     PROPOSE_CONSUMER, /* a reader of the feed has seen all up to `place` */
+    PROPOSE_ANSWER,   /* keep the answer to a request whose key is claimed; gives the claim back */
     PROPOSE_SNAPSHOT, /* take one at the next pulse; done when that pulse is durable */
 };
 
@@ -41,7 +42,7 @@ struct applied_note {
 struct proposal {
     struct letter letter;
     enum proposal_kind kind;
-    struct bytes records; /* EVENTS, TIMEOUTS: whole records, borrowed until done */
+    struct bytes records; /* EVENTS, TIMEOUTS, ANSWER: whole records, borrowed until done */
     uint32_t event_count; /* or commands; TIMEOUTS: of the one record */
     struct timeout_result
         *results;       /* TIMEOUTS: one per command, borrowed; each runner writes its own */

@@ -1,6 +1,6 @@
 /* Coming back: the newest snapshot, then the log behind it; and writing the snapshot in the first
  * place. A replay takes the same way as live work: frames to the runners, records to tide,
- * catalogue and consumers. */
+ * catalogue, consumers and kept answers. */
 #include "base/check.h"
 #include "base/hash.h"
 #include "host/need.h"
@@ -54,6 +54,7 @@ bool sequencer_capture(struct sequencer *sequencer)
     free(sequencer->attempt.host_state);
     sequencer->attempt.host_state = growing.data;
     sequencer->attempt.host_state_len = growing.len;
+    answers_freeze(&sequencer->answers);
     sequencer->attempt.position = 0; /* known when its frame is durable */
     return true;
 }
@@ -87,6 +88,7 @@ void sequencer_write_snapshot(void *ctx, struct snapshot_sink *sink)
     write_u64(&writer, sequencer->options.genesis.seed);
     write_string(&writer,
                  bytes_of(sequencer->attempt.host_state, sequencer->attempt.host_state_len));
+    answers_save(&sequencer->answers, &writer);
     save_engines(sequencer, &writer);
     write_u64(&writer, SNAPSHOT_MAGIC);
     writer_flush(&writer);
@@ -135,7 +137,7 @@ static bool load_all(struct sequencer *sequencer, struct loader *in)
     sequencer->event_count = load_u64(in);
     sequencer->clock.us = load_i64(in);
     struct engine *first = owner_of(sequencer, 0);
-    if (in->bad || !engine_load_shared(first, in)) {
+    if (in->bad || !answers_load(&sequencer->answers, in) || !engine_load_shared(first, in)) {
         return false;
     }
     sequencer->pulse_ordinal = first->pulse_ordinal;
@@ -224,6 +226,7 @@ static uint64_t take_figures(struct sequencer *sequencer, const struct record *r
     struct batch batch;
     struct pulse pulse;
     struct timeouts_reader commands;
+    struct kept_answer answer;
     if (record->kind == RECORD_EVENTS && batch_open(record->body, &batch)) {
         move_clock(sequencer, batch.arrival);
         return batch.count;
@@ -231,13 +234,16 @@ static uint64_t take_figures(struct sequencer *sequencer, const struct record *r
     if (record->kind == RECORD_PULSE && pulse_read(record->body, &pulse)) {
         sequencer->pulse_ordinal = pulse.ordinal;
         move_clock(sequencer, pulse.clock);
+        answers_expire(&sequencer->answers, pulse.clock);
     } else if (record->kind == RECORD_TIMEOUTS && timeouts_open(record->body, &commands)) {
         move_clock(sequencer, commands.clock);
+    } else if (record->kind == RECORD_ANSWER && kept_answer_read(record->body, &answer)) {
+        move_clock(sequencer, answer.kept);
     }
     return 0;
 }
 
-/* Tide, catalogue and consumers take the frame's records; the number of events in it. */
+/* Tide, catalogue, consumers and answers take the frame's records; the number of events in it. */
 static uint64_t take_records(struct sequencer *sequencer, const struct log_view *view)
 {
     uint64_t events = 0;
@@ -248,6 +254,7 @@ static uint64_t take_records(struct sequencer *sequencer, const struct log_view 
         tide_replay(&sequencer->tide, &record);
         catalog_apply(&sequencer->catalog, &record, sequencer->position); /* as live */
         consumers_apply(&sequencer->consumers, &record);
+        answers_apply(&sequencer->answers, &record, 0);
         applying_end(&sequencer->applying);
         sequencer->handover = record.kind != RECORD_PULSE;
         events += take_figures(sequencer, &record);

@@ -43,6 +43,7 @@ bool sequencer_init(struct sequencer *sequencer, const struct sequencer_options 
     sequencer->places.next = 1;
     catalog_init(&sequencer->catalog);
     consumers_init(&sequencer->consumers);
+    answers_init(&sequencer->answers, &options->answers, options->genesis.seed);
     for (uint32_t n = 0; n < SEQUENCER_FRAMES; n++) {
         sequencer->frames[n] = frame_create(sequencer->options.frame_bytes_max);
         if (sequencer->frames[n] == NULL) {
@@ -62,6 +63,7 @@ void sequencer_deinit(struct sequencer *sequencer)
     }
     catalog_deinit(&sequencer->catalog);
     tide_deinit(&sequencer->tide);
+    answers_deinit(&sequencer->answers);
     free(sequencer->attempt.host_state);
 }
 
@@ -196,6 +198,7 @@ static void all_parked(struct sequencer *sequencer)
         attempt->under_way = false;
         finish_snapshot_request(sequencer, err);
     }
+    answers_thaw(&sequencer->answers);
     attempt->parked = 0;
     for (uint32_t n = 0; n < sequencer->options.post->runner_count; n++) {
         attempt->releases[n] = (struct letter){.kind = LETTER_RELEASE};
@@ -211,6 +214,13 @@ static void take_letter(struct sequencer *sequencer, struct letter *letter)
         break;
     case LETTER_INSPECTION:
         sequencer_inspect(sequencer, (struct inspection *)(void *)letter);
+        post_return(sequencer->options.post, POST_SEQUENCER, letter);
+        break;
+    case LETTER_CLAIM:
+        answers_claim(&sequencer->answers,
+                      (struct claim *)(void *)letter,
+                      sequencer->clock,
+                      sequencer->frame_count);
         post_return(sequencer->options.post, POST_SEQUENCER, letter);
         break;
     case LETTER_FRAME:
@@ -341,6 +351,7 @@ take_proposal(struct sequencer *sequencer, struct frame *frame, struct proposal 
     case PROPOSE_RULE_DEFINE:
     case PROPOSE_RULE_DROP:
     case PROPOSE_CONSUMER:
+    case PROPOSE_ANSWER:
         sequencer_put_command(sequencer, frame, proposal, &out);
         break;
     }
@@ -383,6 +394,7 @@ static void put_pulse(struct sequencer *sequencer, struct frame *frame)
     sequencer->last_held = holds(sequencer);
     sequencer->last_watermark = sequencer->tide.watermark;
     uint8_t flags = sequencer->last_held ? PULSE_HOLD : 0;
+    answers_expire(&sequencer->answers, sequencer->clock);
     bool snapshot = attempt->wanted && !attempt->under_way && sequencer_capture(sequencer);
     if (snapshot) {
         FAILPOINT(HOST_SNAPSHOT_CAPTURED);

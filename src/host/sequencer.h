@@ -20,6 +20,7 @@
 #pragma once
 
 #include "core/engine.h"
+#include "host/answers.h"
 #include "host/applying.h"
 #include "host/catalog.h"
 #include "host/consumers.h"
@@ -53,6 +54,7 @@ struct sequencer_options {
     uint64_t snapshot_every_bytes; /* of log; 0 = never by itself */
     uint64_t replay_until;         /* UINT64_MAX: to the end */
     size_t frame_bytes_max;        /* what the log takes; 0: LOG_FRAME_BYTES_MAX */
+    struct answers_limits answers; /* 0: their own */
     const _Atomic bool *abandon;   /* true: stop replaying, nothing will be asked any more */
 };
 
@@ -82,6 +84,7 @@ struct sequencer {
     struct tide tide;
     struct catalog catalog;
     struct consumers consumers;
+    struct answers answers;
     struct frame *frames[SEQUENCER_FRAMES];
     struct frame *filling;  /* being filled or written */
     struct proposal *first; /* queue */

@@ -40,7 +40,7 @@ bool record_next(struct reader *frame, const uint8_t *frame_begin, struct record
     if (frame->bad) {
         return false;
     }
-    bool known = kind >= RECORD_GENESIS && kind <= RECORD_CONSUMER;
+    bool known = kind >= RECORD_GENESIS && kind <= RECORD_ANSWER;
     if (!known || zeros.data[0] != 0 || zeros.data[1] != 0 || zeros.data[2] != 0) {
         frame->bad = true;
         return false;

@@ -30,6 +30,7 @@ enum record_kind {
     RECORD_RULE = 10,    /* a rule over the stream begins here (model/rule.h); as DEFINE */
     RECORD_RULE_DROP = 11,
     RECORD_CONSUMER = 12, /* a reader of the feed says how far it is */
+    RECORD_ANSWER = 13,   /* an answer is kept for its Idempotency-Key (model/answer.h) */
 };
 
 struct record {

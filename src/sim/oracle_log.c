@@ -323,6 +323,7 @@ static bool judge_record(struct judge *judge)
     case RECORD_RULE:
     case RECORD_RULE_DROP:
     case RECORD_CONSUMER:
+    case RECORD_ANSWER:
         return true;
     case RECORD_EVENTS:
         while (log_next_event(&judge->reader)) {

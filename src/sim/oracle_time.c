@@ -521,6 +521,7 @@ static bool judge_record(struct judge *judge)
     case RECORD_RULE:
     case RECORD_RULE_DROP:
     case RECORD_CONSUMER:
+    case RECORD_ANSWER:
         return true;
     }
     return wrong(judge, "a record of no known kind", 0, 0);

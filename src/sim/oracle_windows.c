@@ -360,6 +360,7 @@ static bool follow_record(struct counter *counter)
     case RECORD_RULE:
     case RECORD_RULE_DROP:
     case RECORD_CONSUMER:
+    case RECORD_ANSWER:
         return true;
     case RECORD_PULSE:
         return follow_pulse(counter);

@@ -26,6 +26,7 @@ void fake_gateway_init(struct gateway *gateway)
     gateway->records = buf_of(malloc(RECORDS_CAP), RECORDS_CAP);
     gateway->runner_count = 2;
     catalog_init(&gateway->catalog);
+    answers_init(&gateway->answers, &(struct answers_limits){0}, gateway->facts.seed);
     for (size_t i = 0; i < RUNNERS_MAX; i++) {
         gateway->rows[i] = buf_of(malloc(ROWS_CAP), ROWS_CAP);
     }
@@ -35,6 +36,7 @@ void fake_gateway_deinit(struct gateway *gateway)
 {
     free(gateway->records.data);
     catalog_deinit(&gateway->catalog);
+    answers_deinit(&gateway->answers);
     for (size_t i = 0; i < RUNNERS_MAX; i++) {
         free(gateway->rows[i].data);
     }
@@ -76,20 +78,30 @@ struct gateway_counters gateway_counters_sum(const struct gateway *gateway)
     return gateway->counters;
 }
 
-static enum err post(struct gateway *gateway, struct letter *letter, enum letter_kind kind)
+static enum err send(struct gateway *gateway, struct letter *letter, enum letter_kind kind)
 {
-    if (gateway->refuse != OK) {
-        return gateway->refuse;
-    }
     CHECK(gateway->queue_len < sizeof(gateway->queue) / sizeof(gateway->queue[0]));
     letter->kind = kind;
     gateway->queue[gateway->queue_len++] = letter;
     return OK;
 }
 
+static enum err post(struct gateway *gateway, struct letter *letter, enum letter_kind kind)
+{
+    return gateway->refuse != OK ? gateway->refuse : send(gateway, letter, kind);
+}
+
+enum err gateway_claim(struct gateway *gateway, struct claim *claim)
+{
+    claim->err = OK;
+    claim->answer = (struct bytes){0};
+    return (claim->kind == CLAIM_GIVE_BACK ? send : post)(gateway, &claim->letter, LETTER_CLAIM);
+}
+
 enum err gateway_propose(struct gateway *gateway, struct proposal *proposal)
 {
-    return post(gateway, &proposal->letter, LETTER_PROPOSAL);
+    bool ends_claim = proposal->kind == PROPOSE_ANSWER;
+    return (ends_claim ? send : post)(gateway, &proposal->letter, LETTER_PROPOSAL);
 }
 
 enum err gateway_inspect(struct gateway *gateway, struct inspection *inspection)
@@ -258,6 +270,20 @@ static enum err take_rule(struct gateway *gateway, struct proposal *proposal)
     return proposal->err;
 }
 
+/* As the sequencer does: decided, written, applied, durable. */
+static enum err answer_take(struct gateway *gateway, struct proposal *proposal)
+{
+    static uint8_t memory[KEPT_ANSWER_BYTES_MAX];
+    struct buf out = buf_of(memory, sizeof(memory));
+    answers_propose(&gateway->answers, proposal, (struct clock_time){gateway->now_us}, &out);
+    struct reader reader = reader_of(buf_bytes(&out));
+    struct record record;
+    while (record_next(&reader, memory, &record)) {
+        answers_apply(&gateway->answers, &record, 0);
+    }
+    return proposal->err;
+}
+
 static enum err proposal_take(struct gateway *gateway, struct proposal *proposal)
 {
     struct fake_metric *metric = NULL;
@@ -299,6 +325,8 @@ static enum err proposal_take(struct gateway *gateway, struct proposal *proposal
     case PROPOSE_RULE_DEFINE:
     case PROPOSE_RULE_DROP:
         return take_rule(gateway, proposal);
+    case PROPOSE_ANSWER:
+        return answer_take(gateway, proposal);
     case PROPOSE_SNAPSHOT:
         return OK;
     }
@@ -475,6 +503,11 @@ size_t fake_gateway_deliver(struct gateway *gateway)
         memmove(gateway->queue, gateway->queue + 1, gateway->queue_len * sizeof(letter));
         if (letter->kind == LETTER_PROPOSAL) {
             answer_proposal(gateway, (struct proposal *)(void *)letter);
+        } else if (letter->kind == LETTER_CLAIM) {
+            answers_claim(&gateway->answers,
+                          (struct claim *)(void *)letter,
+                          (struct clock_time){gateway->now_us},
+                          0);
         } else if (letter->kind == LETTER_INSPECTION) {
             answer_inspection(gateway, (struct inspection *)(void *)letter);
         } else if (letter->kind == LETTER_QUERY) {

@@ -3,6 +3,7 @@
  * the test puts in. */
 #pragma once
 
+#include "host/answers.h"
 #include "host/catalog.h"
 #include "host/gateway.h"
 #include "host/result.h"
@@ -49,6 +50,7 @@ struct gateway {
     struct fake_metric metrics[FAKE_TABLE];
     struct fake_source sources[FAKE_TABLE];
     struct catalog catalog; /* the rules in it */
+    struct answers answers; /* for requests with a key */
     uint32_t runner_count;
     struct buf rows[RUNNERS_MAX]; /* what each runner answers queries with */
     uint64_t row_counts[RUNNERS_MAX];

@@ -390,7 +390,7 @@ struct ticket *world_propose(struct world *world, const struct proposal *proposa
     struct letter letter = ticket->proposal.letter;
     ticket->proposal = *proposal;
     ticket->proposal.letter = letter;
-    size_t bytes = proposal->name.len + proposal->definition.len;
+    size_t bytes = proposal->name.len + proposal->definition.len + proposal->records.len;
     ticket->memory = malloc(bytes + 1);
     CHECK(ticket->memory != NULL);
     struct buf copy = buf_of(ticket->memory, bytes);
@@ -399,6 +399,9 @@ struct ticket *world_propose(struct world *world, const struct proposal *proposa
     ticket->proposal.name = bytes_of(ticket->memory, proposal->name.len);
     ticket->proposal.definition =
         bytes_of(ticket->memory + proposal->name.len, proposal->definition.len);
+    size_t records_at = copy.len;
+    buf_put_bytes(&copy, proposal->records);
+    ticket->proposal.records = bytes_of(ticket->memory + records_at, proposal->records.len);
     ticket->refused = gateway_propose(world->gateways[0], &ticket->proposal);
     return ticket;
 }
