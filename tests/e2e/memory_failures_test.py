@@ -24,7 +24,7 @@ COUNTING = "SELECT subject AS s, count(*) AS n FROM TUMBLE(events, time, INTERVA
 
 
 class Request:
-    """method, path, body (bytes, or a function of the try that makes them), headers."""
+    """method, path, body (bytes, or a function of the try that makes them), headers (likewise)."""
 
     def __init__(self, method, path, body=None, content_type=None, after=None, statuses=(200,), **headers):
         self.method = method
@@ -62,6 +62,10 @@ def lines(k):
                    for i in range(400)])
 
 
+def keyed(k):
+    return json.dumps({"key": f"timeout-{k}", "within": "PT1H"}).encode()
+
+
 SCRIPT = "; ".join(f"CREATE METRIC script{i} AS {COUNTING}" for i in range(4))
 REQUESTS = {
     "one event": Request("POST", "/v1/events", one, "application/cloudevents+json"),
@@ -84,6 +88,8 @@ REQUESTS = {
     "statements that select": Request("POST", "/v1/sql", b"SHOW METRICS; SHOW METRIC kept", "text/plain"),
     "a new source": Request("PUT", "/v1/sources/" + quoted("/made"), b'{"disorder":"PT1S"}', "application/json",
                             after=("DELETE", "/v1/sources/" + quoted("/made")), statuses=(200, 201)),
+    "a timeout with a key": Request("POST", "/v1/timeouts", keyed, "application/json", statuses=(200, 201),
+                                    Idempotency_Key=lambda k: k.replace(" ", "-")),
     "a source's watermark": Request("POST", f"/v1/sources/{quoted('/explicit')}/watermark", b'{"final":true}',
                                     "application/json"),
     "a source": Request("GET", "/v1/sources/" + quoted("/explicit")),
@@ -130,9 +136,10 @@ class EachRequest(unittest.TestCase):
     def ask(self, request, k):
         """The status of one request over a connection of its own; None: closed without an answer."""
         body = request.body(k) if callable(request.body) else request.body
+        headers = {name: value(k) if callable(value) else value for name, value in request.headers.items()}
         mine = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=60)
         try:
-            mine.request(request.method, request.path, body, request.headers)
+            mine.request(request.method, request.path, body, headers)
         except ConnectionError:
             pass  # the answer may be there all the same
         try:
