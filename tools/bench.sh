@@ -4,7 +4,7 @@
 #
 # Usage: tools/bench.sh [WORD ...]     only the parts whose names are given:
 #        j1 duckdb direct open-loop snapshots overload singles groups timeouts idle restart
-#   BENCH_EVENTS   events of job J1 (5000000)
+#   BENCH_EVENTS   events of job J1, and of the rule's (5000000)
 #   BENCH_RESTART  events in the log of the restart (20000000); a tenth of them after the snapshot
 #   BENCH_SECONDS  for open-loop, singles and timeouts (10)
 #   BENCH_PENDING  timeouts that wait while others fire (1000000)
@@ -180,6 +180,10 @@ if wanted timeouts; then
     echo "== Timeouts: created, extended and completed, by 1,000 and one by one"
     start_server
     "$tidemark" bench timeouts --parts batches,singles --seconds "$seconds" --json "$results"
+    stop_server
+    echo "== Timeouts: $events events by a rule over the stream, and as many without it"
+    start_server --snapshot-every 64G
+    "$tidemark" bench timeouts --parts rule --events "$events" --server-pid "$server" --json "$results"
     stop_server
     pending=${BENCH_PENDING:-1000000}
     due=${BENCH_DUE:-1000000}

@@ -2,6 +2,7 @@
  *
  *     batches   create ─► heartbeat ─► complete, --operations of each, 1,000 a request
  *     singles   create ─► heartbeat ─► complete, one a request, 256 connections
+ *     rule      --events through a rule over the stream, and as many without it
  *     (then)    --pending more that wait in the background
  *     lag       --fire-rate a second are due: how late is each told?
  *     burst     --due-at-once are due in one instant: how long until all fired?
@@ -30,6 +31,7 @@ enum bench_part {
     PART_SINGLES = 2,
     PART_LAG = 4,
     PART_BURST = 8,
+    PART_RULE = 16,
 };
 
 /* --- batches --- */
@@ -267,7 +269,7 @@ static int background_make(struct firing_run *run)
 /* The parts of --parts as bits; 0 after the complaint. */
 static unsigned parts_wanted(const struct settings *settings)
 {
-    static const char *const names[] = {"batches", "singles", "lag", "burst"};
+    static const char *const names[] = {"batches", "singles", "lag", "burst", "rule"};
     const size_t count = sizeof(names) / sizeof(names[0]);
     const struct setting_texts *given = &settings->texts[OPTION_PARTS];
     unsigned parts = 0;
@@ -277,12 +279,14 @@ static unsigned parts_wanted(const struct settings *settings)
             n++;
         }
         if (n == count) {
-            complain("--parts: \"%.40s\" is none of batches, singles, lag, burst", given->items[i]);
+            complain("--parts: \"%.40s\" is none of batches, singles, lag, burst, rule",
+                     given->items[i]);
             return 0;
         }
         parts |= 1u << n;
     }
-    return given->count > 0 ? parts : PART_BATCHES | PART_SINGLES | PART_LAG | PART_BURST;
+    return given->count > 0 ? parts
+                            : PART_BATCHES | PART_SINGLES | PART_LAG | PART_BURST | PART_RULE;
 }
 
 int bench_timeouts(const struct command *command)
@@ -295,6 +299,9 @@ int bench_timeouts(const struct command *command)
     }
     if (code == EXIT_CODE_OK && (parts & PART_SINGLES) != 0) {
         code = part_singles(&run);
+    }
+    if (code == EXIT_CODE_OK && (parts & PART_RULE) != 0) {
+        code = bench_rule(command->settings);
     }
     if (code == EXIT_CODE_OK && (parts & (PART_LAG | PART_BURST)) != 0) {
         code = background_make(&run);

@@ -1,5 +1,5 @@
 /* tidemark bench timeouts: what its two halves share. bench_timeouts.c makes, extends and ends
- * timeouts; bench_firing.c looks how they fire. */
+ * timeouts; bench_firing.c looks how they fire; bench_rule.c lets a rule over the stream do all that. */
 #pragma once
 
 #include "apps/bench.h"
@@ -28,6 +28,9 @@ struct firing_run {
 
 /* Timeouts at a rate, and how late each is told. */
 int bench_firing_lag(const struct firing_run *run) MUST_CHECK;
+
+/* Events through a rule, and beside it. */
+int bench_rule(const struct settings *settings) MUST_CHECK;
 
 /* Many timeouts in one instant: when the last fired, and what events wait meanwhile. */
 int bench_firing_burst(const struct firing_run *run) MUST_CHECK;

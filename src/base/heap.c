@@ -68,7 +68,11 @@ static void list_push(struct heap *heap, uint32_t index, void *block)
 static void *list_pop(struct heap *heap, uint32_t index)
 {
     void *block = heap->free[index];
-    heap->free[index] = link_of(block);
+    void *next = link_of(block);
+    if (next != NULL) {
+        __builtin_prefetch(next, 1); /* it holds the link that the next pop reads */
+    }
+    heap->free[index] = next;
     return block;
 }
 

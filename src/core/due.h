@@ -5,7 +5,8 @@
  *               v
  *             the owner's node, which knows its entry
  *
- * Times lie in the entries, so that most steps look at nothing else. Of equal times the owner says which
+ * Times lie in the entries, so that most steps look at nothing else; the four children of an entry lie in
+ * one line of the cache, since the block begins three entries before the first. Of equal times the owner says which
  * comes first; if it tells all of them apart, the order in which they come out depends on nothing but
  * them: not on the order in which they came in, nor on what was in between.
  *

@@ -49,7 +49,7 @@ bool intake_group_key(const struct definition *definition,
                       struct buf *key)
 {
     for (uint32_t n = 0; n < definition->group_count; n++) {
-        value_put(key, program_eval(definition->groups[n], event, scratch));
+        program_put(definition->groups[n], event, scratch, key);
     }
     return !key->overflow;
 }

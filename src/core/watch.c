@@ -5,6 +5,9 @@
 #include "core/signals.h"
 #include "core/watch_parts.h"
 
+/* What is done many times is done for so many at once, so that their misses of the cache overlap. */
+#define RUN 16
+
 int watch_signal_order(const struct due_node *a, const struct due_node *b)
 {
     const struct watch_signal *left = (const struct watch_signal *)(const void *)a;
@@ -130,18 +133,46 @@ static void see_event(const struct watch_act *act, const struct signal *given)
     watch_key_settle(act->watch, key);
 }
 
+static void take(struct watch *watch, const struct watch_turn *turn, const struct signal *signal)
+{
+    CHECK(signal->rule < turn->rule_end && watch->parts[signal->rule] != NULL);
+    struct watch_act act = {watch, watch->parts[signal->rule], &turn->rules[signal->rule], turn};
+    bool late = watch_by_events(&act) && signal->time < act.rule->horizon;
+    if (act.part->silence && !late) {
+        see_event(&act, signal);
+    } else {
+        enqueue(&act, signal, late);
+    }
+}
+
+/* The next signals, their keys on the way into the cache. */
+static uint32_t read_run(const struct watch *watch, struct reader *in, struct signal run[RUN])
+{
+    const struct watch_place *places[RUN];
+    uint32_t count = 0;
+    while (count < RUN && signal_next(in, &run[count])) {
+        watch_slot_prefetch(watch, run[count].hash);
+        count++;
+    }
+    for (uint32_t n = 0; n < count; n++) {
+        places[n] = watch_place_prefetch(watch, run[n].hash);
+    }
+    for (uint32_t n = 0; n < count; n++) {
+        if (places[n] != NULL) {
+            watch_key_prefetch(places[n]->key);
+        }
+    }
+    return count;
+}
+
 void watch_take(struct watch *watch, const struct watch_turn *turn, struct bytes signals)
 {
     struct reader in = reader_of(signals);
-    struct signal signal;
-    while (signal_next(&in, &signal)) {
-        CHECK(signal.rule < turn->rule_end && watch->parts[signal.rule] != NULL);
-        struct watch_act act = {watch, watch->parts[signal.rule], &turn->rules[signal.rule], turn};
-        bool late = watch_by_events(&act) && signal.time < act.rule->horizon;
-        if (act.part->silence && !late) {
-            see_event(&act, &signal);
-        } else {
-            enqueue(&act, &signal, late);
+    struct signal run[RUN];
+    uint32_t count;
+    while ((count = read_run(watch, &in, run)) > 0) {
+        for (uint32_t n = 0; n < count; n++) {
+            take(watch, turn, &run[n]);
         }
     }
     CHECK(!in.bad);
@@ -149,10 +180,14 @@ void watch_take(struct watch *watch, const struct watch_turn *turn, struct bytes
 
 /* --- signals act --- */
 
+static bool keeps_signals(const struct watch_act *act)
+{
+    return watch_by_events(act) && !act->part->silence && act->rule->rule.grace_us > 0;
+}
+
 static bool is_kept(const struct watch_act *act, const struct watch_signal *signal)
 {
-    return watch_by_events(act) && !act->part->silence && act->rule->rule.grace_us > 0 &&
-           signal->kind != SIGNAL_START;
+    return keeps_signals(act) && signal->kind != SIGNAL_START;
 }
 
 static bool acts_before(const struct watch_signal *a, const struct watch_signal *b)
@@ -188,24 +223,54 @@ static void keep(const struct watch_act *act, struct watch_signal *signal)
     }
 }
 
+static void signal_act(const struct watch_act *act, struct watch_signal *signal)
+{
+    if (!signal->kept && act->part->silence) {
+        watch_silence_event(act, signal->key, signal->time);
+    } else if (!signal->kept) {
+        watch_timeout_signal(act, signal);
+    }
+    if (!signal->kept && is_kept(act, signal)) {
+        keep(act, signal);
+    } else {
+        signal_free(act->watch, signal);
+    }
+}
+
+/* The next signals that act, out of their heap, what they act on on the way into the cache. One by one
+ * where they go back into the heap: the next one may be among those. */
+static uint32_t pop_run(const struct watch_act *act, struct watch_signal *run[RUN])
+{
+    struct due *signals = &act->part->signals;
+    int64_t below = watch_by_events(act) ? act->rule->watermark : INT64_MAX;
+    uint32_t most = keeps_signals(act) ? 1 : RUN;
+    uint32_t count = 0;
+    while (count < most && due_first(signals) != NULL && due_time(signals) < below) {
+        run[count] = watch_signal_of(due_first(signals));
+        due_remove(signals, &run[count]->node);
+        count++;
+    }
+    for (uint32_t n = 0; n < count; n++) {
+        watch_key_prefetch(run[n]->key);
+    }
+    for (uint32_t n = 0; n < count; n++) {
+        const struct watch_key *key = run[n]->key;
+        const struct watch_instance *instance =
+            run[n]->kind == SIGNAL_START ? key->ended_last : key->open_first;
+        if (instance != NULL) {
+            __builtin_prefetch(instance);
+        }
+    }
+    return count;
+}
+
 static void signals_act(const struct watch_act *act)
 {
-    int64_t watermark = act->rule->watermark;
-    for (struct due_node *node; (node = due_first(&act->part->signals)) != NULL;) {
-        if (watch_by_events(act) && due_time(&act->part->signals) >= watermark) {
-            break;
-        }
-        struct watch_signal *signal = watch_signal_of(node);
-        due_remove(&act->part->signals, node);
-        if (!signal->kept && act->part->silence) {
-            watch_silence_event(act, signal->key, signal->time);
-        } else if (!signal->kept) {
-            watch_timeout_signal(act, signal);
-        }
-        if (!signal->kept && is_kept(act, signal)) {
-            keep(act, signal);
-        } else {
-            signal_free(act->watch, signal);
+    struct watch_signal *run[RUN];
+    uint32_t count;
+    while ((count = pop_run(act, run)) > 0) {
+        for (uint32_t n = 0; n < count; n++) {
+            signal_act(act, run[n]);
         }
     }
 }

@@ -86,6 +86,7 @@ struct signal {
 };
 
 struct watch_key;
+struct watch_slot;
 struct watch_signal;
 struct watch_instance;
 
@@ -119,8 +120,8 @@ struct watch {
     struct watch_place *places;
     uint32_t place_count;
     uint32_t place_cap;
-    uint32_t free_first; /* WATCH_PLACE_NONE: none */
-    uint32_t *slots;     /* place + 1, by hash; 0 = free */
+    uint32_t free_first;      /* WATCH_PLACE_NONE: none */
+    struct watch_slot *slots; /* by hash */
     uint32_t slot_count;
     uint32_t key_count;
     struct watch_instance *ended_first;

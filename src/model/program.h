@@ -136,8 +136,23 @@ bool program_valid(struct bytes program);
 struct value
 program_eval(struct bytes program, const struct event *event, struct program_scratch *scratch);
 
-/* A value as CAST(... AS TEXT) gives it: text, or NULL when it is that, or does not fit the scratch. */
-struct value program_text(struct value value, struct program_scratch *scratch);
+enum program_text {
+    PROGRAM_TEXT_NULL,     /* the value is NULL */
+    PROGRAM_TEXT_TOO_LONG, /* it does not fit the scratch */
+    PROGRAM_TEXT_GIVEN,
+};
+
+/* The program's value as CAST(... AS TEXT) gives it. */
+enum program_text program_eval_text(struct bytes program,
+                                    const struct event *event,
+                                    struct program_scratch *scratch,
+                                    struct bytes *text);
+
+/* value_put(out, program_eval(...)). */
+void program_put(struct bytes program,
+                 const struct event *event,
+                 struct program_scratch *scratch,
+                 struct buf *out);
 
 /* program_eval(...) is TRUE; an empty program passes. */
 bool program_passes(struct bytes program,

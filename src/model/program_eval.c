@@ -9,7 +9,8 @@
  *  2. `at` only moves forwards and stays within the program.
  *
  * Truth values travel as a small enum and slots are written member by member: copying a whole value
- * just after a part of it was stored costs more than all else here. */
+ * just after a part of it was stored costs more than all else here, since the copy has to wait until that
+ * store, and all before it, are out in the cache. So results that are mostly texts are not copied. */
 #include "model/program_parts.h"
 
 #include "base/check.h"
@@ -574,6 +575,38 @@ struct value
 program_eval(struct bytes program, const struct event *event, struct program_scratch *scratch)
 {
     return *run(program, event, scratch);
+}
+
+enum program_text program_eval_text(struct bytes program,
+                                    const struct event *event,
+                                    struct program_scratch *scratch,
+                                    struct bytes *text)
+{
+    const struct value *value = run(program, event, scratch);
+    if (value->kind == VALUE_NULL) {
+        return PROGRAM_TEXT_NULL;
+    }
+    if (value->kind == VALUE_TEXT) {
+        *text = value->text;
+        return PROGRAM_TEXT_GIVEN;
+    }
+    struct value cast = function_cast(TYPE_TEXT, *value, scratch);
+    *text = cast.kind == VALUE_TEXT ? cast.text : (struct bytes){0};
+    return cast.kind == VALUE_TEXT ? PROGRAM_TEXT_GIVEN : PROGRAM_TEXT_TOO_LONG;
+}
+
+void program_put(struct bytes program,
+                 const struct event *event,
+                 struct program_scratch *scratch,
+                 struct buf *out)
+{
+    const struct value *value = run(program, event, scratch);
+    if (value->kind == VALUE_TEXT) { /* nearly always, and not worth a copy: see above */
+        buf_put_u8(out, VALUE_TEXT);
+        buf_put_string(out, value->text);
+    } else {
+        value_put(out, *value);
+    }
 }
 
 bool program_passes(struct bytes program,

@@ -149,11 +149,6 @@ struct value function_cast(uint8_t type, struct value value, struct program_scra
     return scratch_keep(scratch, &room);
 }
 
-struct value program_text(struct value value, struct program_scratch *scratch)
-{
-    return value.kind == VALUE_NULL ? value : function_cast(TYPE_TEXT, value, scratch);
-}
-
 struct value function_concat(struct value a, struct value b, struct program_scratch *scratch)
 {
     if (a.kind == VALUE_NULL || b.kind == VALUE_NULL) {

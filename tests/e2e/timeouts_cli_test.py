@@ -458,20 +458,27 @@ class Bench(AtServer):
         with tempfile.TemporaryDirectory(prefix="tidemark-e2e-") as folder:
             path = os.path.join(folder, "figures.jsonl")
             self.run_it(0, "bench", "timeouts", "--operations", "5000", "--seconds", "1", "--pending", "2000",
-                        "--fire-rate", "500/s", "--due-at-once", "3000", "--connections", "8", "--json", path)
+                        "--fire-rate", "500/s", "--due-at-once", "3000", "--connections", "8", "--events", "40000",
+                        "--server-pid", str(self.server.process.pid), "--json", path)
             with open(path, encoding="utf-8") as lines:
                 figures = {row["name"]: row["value"] for row in map(json.loads, lines)}
         for name in ("timeouts_create_rate", "timeouts_heartbeat_rate", "timeouts_complete_rate",
                      "timeouts_single_create_rate", "timeouts_single_complete_ack_p99", "timeouts_lag_told_p99",
-                     "timeouts_quiet_ack_p99", "timeouts_burst_ack_p99", "timeouts_burst_all_fired"):
+                     "timeouts_quiet_ack_p99", "timeouts_burst_ack_p99", "timeouts_burst_all_fired",
+                     "timeouts_no_rule_decided_rate", "timeouts_rule_decided_rate", "timeouts_rule_ack_p99",
+                     "timeouts_rule_server_cpu", "timeouts_rule_server_memory", "timeouts_rule_fired"):
             self.assertGreater(figures[name], 0, name)
         for name in ("timeouts_create_refused", "timeouts_single_create_refused", "timeouts_lag_missing",
                      "timeouts_lag_told_twice", "timeouts_burst_missing", "timeouts_burst_told_twice"):
             self.assertEqual(0, figures[name], name)
+        self.assertEqual(figures["timeouts_rule_expected"], figures["timeouts_rule_fired"])
+        self.assertEqual(40000, figures["timeouts_rule_events"])
         counts = json.loads(self.ask("count", "--json"))
         self.assertEqual(500 + 3000, counts["fired"])
         self.assertGreaterEqual(counts["pending"], 2000)
         self.run_it(EXIT_USAGE, "bench", "timeouts", "--parts", "lag,typo", says="typo")
+        self.run_it(EXIT_USAGE, "bench", "timeouts", "--parts", "rule", "--events", "1", says="--events")
+        self.run_it(EXIT_REFUSED, "bench", "timeouts", "--parts", "rule", "--events", "40000", says="fired")
 
 
 if __name__ == "__main__":

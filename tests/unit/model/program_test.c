@@ -189,6 +189,26 @@ static void a_filter_passes_only_on_true(void **state)
     assert_true(program_passes((struct bytes){.data = NULL}, &event, &scratch));
 }
 
+/* As a value, as a key's bytes, as a text and as a condition a program says the same. */
+static void
+assert_forms_agree(struct bytes program, const struct event *event, struct program_scratch *scratch)
+{
+    static uint8_t memory[2][1024];
+    struct buf wanted = buf_of(memory[0], sizeof(memory[0]));
+    struct buf put = buf_of(memory[1], sizeof(memory[1]));
+    struct bytes text = {0};
+    scratch->used = 0;
+    struct value value = program_eval(program, event, scratch);
+    value_put(&wanted, value);
+    program_put(program, event, scratch, &put);
+    assert_true(bytes_equal(buf_bytes(&put), buf_bytes(&wanted)));
+    enum program_text given = program_eval_text(program, event, scratch, &text);
+    assert_int_equal(given, value.kind == VALUE_NULL ? PROGRAM_TEXT_NULL : PROGRAM_TEXT_GIVEN);
+    assert_true(value.kind != VALUE_TEXT || bytes_equal(text, value.text));
+    assert_true(program_passes(program, event, scratch) ==
+                (value.kind == VALUE_BOOL && value.boolean));
+}
+
 /* Whatever is said to be valid runs to its end. Bytes are drawn so that many are. */
 static void random_programs_that_are_valid_run_to_their_end(void **state)
 {
@@ -240,10 +260,30 @@ static void random_programs_that_are_valid_run_to_their_end(void **state)
         if (program_valid(bytes_of(program, len))) {
             valid += 1;
             scratch.used = 0;
-            (void)program_eval(bytes_of(program, len), &event, &scratch);
+            assert_forms_agree(bytes_of(program, len), &event, &scratch);
         }
     }
     assert_true(valid > 1000);
+}
+
+static void results_are_told_as_texts(void **state)
+{
+    (void)state;
+    static struct program_scratch scratch;
+    struct event event = sample();
+    struct bytes text;
+    assert_int_equal(program_eval_text(PROGRAM(OP_COLUMN, COLUMN_TYPE), &event, &scratch, &text),
+                     PROGRAM_TEXT_GIVEN);
+    assert_bytes(text, "t");
+    assert_int_equal(program_eval_text(PROGRAM(OP_TRUE), &event, &scratch, &text),
+                     PROGRAM_TEXT_GIVEN);
+    assert_bytes(text, "true");
+    assert_int_equal(program_eval_text(PROGRAM(OP_COLUMN, COLUMN_SUBJECT), &event, &scratch, &text),
+                     PROGRAM_TEXT_NULL);
+    scratch.used = sizeof(scratch.data) - 3; /* "true" does not fit */
+    assert_int_equal(program_eval_text(PROGRAM(OP_TRUE), &event, &scratch, &text),
+                     PROGRAM_TEXT_TOO_LONG);
+    assert_int_equal(text.len, 0);
 }
 
 static void functions_know_their_arguments(void **state)
@@ -269,6 +309,7 @@ int main(void)
         cmocka_unit_test(a_program_has_its_longest_length),
         cmocka_unit_test(a_filter_passes_only_on_true),
         cmocka_unit_test(random_programs_that_are_valid_run_to_their_end),
+        cmocka_unit_test(results_are_told_as_texts),
         cmocka_unit_test(functions_know_their_arguments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
