@@ -359,6 +359,7 @@ static void handle_refuse(void *ctx, enum err err, const char *detail, struct bu
     struct gateway_counters *counters = gateway_counters(api->gateway);
     counters->requests++;
     counters->requests_refused++;
+    counters->writes_shed += err == ERR_UNAVAILABLE ? 1 : 0; /* for all we know a write */
     const struct problem problem = {.err = err, .detail = detail};
     struct out text = {0};
     problem_put(&text, &problem);

@@ -167,6 +167,12 @@ static const char too_much[] =
     "or "
     "too far behind\",\"status\":503,\"detail\":\"there was no memory for the answer\"}";
 
+/* For a reason of ours: whoever is told so may have had something to say. */
+static bool status_turns_away(int status)
+{
+    return status == 429 || status == 503; /* of a full disk (507) the sequencer knows */
+}
+
 static void count(const struct call *call, int status)
 {
     struct gateway_counters *counters = gateway_counters(call->api->gateway);
@@ -174,7 +180,7 @@ static void count(const struct call *call, int status)
     counters->requests++;
     counters->requests_refused += status >= 400 ? 1 : 0;
     counters->requests_shed += status == 429 ? 1 : 0;
-    counters->writes_shed += status == 429 && !asks ? 1 : 0;
+    counters->writes_shed += status_turns_away(status) && !asks ? 1 : 0;
 }
 
 /* From here on nobody waits for an answer. */

@@ -79,8 +79,7 @@ static bool type_wanted(struct bytes wanted, enum note_kind kind)
 
 static bool note_wanted(const struct feed_reader *reader, const struct note *note)
 {
-    bool subject = reader->subject.data == NULL ||
-                   (note->kind != NOTE_ENGINE_LAGGING && bytes_equal(reader->subject, note->key));
+    bool subject = reader->subject.data == NULL || bytes_equal(reader->subject, note->key);
     return subject && type_wanted(reader->type, note->kind);
 }
 

@@ -1,7 +1,7 @@
 /* The feed as text: see feed_text.h.
  *
  *   id = two hashes of: instance, kind, rule, start, generation, key; position of the pulse where no
- *        rule tells it
+ *        rule tells it (an episode of HOLD: since when, and why)
  *
  * The same in every replay, and another for every firing: a rule that is replaced gets a new number, an
  * instance that fires again after it was retracted a new generation, and a key that is used anew, after
@@ -143,6 +143,42 @@ static void put_timeout(struct out *out, const struct gateway_facts *facts, cons
     out_char(out, '}');
 }
 
+/* In the order of the flags: "full", "deaf". */
+static void put_reasons(struct out *out, uint32_t why)
+{
+    static const struct {
+        enum pulse_flags flag;
+        const char *name;
+    } reasons[] = {{PULSE_BEHIND, "behind"},
+                   {PULSE_REFUSING, "refusing"},
+                   {PULSE_FULL, "full"},
+                   {PULSE_RESUMED, "resumed"},
+                   {PULSE_DEAF, "deaf"}};
+    out_member(out, "why");
+    out_char(out, '[');
+    for (size_t n = 0; n < sizeof(reasons) / sizeof(reasons[0]); n++) {
+        if ((why & (uint32_t)reasons[n].flag) != 0) {
+            out_comma(out);
+            out_string_text(out, reasons[n].name);
+        }
+    }
+    out_char(out, ']');
+}
+
+static void put_engine(struct out *out, const struct note *note)
+{
+    bool holding = (note->flags & NOTE_HOLDING) != 0;
+    out_text(out, holding ? "{\"holding\":true" : "{\"holding\":false");
+    put_time(out, "since", note->started);
+    if (!holding) {
+        put_time(out, "until", note->clock.us);
+    }
+    put_reasons(out, note->generation);
+    out_member(out, "decided_at");
+    out_u64(out, note->position);
+    out_char(out, '}');
+}
+
 void note_put_json(struct out *out, const struct gateway_facts *facts, const struct note *note)
 {
     bool of_engine = note->kind == NOTE_ENGINE_LAGGING;
@@ -152,16 +188,12 @@ void note_put_json(struct out *out, const struct gateway_facts *facts, const str
     out_text(out, of_engine ? "\"/tidemark/engine\"" : "\"/tidemark/timeouts\"");
     out_member(out, "type");
     out_string(out, note_type(note->kind));
-    if (!of_engine) {
-        out_member(out, "subject");
-        out_string(out, note->key);
-    }
+    out_member(out, "subject");
+    out_string(out, note->key);
     put_time(out, "time", note->clock.us);
     out_text(out, ",\"datacontenttype\":\"application/json\",\"data\":");
     if (of_engine) {
-        out_text(out, "{\"since\":");
-        out_time(out, note->started);
-        out_char(out, '}');
+        put_engine(out, note);
     } else {
         put_timeout(out, facts, note);
     }

@@ -167,11 +167,18 @@ static bool pulse_say(struct dump *dump, const struct record *record)
     put_time(dump, "clock", pulse.clock.us);
     put_time(dump, "watermark", pulse.watermark);
     put_number(dump, "lanes", pulse.lane_count);
-    if ((pulse.flags & PULSE_HOLD) != 0) {
-        put_text(dump, "flag", BYTES("hold"));
+    static const char *const names[] = {
+        "hold", "snapshot", "behind", "refusing", "full", "resumed", "deaf"};
+    char text[80];
+    struct buf out = buf_of(text, sizeof(text));
+    for (size_t n = 0; n < sizeof(names) / sizeof(names[0]); n++) {
+        if ((pulse.flags >> n & 1) != 0) {
+            buf_put_text(&out, out.len > 0 ? " " : "");
+            buf_put_text(&out, names[n]);
+        }
     }
-    if ((pulse.flags & PULSE_SNAPSHOT) != 0) {
-        put_text(dump, "flag", BYTES("snapshot"));
+    if (pulse.flags != 0) {
+        put_text(dump, "flags", buf_bytes(&out));
     }
     return true;
 }

@@ -280,13 +280,13 @@ static void restore(struct node *node)
 }
 
 /* The sequencer's turns, until everything was handed over. */
-static void live(struct node *node, struct clock_port clock)
+static void live(struct node *node)
 {
     struct sequencer *sequencer = &node->sequencer;
-    int64_t turned_us = clock.ops->boot_us(clock.ctx);
     while (!atomic_load(&node->end) && !sequencer->abandoned) {
         bool last_turns = atomic_load(&node->drain);
-        sequencer->final_pulse = last_turns || atomic_load(&node->draining);
+        sequencer->closed = atomic_load(&node->draining);
+        sequencer->final_pulse = last_turns || sequencer->closed;
         bool busy = sequencer_step(sequencer);
         if (last_turns && !busy && sequencer_is_idle(sequencer)) {
             break;
@@ -294,11 +294,6 @@ static void live(struct node *node, struct clock_port clock)
         if (!busy) {
             rest(node, POST_SEQUENCER, sequencer_patience_us(sequencer));
         }
-        int64_t now_us = clock.ops->boot_us(clock.ctx);
-        if (now_us - turned_us > PAUSE_US) {
-            sequencer_paused(sequencer);
-        }
-        turned_us = now_us;
     }
 }
 
@@ -321,7 +316,7 @@ static void *sequencer_main(void *ctx)
     if (!sequencer->abandoned) {
         crash_forget(); /* every record of the log can be applied */
     }
-    live(node, clock);
+    live(node);
     return NULL;
 }
 
@@ -544,6 +539,7 @@ static bool make_sequencer(struct node *node)
         .runners = node->runners,
         .genesis = node->genesis,
         .pulse_every_us = node->options.pulse_every_us,
+        .pause_us = PAUSE_US,
         .snapshot_every_bytes = node->options.snapshot_every_bytes == UINT64_MAX
                                     ? 0
                                     : node->options.snapshot_every_bytes,

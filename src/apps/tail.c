@@ -5,6 +5,8 @@
  *          └────────── a server that went away: sleep, ask again ◄──────────────────────┘
  *
  *     2026-11-22 08:05:10.25  timeout.fired  order-17  due 08:05:10.24, started 07:50:10.24
+ *     2026-11-22 08:07:01.10  engine.lagging  engine  holds since 08:07:00.09: deaf
+ *     2026-11-22 08:07:31.00  engine.lagging  engine  held since 08:07:00.09: deaf
  *
  * The cursor moves only when what lies before it was printed and flushed, so nothing is told twice in a
  * run, and nothing is acknowledged that a reader behind a pipe didn't get. What was printed and not
@@ -58,6 +60,26 @@ static void put_text(struct buf *out, struct bytes object, const char *name, con
     }
 }
 
+/* Whether it still is so is in the verb. */
+static void put_holding(struct buf *out, struct bytes data)
+{
+    struct json_value holding;
+    struct json_value why;
+    if (!json_member(data, "holding", &holding) || !json_member(data, "why", &why)) {
+        return;
+    }
+    put_time(out, data, "since", holding.kind == JSON_TRUE ? "  holds since " : "  held since ");
+    struct json_walk walk = json_walk_of(why.text);
+    struct json_value name;
+    struct json_value reason;
+    const char *words = ": ";
+    while (json_walk_next(&walk, &name, &reason)) {
+        buf_put_text(out, words);
+        buf_put_bytes(out, reason.content);
+        words = ", ";
+    }
+}
+
 /* What is behind the words: the terminal is not at the keys' mercy. */
 static void controls_hide(struct buf *line)
 {
@@ -85,6 +107,7 @@ static void line_say(struct bytes event)
     put_time(&out, data.text, "deadline", "  due ");
     put_time(&out, data.text, "started", ", started ");
     put_time(&out, data.text, "last_seen", ", last seen ");
+    put_holding(&out, data.text);
     controls_hide(&out);
     say("%.*s\n", (int)out.len, line);
 }

@@ -231,11 +231,26 @@ void engine_count_finals(struct engine *engine)
 void engine_flush(struct engine *engine, const struct pulse *pulse)
 {
     CHECK(pulse->ordinal == engine->pulse_ordinal + 1);
+    bool waits = false;
     for (uint32_t n = 0; n < engine->limits.partitions; n++) {
         if (engine->partitions[n] != NULL) {
             intake_flush(engine, engine->partitions[n], engine->deltas[pulse->ordinal & 1][n]);
+            waits = waits || engine->partitions[n]->timeouts.pending_by_events > 0;
         }
     }
+    engine->waits_by_events[pulse->ordinal & 1] = waits;
+}
+
+/* Something waits by the event clock, in any engine: the same answer in all of them. */
+static bool anything_waits(const struct engine *engine,
+                           const struct pulse *pulse,
+                           struct engine *const *sources)
+{
+    bool waits = rules_wait_by_events(engine);
+    for (uint32_t n = 0; sources != NULL && n < engine->limits.partitions; n++) {
+        waits = waits || sources[n]->waits_by_events[pulse->ordinal & 1];
+    }
+    return waits;
 }
 
 static void read_lanes(struct engine *engine, const struct pulse *pulse)
@@ -272,6 +287,12 @@ void engine_pulse(struct engine *engine, const struct pulse *pulse, struct engin
     }
     metrics_move(engine);
     rules_move(engine);
+    struct partition *teller = engine->partitions[0];
+    lagging_move(&engine->lagging,
+                 pulse,
+                 engine->clock,
+                 anything_waits(engine, pulse, sources),
+                 teller == NULL ? NULL : &teller->feed);
     int64_t keep = metrics_longest_reach(engine);
     const struct timeouts_time now = {
         .ordinal = pulse->ordinal,
@@ -293,7 +314,7 @@ void engine_pulse(struct engine *engine, const struct pulse *pulse, struct engin
 
 struct engine_due engine_next_due(const struct engine *engine)
 {
-    struct engine_due due = {INT64_MAX, INT64_MAX, INT64_MAX};
+    struct engine_due due = {INT64_MAX, INT64_MAX, lagging_next_due(&engine->lagging)};
     for (uint32_t n = 0; n < engine->limits.partitions; n++) {
         if (engine->partitions[n] != NULL) {
             shard_next_due(engine, engine->partitions[n], &due);
@@ -308,6 +329,7 @@ struct engine_due engine_next_due(const struct engine *engine)
 
 void engine_validate(const struct engine *engine)
 {
+    lagging_validate(&engine->lagging);
     for (uint32_t n = 0; n < engine->limits.partitions; n++) {
         const struct partition *partition = engine->partitions[n];
         if (partition == NULL) {

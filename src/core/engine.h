@@ -25,6 +25,7 @@
 #include "core/accumulate.h"
 #include "core/dedup.h"
 #include "core/engine_limits.h"
+#include "core/lagging.h"
 #include "core/lane.h"
 #include "core/late.h"
 #include "core/rows.h"
@@ -104,6 +105,8 @@ struct engine {
     struct clock_time clock;
     uint64_t pulse_ordinal;
     uint8_t pulse_flags;      /* of the last pulse */
+    struct lagging lagging;   /* the episode of HOLD that goes on */
+    bool waits_by_events[2];  /* [parity]: its partitions have pending timeouts by events */
     int64_t watermark;        /* over all lanes, as of the last pulse */
     int64_t finite_watermark; /* the same, but not moved by FINAL */
     uint32_t lane_count;
@@ -147,7 +150,8 @@ void engine_apply(struct engine *engine,
  * untouched until the pulse after the next. */
 void engine_flush(struct engine *engine, const struct pulse *pulse);
 
-/* Second half, when every engine has flushed: sources[p] owns intake p. */
+/* Second half, when every engine has flushed: sources[p] owns intake p; NULL for who owns no partition and
+ * follows only the shared part. */
 void engine_pulse(struct engine *engine, const struct pulse *pulse, struct engine *const *sources);
 
 /* The watermark at which the next window of this engine closes or becomes final; INT64_MAX: none.

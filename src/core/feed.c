@@ -11,7 +11,7 @@
 #include "base/check.h"
 
 #define MARK_EVERY     64
-#define NOTE_FLAGS_ALL (NOTE_BORN_LATE | NOTE_BY_EVENTS | NOTE_SILENCE)
+#define NOTE_FLAGS_ALL (NOTE_BORN_LATE | NOTE_BY_EVENTS | NOTE_SILENCE | NOTE_HOLDING)
 #define VARINT_MAX     10
 #define NOTE_FIXED     (1 + 8 + 8 + 1 + 4 + 4 + 8 + 8 + 8)
 
@@ -82,8 +82,10 @@ bool note_read(struct bytes encoded, struct note *note)
     note->rule_name = read_string(&in);
     note->key = read_string(&in);
     note->data = read_string(&in);
+    bool holding = (note->flags & NOTE_HOLDING) != 0;
     return !in.bad && reader_left(&in) == 0 && kind >= NOTE_TIMEOUT_FIRED &&
-           kind <= NOTE_ENGINE_LAGGING && (note->flags & ~NOTE_FLAGS_ALL) == 0;
+           kind <= NOTE_ENGINE_LAGGING && (note->flags & ~NOTE_FLAGS_ALL) == 0 &&
+           (!holding || kind == NOTE_ENGINE_LAGGING);
 }
 
 /* --- entries --- */

@@ -28,13 +28,14 @@ enum note_kind {
     NOTE_TIMEOUT_FIRED = 1,
     NOTE_TIMEOUT_RETRACTED = 2,
     NOTE_TIMEOUT_COMPLETED_LATE = 3,
-    NOTE_ENGINE_LAGGING = 4, /* the engine can't conclude anything from silence now */
+    NOTE_ENGINE_LAGGING = 4, /* the engine can't conclude anything from silence, or can again */
 };
 
 enum note_flags {
     NOTE_BORN_LATE = 1, /* the deadline had passed when it was armed */
     NOTE_BY_EVENTS = 2, /* deadline and started are event times, else of the engine's clock */
     NOTE_SILENCE = 4,   /* of a SILENCE rule */
+    NOTE_HOLDING = 8,   /* of the engine: it began; else it is over */
 };
 
 struct feed_place {
@@ -52,7 +53,7 @@ struct note {
     struct clock_time clock;
     uint64_t position;
     uint32_t rule;
-    uint32_t generation; /* of a rule's instance: 0 */
+    uint32_t generation; /* of a rule's instance: 0; of the engine: why, as pulse flags */
     int64_t deadline;
     int64_t started;
     int64_t last_seen;

@@ -42,6 +42,17 @@ void rules_move(struct engine *engine)
     }
 }
 
+bool rules_wait_by_events(const struct engine *engine)
+{
+    for (uint32_t place = 0; place < engine->rule_end; place++) {
+        const struct watch_rule *rule = &engine->rules[place];
+        if (rule->id != 0 && rule->rule.clock == TIMEOUT_BY_EVENTS) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static struct bytes own(struct engine *engine, struct bytes encoded)
 {
     uint8_t *copy = heap_alloc(&engine->heap, encoded.len);

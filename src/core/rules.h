@@ -12,6 +12,9 @@ void rules_drop(struct engine *engine, uint32_t id);
 /* After a pulse was read: each rule's watermark, latest time and horizon. */
 void rules_move(struct engine *engine);
 
+/* Whether there is a rule by the event clock. */
+bool rules_wait_by_events(const struct engine *engine);
+
 /* The rule of that name; NULL: none. */
 struct watch_rule *engine_rule(struct engine *engine, struct bytes name);
 

@@ -12,13 +12,18 @@
 #include "core/metrics.h"
 #include "core/rules.h"
 
+#define HOLDING (1u << 31) /* beside the number of lanes: an episode of HOLD comes before them */
+
 void engine_save_shared(struct engine *engine, struct writer *out)
 {
     write_u64(out, engine->pulse_ordinal);
     write_i64(out, engine->clock.us);
     write_i64(out, engine->watermark);
     write_i64(out, engine->finite_watermark);
-    write_u32(out, engine->lane_count);
+    write_u32(out, engine->lane_count | (engine->lagging.holding ? HOLDING : 0));
+    if (engine->lagging.holding) {
+        lagging_save(&engine->lagging, out);
+    }
     for (uint32_t n = 0; n < engine->lane_count; n++) {
         const struct lane *lane = &engine->lanes[n];
         write_u32(out, lane->state.flags);
@@ -86,8 +91,11 @@ bool engine_load_shared(struct engine *engine, struct loader *in)
     engine->clock.us = load_i64(in);
     engine->watermark = load_i64(in);
     engine->finite_watermark = load_i64(in);
-    engine->lane_count = load_u32(in);
-    if (in->bad || engine->lane_count > LANES_MAX) {
+    uint32_t count = load_u32(in);
+    engine->lane_count = count & ~HOLDING;
+    bool holding = (count & HOLDING) != 0;
+    if (in->bad || engine->lane_count > LANES_MAX ||
+        (holding && !lagging_load(&engine->lagging, in))) {
         return false;
     }
     for (uint32_t n = 0; n < engine->lane_count; n++) {
@@ -129,6 +137,7 @@ void engine_copy_shared(struct engine *engine, const struct engine *other)
     engine->clock = other->clock;
     engine->watermark = other->watermark;
     engine->finite_watermark = other->finite_watermark;
+    engine->lagging = other->lagging;
     engine->lane_count = other->lane_count;
     for (uint32_t n = 0; n < other->lane_count; n++) {
         engine->lanes[n].state = other->lanes[n].state;

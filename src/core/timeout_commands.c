@@ -186,7 +186,7 @@ static enum timeout_outcome arm(struct order *order)
     struct timer *timer = timer_of(order);
     timer->deadline = arming.deadline;
     timer->arming = ++timeouts->arming;
-    timer->flags = arming.flags;
+    timer_set_flags(timeouts, order->place, arming.flags);
     cold_begin(order, &arming);
     touch(order);
     return TIMEOUT_CREATED;

@@ -365,6 +365,16 @@ static void ended_take(struct timeouts *timeouts, uint32_t place)
     timeouts->ended = cost_rest(timeouts->ended, cost_of(timeouts, timer));
 }
 
+void timer_count(struct timeouts *timeouts, const struct timer *timer, int by)
+{
+    if (timer->state == TIMEOUT_ABSENT) {
+        return;
+    }
+    bool waits = timer->state == TIMEOUT_PENDING && (timer->flags & TIMER_BY_EVENTS) != 0;
+    timeouts->counts[timer->state] += (uint64_t)(int64_t)by;
+    timeouts->pending_by_events += waits ? (uint64_t)(int64_t)by : 0;
+}
+
 void timer_set_state(struct timeouts *timeouts, uint32_t place, enum timeout_state state)
 {
     struct timer *timer = timer_at(timeouts, place);
@@ -374,12 +384,20 @@ void timer_set_state(struct timeouts *timeouts, uint32_t place, enum timeout_sta
     } else if ((timer->flags & TIMER_UNFILED) != 0) {
         timer_unlink(timeouts, place);
     }
-    timeouts->counts[timer->state] -= timer->state != TIMEOUT_ABSENT;
+    timer_count(timeouts, timer, -1);
     timer->state = (uint8_t)state;
-    timeouts->counts[state] += state != TIMEOUT_ABSENT;
+    timer_count(timeouts, timer, 1);
     if (timer_is_ended(timer)) {
         timer_link_ended(timeouts, place);
     }
+}
+
+void timer_set_flags(struct timeouts *timeouts, uint32_t place, uint8_t flags)
+{
+    struct timer *timer = timer_at(timeouts, place);
+    timer_count(timeouts, timer, -1);
+    timer->flags = flags;
+    timer_count(timeouts, timer, 1);
 }
 
 void timer_forget_oldest(struct timeouts *timeouts)
@@ -535,9 +553,12 @@ void timers_validate(const struct timeouts *timeouts)
     uint64_t counts[TIMEOUT_STATES] = {0};
     struct timer_cost used = {0};
     struct timer_cost ended = {0};
+    uint64_t by_events = 0;
     for (uint32_t place = 0; place < timeouts->timer_count; place++) {
         const struct timer *timer = timer_at(timeouts, place);
         counts[timer->state]++;
+        by_events +=
+            timer->state == TIMEOUT_PENDING && (timer->flags & TIMER_BY_EVENTS) != 0 ? 1 : 0;
         CHECK((timer->cold == NULL) == (timer->state == TIMEOUT_ABSENT));
         if (timer->cold != NULL) {
             CHECK(timer_find(timeouts, timer_key(timer), timer->hash) == place);
@@ -549,6 +570,7 @@ void timers_validate(const struct timeouts *timeouts)
     for (uint32_t state = TIMEOUT_PENDING; state < TIMEOUT_STATES; state++) {
         CHECK(counts[state] == timeouts->counts[state]);
     }
+    CHECK(by_events == timeouts->pending_by_events);
     CHECK(timeouts->slots_used + counts[TIMEOUT_ABSENT] == timeouts->timer_count);
     CHECK(timeouts->used.bytes == used.bytes && timeouts->used.cold == used.cold);
     CHECK(timeouts->ended.bytes == ended.bytes && timeouts->ended.cold == ended.cold);

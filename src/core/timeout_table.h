@@ -115,6 +115,12 @@ void timer_exchange(struct timeouts *timeouts, uint32_t place, struct timer_cold
 /* Moves a timer to another state, and into or out of the list of the ended. */
 void timer_set_state(struct timeouts *timeouts, uint32_t place, enum timeout_state state);
 
+/* Another arming of it: what its flags say. */
+void timer_set_flags(struct timeouts *timeouts, uint32_t place, uint8_t flags);
+
+/* Counts it, or (by -1) no more, in its state. */
+void timer_count(struct timeouts *timeouts, const struct timer *timer, int by);
+
 /* Puts an ended timer that was loaded at the end of the list of the ended. */
 void timer_link_ended(struct timeouts *timeouts, uint32_t place);
 

@@ -31,7 +31,7 @@
  *     or before its deadline (an extended one is filed again when its item comes out), or stands in
  *     the list of the unfiled: its item came out when there was no memory to file it again.
  *  2. A timer fires once per generation, and never before its deadline.
- *  3. counts[state] = timers in that state; ended ones stand in the order in which they ended.
+ *  3. counts[state] = timers in that state, pending_by_events those pending by events; ended ones stand in the order in which they ended.
  *  4. What happens depends on what is saved alone, not on the calendars' insides. */
 #pragma once
 
@@ -103,6 +103,7 @@ struct timeouts {
     struct timer_cost used;
     struct timer_cost ended; /* by those that are only remembered */
     uint64_t counts[TIMEOUT_STATES];
+    uint64_t pending_by_events;
     uint64_t fired_total;
     uint64_t no_room_total;
     struct timeouts_time now; /* as of the last pulse; its clock also as of the last command */

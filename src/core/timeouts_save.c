@@ -74,7 +74,7 @@ static bool load_timer(struct timeouts *timeouts, uint32_t place, struct loader 
     if (in->bad || state >= TIMEOUT_STATES || flags > TIMER_FLAGS_ALL) {
         return false;
     }
-    timeouts->counts[state] += state != TIMEOUT_ABSENT;
+    timer_count(timeouts, timer, 1);
     if (state == TIMEOUT_ABSENT) {
         return flags == 0;
     }

@@ -178,6 +178,7 @@ enum err gateway_query(struct gateway *gateway, struct query *query)
     gateway->queries++;
     gateway->deep_queries += deep;
     query->letter.kind = LETTER_QUERY;
+    query->now = gateway_now(gateway);
     query->runner_count = runners;
     query->answers_missing = runners;
     for (uint32_t n = 0; n < runners; n++) {

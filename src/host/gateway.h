@@ -53,7 +53,8 @@ struct gateway_counters {
     uint64_t requests;
     uint64_t requests_refused; /* status >= 400 */
     uint64_t requests_shed;    /* of these, for too much being under way: 429 */
-    uint64_t writes_shed;      /* of these, what may have said something: the sequencer is told */
+    uint64_t writes_shed;      /* what was turned away (429, 503) and may have said something:
+                                  the sequencer is told */
     uint64_t bytes_in;
 };
 

@@ -75,6 +75,7 @@ struct query {
     uint64_t offset;              /* rows to skip, in order */
     uint32_t limit;
     uint64_t min_as_of;         /* wait until this much is applied */
+    struct clock_time now;      /* when it was asked; the gateway's */
     struct clock_time deadline; /* give up waiting then: ERR_UNAVAILABLE */
 
     uint32_t answers_missing;

@@ -30,6 +30,14 @@ static bool put_view(struct query_answer *answer, const struct timeout_view *vie
     return true;
 }
 
+/* What is due is told by the clock of who asks: while the engine holds there may be no pulse for long. */
+static struct timeouts_time now_of(const struct timeouts *timeouts, const struct query *query)
+{
+    struct timeouts_time now = timeouts->now;
+    now.clock = query->now.us > now.clock.us ? query->now : now.clock;
+    return now;
+}
+
 void read_timeout(struct engine *engine, const struct query *query, struct query_answer *answer)
 {
     uint64_t hash = timeout_hash(query->key, engine->limits.seed);
@@ -39,7 +47,8 @@ void read_timeout(struct engine *engine, const struct query *query, struct query
         return;
     }
     struct timeout_view view;
-    timeouts_look(timeouts, query->key, &timeouts->now, &view);
+    struct timeouts_time now = now_of(timeouts, query);
+    timeouts_look(timeouts, query->key, &now, &view);
     if (view.object.state != TIMEOUT_ABSENT) {
         (void)put_view(answer, &view);
     }
@@ -72,10 +81,11 @@ void read_timeouts(struct engine *engine, const struct query *query, struct quer
     struct timeout_view view;
     uint32_t place = query->timeout_place;
     uint32_t begin = place;
+    struct timeouts_time now = now_of(timeouts, query);
     while (true) {
         uint32_t before = place;
         bool enough = answer->row_count >= query->limit || before - begin >= READ_PLACES_MAX;
-        if (!timeouts_walk(timeouts, &place, &timeouts->now, &view)) {
+        if (!timeouts_walk(timeouts, &place, &now, &view)) {
             return;
         }
         bool wanted = view_wanted(query, &view);

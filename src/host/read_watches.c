@@ -31,6 +31,14 @@ rule_of(struct engine *engine, const struct query *query, struct query_answer *a
     return rule;
 }
 
+/* What is due is told by the clock of who asks: while the engine holds there may be no pulse for long. */
+static struct watch_turn turn_of(const struct engine *engine, const struct query *query)
+{
+    struct watch_turn turn = rules_now(engine);
+    turn.clock = query->now.us > turn.clock.us ? query->now : turn.clock;
+    return turn;
+}
+
 static bool view_wanted(const struct query *query, const struct watch_view *view)
 {
     bool state =
@@ -77,7 +85,7 @@ void read_watch(struct engine *engine, const struct query *query, struct query_a
     uint32_t place = (uint32_t)(rule - engine->rules);
     const struct watch_key *key = watch_look(&partition->watch, place, hash, query->key);
     if (key != NULL) {
-        struct watch_turn now = rules_now(engine);
+        struct watch_turn now = turn_of(engine, query);
         (void)put_key(answer, query, &now, key);
     }
 }
@@ -104,7 +112,7 @@ void read_watches(struct engine *engine, const struct query *query, struct query
         return;
     }
     const struct watch *watch = &engine->partitions[query->partition]->watch;
-    struct watch_turn now = rules_now(engine);
+    struct watch_turn now = turn_of(engine, query);
     uint32_t rule_place = (uint32_t)(rule - engine->rules);
     uint32_t place = query->timeout_place;
     uint32_t end = place > UINT32_MAX - READ_PLACES_MAX ? UINT32_MAX : place + READ_PLACES_MAX;

@@ -67,6 +67,21 @@ void sequencer_deinit(struct sequencer *sequencer)
     free(sequencer->attempt.host_state);
 }
 
+/* The process stood still (stopped, suspended): what was sent meanwhile lies unread, so nobody may be
+ * called silent because of that time. Looked for behind the clock: whatever time the clock jumped by is
+ * seen here, at whatever instruction the process was stopped. */
+static void watch_turns(struct sequencer *sequencer)
+{
+    const struct clock_port *clock = &sequencer->options.clock;
+    int64_t boot_us = clock->ops->boot_us(clock->ctx);
+    bool known = sequencer->options.pause_us > 0 && sequencer->turned_us > 0;
+    if (known && boot_us - sequencer->turned_us > sequencer->options.pause_us) {
+        sequencer->last_resumed = sequencer->clock;
+        tide_refused(&sequencer->tide, sequencer->clock);
+    }
+    sequencer->turned_us = boot_us;
+}
+
 static void move_clock(struct sequencer *sequencer)
 {
     struct steady *steady = sequencer->options.steady;
@@ -76,6 +91,7 @@ static void move_clock(struct sequencer *sequencer)
     if (now.us > sequencer->clock.us) {
         sequencer->clock = now;
     }
+    watch_turns(sequencer);
 }
 
 static void answer(struct sequencer *sequencer, struct proposal *proposal)
@@ -368,32 +384,36 @@ static bool pulse_is_due(const struct sequencer *sequencer)
            (sequencer->attempt.wanted && !sequencer->attempt.under_way);
 }
 
+static bool is_recent(const struct sequencer *sequencer, struct clock_time moment)
+{
+    return sequencer->clock.us - moment.us <= REFUSED_RECENTLY_US;
+}
+
 /* Somebody was turned away a moment ago, or may lie unread since the process stood still. */
-static bool is_refusing(const struct sequencer *sequencer)
+static uint8_t refusing_flags(const struct sequencer *sequencer)
 {
-    return sequencer->full ||
-           sequencer->clock.us - sequencer->last_refused.us <= REFUSED_RECENTLY_US;
+    bool full = sequencer->full || is_recent(sequencer, sequencer->last_full);
+    return (uint8_t)((full ? PULSE_FULL : 0) |
+                     (is_recent(sequencer, sequencer->last_refused) ? PULSE_REFUSING : 0) |
+                     (is_recent(sequencer, sequencer->last_resumed) ? PULSE_RESUMED : 0));
 }
 
-/* Something has come that is not in the log yet. Runners that lag are no matter: they decide by the
- * order of the log. */
-static bool is_behind(const struct sequencer *sequencer)
+/* Why nothing may be concluded from silence, as a pulse says it; 0: it may. Behind is who has something
+ * that is not in the log yet. Runners that lag are no matter: they decide by the order of the log. */
+static uint8_t hold_flags(const struct sequencer *sequencer)
 {
-    return sequencer->first != NULL || sequencer->places.count > 0;
-}
-
-/* Nothing may be concluded from silence. */
-static bool holds(const struct sequencer *sequencer)
-{
-    return is_refusing(sequencer) || is_behind(sequencer) || tide_is_deaf(&sequencer->tide);
+    bool behind = sequencer->first != NULL || sequencer->places.count > 0;
+    uint8_t reasons = (uint8_t)(refusing_flags(sequencer) | (behind ? PULSE_BEHIND : 0) |
+                                (tide_is_deaf(&sequencer->tide) ? PULSE_DEAF : 0));
+    return reasons == 0 ? 0 : reasons | PULSE_HOLD;
 }
 
 static void put_pulse(struct sequencer *sequencer, struct frame *frame)
 {
     struct snapshot_attempt *attempt = &sequencer->attempt;
-    sequencer->last_held = holds(sequencer);
+    uint8_t flags = hold_flags(sequencer);
+    sequencer->last_held = flags != 0;
     sequencer->last_watermark = sequencer->tide.watermark;
-    uint8_t flags = sequencer->last_held ? PULSE_HOLD : 0;
     answers_expire(&sequencer->answers, sequencer->clock);
     bool snapshot = attempt->wanted && !attempt->under_way && sequencer_capture(sequencer);
     if (snapshot) {
@@ -608,7 +628,7 @@ static void drive_write(struct sequencer *sequencer)
 static bool watermark_is_due(const struct sequencer *sequencer)
 {
     bool held = sequencer->last_held && sequencer->tide.watermark == sequencer->last_watermark &&
-                holds(sequencer);
+                hold_flags(sequencer) != 0;
     return sequencer->next_due < INT64_MAX && sequencer->tide.watermark >= sequencer->next_due &&
            !held;
 }
@@ -619,16 +639,19 @@ static void tick(struct sequencer *sequencer)
         return;
     }
     sequencer->last_tick = sequencer->clock;
-    bool clear = sequencer->first == NULL && free_frame(sequencer) != NULL && !sequencer->full &&
-                 sequencer->clock.us - sequencer->last_refused.us > REFUSED_RECENTLY_US;
     struct tide *tide = &sequencer->tide;
     if (sequencer->full) {
+        sequencer->last_full = sequencer->clock;
         tide_refused(tide, sequencer->clock);
     }
+    bool clear =
+        sequencer->first == NULL && free_frame(sequencer) != NULL && refusing_flags(sequencer) == 0;
     bool changed = tide_tick(tide, sequencer->clock, clear);
     bool due = watermark_is_due(sequencer) ||
                tide_reach(tide, sequencer->clock) >= sequencer->next_due_by_clock;
-    sequencer->moved = sequencer->moved || (changed && tide_has_news(tide)) || due;
+    /* To be told; but when it ends, the next start will say how things stand. */
+    bool turned = (hold_flags(sequencer) != 0) != sequencer->last_held && !sequencer->final_pulse;
+    sequencer->moved = sequencer->moved || (changed && tide_has_news(tide)) || due || turned;
     const struct log_port *log = &sequencer->options.log;
     log->ops->idle(log->ctx, sequencer->clock.us);
     struct log_status status;
@@ -675,13 +698,6 @@ static void watch_timers(struct sequencer *sequencer)
     sequencer->moved = sequencer->moved || sequencer->clock.us >= sequencer->next_due_clock;
 }
 
-/* Somebody may have spoken and was not heard. */
-static void silence_is_void(struct sequencer *sequencer)
-{
-    sequencer->last_refused = sequencer->clock;
-    tide_refused(&sequencer->tide, sequencer->clock);
-}
-
 bool sequencer_step(struct sequencer *sequencer)
 {
     bool busy = false;
@@ -691,8 +707,9 @@ bool sequencer_step(struct sequencer *sequencer)
         take_letter(sequencer, letter);
         busy = true;
     }
-    if (post_refused(sequencer->options.post)) {
-        silence_is_void(sequencer);
+    if (post_refused(sequencer->options.post) || sequencer->closed) {
+        sequencer->last_refused = sequencer->clock;
+        tide_refused(&sequencer->tide, sequencer->clock); /* somebody spoke and was not heard */
     }
     if (!sequencer->ready) {
         sequencer->ready = true;
@@ -720,12 +737,6 @@ bool sequencer_step(struct sequencer *sequencer)
         FAILPOINT(HOST_LETTERS_SENT);
     }
     return busy;
-}
-
-void sequencer_paused(struct sequencer *sequencer)
-{
-    move_clock(sequencer);
-    silence_is_void(sequencer);
 }
 
 /* The next tick, or the next timer if it is due before. */

@@ -51,6 +51,7 @@ struct sequencer_options {
     struct runner *runners; /* post->runner_count of them */
     struct genesis genesis; /* for a log that has none yet; else overwritten by the log's */
     int64_t pulse_every_us;
+    int64_t pause_us; /* so long between two turns: the process stood still; 0: it never does */
     uint64_t snapshot_every_bytes; /* of log; 0 = never by itself */
     uint64_t replay_until;         /* UINT64_MAX: to the end */
     size_t frame_bytes_max;        /* what the log takes; 0: LOG_FRAME_BYTES_MAX */
@@ -104,11 +105,15 @@ struct sequencer {
     struct clock_time last_pulse;
     struct clock_time last_tick;
     struct clock_time last_refused;
+    struct clock_time last_full;
+    struct clock_time last_resumed;
+    int64_t turned_us;      /* boot time of the last turn; 0: there was none */
     int64_t last_watermark; /* as the last pulse said */
     bool last_held;         /* it said HOLD */
     bool handover;          /* records since the last pulse */
     bool moved;             /* W or a lane changed since the last pulse */
     bool skews_changed;     /* the network threads are to be told */
+    bool closed;            /* no new request is taken: silence means nothing any more */
     bool final_pulse;       /* draining: hand everything over */
     int64_t next_due;       /* of struct frame_report, least of all runners */
     int64_t next_due_by_clock;
@@ -131,10 +136,6 @@ void sequencer_durable(void *ctx, struct log_frame *frame);
 
 /* One turn: takes letters, fills and submits a frame, drives the log. False when idle. */
 bool sequencer_step(struct sequencer *sequencer);
-
-/* The process stood still (stopped, suspended): what was sent meanwhile lies unread, so nobody may be
- * called silent because of that time. */
-void sequencer_paused(struct sequencer *sequencer);
 
 /* How long the thread may sleep when nothing comes. */
 int64_t sequencer_patience_us(const struct sequencer *sequencer);

@@ -575,7 +575,7 @@ void tide_pulse(
 {
     struct pulse pulse = {
         .ordinal = ordinal, .clock = now, .watermark = tide->watermark, .flags = flags};
-    pulse.flags |= tide_is_deaf(tide) ? PULSE_HOLD : 0;
+    pulse.flags |= tide_is_deaf(tide) ? PULSE_HOLD | PULSE_DEAF : 0;
     for (uint32_t n = 0; n < tide->lane_count; n++) {
         struct tide_lane *lane = &tide->lanes[n];
         lane->dirty = lane->dirty || follows_clock(lane);

@@ -112,7 +112,9 @@ bool pulse_read(struct bytes body, struct pulse *pulse)
             return false;
         }
     }
-    return all_read(&in) && pulse->flags <= (PULSE_HOLD | PULSE_SNAPSHOT);
+    bool reasons = (pulse->flags & PULSE_REASONS) != 0;
+    bool known = (pulse->flags & ~(PULSE_HOLD | PULSE_SNAPSHOT | PULSE_REASONS)) == 0;
+    return all_read(&in) && known && (!reasons || (pulse->flags & PULSE_HOLD) != 0);
 }
 
 bool pulse_next_lane(struct reader *lanes, struct lane_state *lane)

@@ -49,7 +49,15 @@ struct genesis {
 enum pulse_flags {
     PULSE_HOLD = 1,     /* the engine is behind or deaf: nothing may be concluded from silence */
     PULSE_SNAPSHOT = 2, /* a snapshot is taken here; replays ignore it */
+    /* Why it says HOLD; a log from before they were told has none of them. */
+    PULSE_BEHIND = 4,   /* something has come and waits for its turn */
+    PULSE_REFUSING = 8, /* somebody was turned away a moment ago */
+    PULSE_FULL = 16,    /* the disk is full, or was a moment ago */
+    PULSE_RESUMED = 32, /* the process stood still for seconds until a moment ago */
+    PULSE_DEAF = 64,    /* not all sources were heard since the start */
 };
+
+#define PULSE_REASONS (PULSE_BEHIND | PULSE_REFUSING | PULSE_FULL | PULSE_RESUMED | PULSE_DEAF)
 
 enum lane_flags {
     LANE_FINAL = 1, /* nothing will come any more */

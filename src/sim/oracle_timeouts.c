@@ -20,6 +20,7 @@
 #include "base/hash.h"
 #include "core/timeouts.h"
 #include "sim/log_reader.h"
+#include "sim/oracle_lagging.h"
 #include "sim/timer_model.h"
 
 #include <stdlib.h>
@@ -31,6 +32,7 @@ struct judge {
     const struct history *history;
     struct log_reader reader;
     struct timer_model model;
+    struct lagging_model lagging;
     const struct heard_note *told;
     size_t told_count;
     size_t told_at;
@@ -349,6 +351,11 @@ static bool follow_pulse(struct judge *judge)
     judge->model.watermark = pulse.watermark;
     judge->model.hold = (pulse.flags & PULSE_HOLD) != 0;
     judge->model.expected->last_ordinal = pulse.ordinal;
+    lagging_pulse(&judge->lagging,
+                  &pulse,
+                  judge->model.position,
+                  judge->model.lists[TIMEOUT_BY_EVENTS].count,
+                  judge->model.expected);
     bool good = fire_due(judge, &pulse);
     timer_model_expire(&judge->model);
     return good;
@@ -404,14 +411,23 @@ static bool prepare(struct judge *judge)
     return sort_askings(judge);
 }
 
+static bool follow_record(struct judge *judge)
+{
+    enum record_kind kind = judge->reader.record.kind;
+    if (kind == RECORD_RULE || kind == RECORD_RULE_DROP) {
+        return lagging_rule(&judge->lagging, &judge->reader.record) ||
+               wrong(judge, "a rule that can't be read", 0);
+    }
+    return kind == RECORD_TIMEOUTS ? follow_commands(judge)
+           : kind == RECORD_PULSE  ? follow_pulse(judge)
+                                   : true;
+}
+
 static bool follow(struct judge *judge)
 {
     while (log_next_record(&judge->reader)) {
         judge->model.position = judge->reader.frame->position + judge->reader.record.offset;
-        bool good = judge->reader.record.kind == RECORD_TIMEOUTS ? follow_commands(judge)
-                    : judge->reader.record.kind == RECORD_PULSE  ? follow_pulse(judge)
-                                                                 : true;
-        if (!good) {
+        if (!follow_record(judge)) {
             return false;
         }
     }

@@ -39,6 +39,7 @@ struct timer_counts {
     uint64_t silences;
     uint64_t rules_late; /* firings that evidence came behind */
     uint64_t rules_met;  /* instances that what they expect came for in time */
+    uint64_t lagging;    /* episodes of HOLD that are told */
 };
 
 struct expected_timeouts {

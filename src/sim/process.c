@@ -22,6 +22,7 @@
 #define LATE_BYTES      ((size_t)1 << 16)
 #define TIMERS_BYTES    ((size_t)3 << 20) /* as many as a run can arm */
 #define ROUNDS_MAX      200000u
+#define PAUSE_US        (2 * US_PER_SECOND) /* as apps/node.c */
 #define SKIP_ONCE_IN    3
 #define EXIT_DAMAGED    75
 
@@ -246,6 +247,7 @@ static void make_sequencer(struct process *process)
                     .seed = options->hash_seed,
                     .created = {MACHINE_EPOCH_US}},
         .pulse_every_us = options->pulse_every_us,
+        .pause_us = PAUSE_US,
         .snapshot_every_bytes = options->snapshot_every_bytes,
         .replay_until = options->replay_until,
         .frame_bytes_max = log_file_frame_bytes_max(process->log),

@@ -39,6 +39,7 @@ static void each_count(const struct run_counts *counts, each_named tell, void *c
         {"tombstone", counts->timers.tombstones},
         {"tombstone met", counts->timers.tombstones_met},
         {"pulse that holds firings", counts->timers.held},
+        {"episode of holding told", counts->timers.lagging},
         {"pulse that left some due", counts->timers.sliced},
         {"rule fired", counts->timers.rules_fired},
         {"silence fired", counts->timers.silences},

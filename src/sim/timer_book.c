@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "host/timeout_rows.h"
 #include "sim/log_reader.h"
+#include "sim/oracle_lagging.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -135,6 +136,10 @@ bool heard_note_of(const struct feed_row *row, struct heard_note *note)
                                 .started = row->note.started,
                                 .last_seen = row->note.last_seen,
                                 .data_digest = hash64(row->note.data, 0)};
+    if (row->note.kind == NOTE_ENGINE_LAGGING) {
+        note->key = LAGGING_KEY;
+        return row->note.rule == 0 && bytes_equal(row->note.key, BYTES("engine"));
+    }
     if (row->note.rule == 0) {
         return text_number(row->note.key, 't', &note->key);
     }

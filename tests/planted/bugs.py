@@ -170,4 +170,8 @@ BUGS = [
      "src/core/watch.c",
      "        if (!turn->hold || !watch_by_events(&act)) {",
      "        if (turn->clock.us > 0 || !watch_by_events(&act)) {"),
+    ("holding-forgotten-at-snapshot", "tells twice that it can't tell",
+     "src/core/lagging.c",
+     "        .told = (bits & SAVED_TOLD) != 0,",
+     "        .told = false,"),
 ]

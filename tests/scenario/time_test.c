@@ -452,12 +452,11 @@ static void nobody_falls_idle_while_the_disk_is_full(void **state)
 static void nobody_falls_idle_because_the_process_stood_still(void **state)
 {
     (void)state;
-    story_begin(&story, &(struct world_options){0});
+    story_begin(&story, &(struct world_options){.pause_us = 2 * US_PER_SECOND});
     story_source(&story, "ua", LANE_BOUNDED);
     story_tell(&story, "ua/ATL@10 ATL@30");
     story_pass(&story, 1);
     story.machine.now_us += 100 * US_PER_SECOND; /* no part had a turn meanwhile */
-    sequencer_paused(&story.world.sequencer);
     story_pass(&story, 5);
     story_watermark(&story);
     story_tell(&story, "ua/ATL@20");

@@ -590,6 +590,26 @@ void fake_stat(struct gateway *gateway,
     buf_put_u32(&length, (uint32_t)(rows->len - start - 4));
 }
 
+void fake_engine_note(struct gateway *gateway, struct feed_place place, bool holding, uint32_t why)
+{
+    uint8_t space[128];
+    struct buf note = buf_of(space, sizeof(space));
+    buf_put_u8(&note, NOTE_ENGINE_LAGGING);
+    buf_put_i64(&note, gateway->now_us);
+    buf_put_u64(&note, 77);
+    buf_put_u8(&note, holding ? NOTE_HOLDING : 0);
+    buf_put_u32(&note, 0);
+    buf_put_u32(&note, why);
+    buf_put_i64(&note, 0);
+    buf_put_i64(&note, gateway->now_us - US_PER_SECOND);
+    buf_put_i64(&note, 0);
+    buf_put_string(&note, (struct bytes){0});
+    buf_put_string(&note, BYTES("engine"));
+    buf_put_string(&note, (struct bytes){0});
+    feed_row_put(&gateway->rows[0], place, buf_bytes(&note));
+    gateway->row_counts[0]++;
+}
+
 void fake_note(struct gateway *gateway, uint32_t runner, struct feed_place place, const char *key)
 {
     uint8_t space[512];

@@ -103,6 +103,9 @@ void fake_row(struct gateway *gateway,
 /* Appends a note to a runner's feed: what a QUERY_FEED behind its place sees. */
 void fake_note(struct gateway *gateway, uint32_t runner, struct feed_place place, const char *key);
 
+/* The same for a note of the engine about itself; `why`: enum pulse_flags. */
+void fake_engine_note(struct gateway *gateway, struct feed_place place, bool holding, uint32_t why);
+
 void fake_stat(struct gateway *gateway,
                uint32_t runner,
                const char *counter,

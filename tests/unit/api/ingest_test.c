@@ -298,6 +298,32 @@ static void what_the_engine_refuses_is_told(void **state)
     assert_int_equal(fake_call(client, "POST", "/v1/events", ONE, EVENT("")), 503);
 }
 
+/* Of a full disk (507) the sequencer knows by itself; of a bad request it is no matter. */
+static void the_sequencer_is_told_of_whom_we_turned_away(void **state)
+{
+    (void)state;
+    const uint64_t *shed = &gateway_counters(client->gateway)->writes_shed;
+    assert_int_equal(fake_call(client, "POST", "/v1/events", ONE, "{"), 400);
+    client->gateway->refuse = ERR_NO_SPACE;
+    assert_int_equal(fake_call(client, "POST", "/v1/events", ONE, EVENT("")), 507);
+    assert_int_equal(*shed, 0);
+    client->gateway->refuse = ERR_OVERLOADED;
+    assert_int_equal(fake_call(client, "POST", "/v1/events", ONE, EVENT("")), 429);
+    assert_int_equal(*shed, 1);
+    client->gateway->refuse = ERR_UNAVAILABLE;
+    assert_int_equal(fake_call(client, "POST", "/v1/events", ONE, EVENT("")), 503);
+    assert_int_equal(*shed, 2);
+    assert_int_equal(fake_call(client, "GET", "/v1/watermark", "", NULL), 503);
+    assert_int_equal(*shed, 2); /* a question says nothing */
+    uint8_t space[1024];
+    struct buf body = buf_of(space, sizeof(space));
+    struct http_handler handler = api_handler(client->api);
+    handler.refuse(handler.ctx, ERR_UNAVAILABLE, "too many connections are open", &body);
+    assert_int_equal(*shed, 3);
+    handler.refuse(handler.ctx, ERR_MALFORMED, "no request", &body);
+    assert_int_equal(*shed, 3);
+}
+
 static void bodies_beyond_the_limits_are_refused(void **state)
 {
     (void)state;
@@ -463,6 +489,7 @@ int main(void)
         TEST(at_most_a_thousand_refusals_are_listed),
         TEST(ack_applied_adds_duplicates_and_late),
         TEST(what_the_engine_refuses_is_told),
+        TEST(the_sequencer_is_told_of_whom_we_turned_away),
         TEST(bodies_beyond_the_limits_are_refused),
         TEST(an_event_beyond_a_mebibyte_is_refused_alone),
         TEST(unknown_types_and_encodings_are_refused),

@@ -95,6 +95,55 @@ static void filters_choose(void **state)
     }
 }
 
+/* The text of the n-th "id" of the last answer, 32 digits. */
+static const char *id_of(uint32_t n)
+{
+    static char ids[4][33];
+    const char *at = client->body;
+    for (uint32_t i = 0; i <= n; i++) {
+        at = strstr(at, "\"id\":\"");
+        assert_non_null(at);
+        at += 6;
+    }
+    (void)snprintf(ids[n], sizeof(ids[n]), "%.32s", at);
+    return ids[n];
+}
+
+static void the_engine_tells_that_it_holds_and_that_it_is_over(void **state)
+{
+    (void)state;
+    client->gateway->feed_ordinal = 9;
+    client->gateway->now_us = 1704067205 * US_PER_SECOND;
+    fake_engine_note(client->gateway, at(7, 0, 1), true, PULSE_DEAF);
+    fake_engine_note(client->gateway, at(8, 0, 1), false, PULSE_DEAF | PULSE_REFUSING);
+    fake_note(client->gateway, 0, at(8, 0, 2), "a");
+    const char *target = "/v1/notifications?type=tidemark.engine.*";
+    assert_int_equal(fake_call(client, "GET", target, "", NULL), 200);
+    assert_true(fake_has(client,
+                         "\"source\":\"/tidemark/engine\",\"type\":\"tidemark.engine.lagging\","
+                         "\"subject\":\"engine\",\"time\":\"2024-01-01T00:00:05Z\","
+                         "\"datacontenttype\":\"application/json\",\"data\":{\"holding\":true,"
+                         "\"since\":\"2024-01-01T00:00:04Z\",\"why\":[\"deaf\"],"
+                         "\"decided_at\":77}}"));
+    assert_true(fake_has(client,
+                         "\"data\":{\"holding\":false,\"since\":\"2024-01-01T00:00:04Z\","
+                         "\"until\":\"2024-01-01T00:00:05Z\",\"why\":[\"refusing\",\"deaf\"],"
+                         "\"decided_at\":77}}"));
+    assert_false(fake_has(client, "\"subject\":\"a\""));
+    char first[33];
+    (void)snprintf(first, sizeof(first), "%s", id_of(0));
+    assert_string_not_equal(first, id_of(1));
+    assert_int_equal(fake_call(client, "GET", "/v1/notifications?subject=engine", "", NULL), 200);
+    assert_string_equal(first, id_of(0));
+    assert_false(fake_has(client, "\"subject\":\"a\""));
+    assert_int_equal(fake_call(client, "GET", "/v1/notifications?subject=a", "", NULL), 200);
+    assert_false(fake_has(client, "tidemark.engine"));
+    target = "/v1/notifications?type=tidemark.timeout.*";
+    assert_int_equal(fake_call(client, "GET", target, "", NULL), 200);
+    assert_false(fake_has(client, "tidemark.engine"));
+    assert_true(fake_has(client, "\"subject\":\"a\""));
+}
+
 static void forgotten_and_foreign_cursors_are_gone(void **state)
 {
     (void)state;
@@ -424,6 +473,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(pages_follow_each_other_over_all_runners),
         TEST(filters_choose),
+        TEST(the_engine_tells_that_it_holds_and_that_it_is_over),
         TEST(forgotten_and_foreign_cursors_are_gone),
         TEST(a_long_poll_waits_for_the_feed_to_grow),
         TEST(a_long_poll_ends_with_its_time_or_the_server),

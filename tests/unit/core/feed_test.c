@@ -145,7 +145,11 @@ static void bytes_that_are_no_note_are_refused(void **state)
     assert_false(note_read(bytes_of(raw, len), &note));
     raw[0] = NOTE_ENGINE_LAGGING;
     assert_true(note_read(bytes_of(raw, len), &note));
-    raw[17] = 8;
+    raw[17] = NOTE_HOLDING;
+    assert_true(note_read(bytes_of(raw, len), &note));
+    raw[0] = NOTE_TIMEOUT_FIRED;
+    assert_false(note_read(bytes_of(raw, len), &note)); /* a flag of the engine */
+    raw[17] = 16;
     assert_false(note_read(bytes_of(raw, len), &note)); /* no such flag */
 }
 

@@ -80,7 +80,7 @@ static int64_t us_of(int64_t seconds)
     return is_time ? seconds * US_PER_SECOND : seconds;
 }
 
-static void apply(struct world *world, struct bytes frame)
+void world_records(struct world *world, struct bytes frame)
 {
     for (uint32_t n = 0; n < world->options.engine_count; n++) {
         struct reader in = reader_of(frame);
@@ -112,7 +112,7 @@ uint32_t world_rule(struct world *world, const char *sql)
         .metric = world->next_rule, .version = 1, .definition = buf_bytes(&bytes)};
     struct buf out = buf_of(frame_memory, sizeof(frame_memory));
     rule_define_put(&out, &define);
-    apply(world, buf_bytes(&out));
+    world_records(world, buf_bytes(&out));
     return world->next_rule++;
 }
 
@@ -120,7 +120,7 @@ void world_drop(struct world *world, uint32_t rule)
 {
     struct buf out = buf_of(frame_memory, sizeof(frame_memory));
     rule_drop_put(&out, rule);
-    apply(world, buf_bytes(&out));
+    world_records(world, buf_bytes(&out));
 }
 
 uint32_t world_source(struct world *world, const char *name)
@@ -128,7 +128,7 @@ uint32_t world_source(struct world *world, const char *name)
     struct source source = {.lane = ++world->lane_count, .name = bytes_of_string(name)};
     struct buf out = buf_of(frame_memory, sizeof(frame_memory));
     source_put(&out, &source);
-    apply(world, buf_bytes(&out));
+    world_records(world, buf_bytes(&out));
     world->lanes[source.lane - 1] = (struct lane_state){
         .lane = source.lane, .watermark = WATERMARK_NONE, .max_time = WATERMARK_NONE};
     return source.lane;
@@ -176,7 +176,7 @@ void world_send(struct world *world, const struct world_event *events, uint32_t 
     struct batch_stamp stamp;
     batch_stamp_begin(&stamp, &batch_writer.out, RECORD_HEADER_BYTES, us_of(world->watermark));
     batch_stamp_end(&stamp);
-    apply(world, buf_bytes(&batch_writer.out));
+    world_records(world, buf_bytes(&batch_writer.out));
 }
 
 void world_event(struct world *world, const char *type, const char *key, int64_t time)
@@ -231,18 +231,31 @@ static int compare_told(const void *a, const void *b)
     return strcmp(left->text, right->text);
 }
 
-static const char *const kind_names[] = {"", "fired", "retracted", "completed_late"};
+static const char *const kind_names[] = {"", "fired", "retracted", "completed_late", "held"};
 
 static void line_of(const struct feed_entry *entry, struct told *told)
 {
     struct note note;
     assert_true(note_read(feed_entry_bytes(entry), &note));
-    assert_true(note.kind >= NOTE_TIMEOUT_FIRED && note.kind <= NOTE_TIMEOUT_COMPLETED_LATE);
+    assert_true(note.kind >= NOTE_TIMEOUT_FIRED && note.kind <= NOTE_ENGINE_LAGGING);
+    told->ordinal = entry->ordinal;
+    if (note.kind == NOTE_ENGINE_LAGGING) {
+        bool holds = (note.flags & NOTE_HOLDING) != 0;
+        assert_true(bytes_equal(note.key, BYTES("engine")));
+        assert_int_equal(note.clock.us, entry->clock_us);
+        (void)snprintf(told->text,
+                       sizeof(told->text),
+                       "%s %lld..%lld why %u\n",
+                       holds ? "holds" : kind_names[note.kind],
+                       (long long)(note.started / US_PER_SECOND),
+                       (long long)(note.clock.us / US_PER_SECOND),
+                       note.generation);
+        return;
+    }
     char generation[24] = "";
     if (note.generation > 0) {
         (void)snprintf(generation, sizeof(generation), " again %u", note.generation);
     }
-    told->ordinal = entry->ordinal;
     (void)snprintf(told->text,
                    sizeof(told->text),
                    "%s %.*s %lld..%lld seen %lld%s%s\n",

@@ -41,6 +41,9 @@ struct world_options world_options(uint32_t partitions, uint32_t engine_count);
 void world_init(struct world *world, const struct world_options *options);
 void world_deinit(struct world *world);
 
+/* A frame of records, to all engines. */
+void world_records(struct world *world, struct bytes frame);
+
 /* A statement of the language; returns the rule's id. */
 uint32_t world_rule(struct world *world, const char *sql);
 void world_drop(struct world *world, uint32_t rule);
@@ -65,7 +68,8 @@ uint32_t world_source(struct world *world, const char *name);
 void world_pulse(struct world *world, int64_t watermark);
 
 /* What was told since the last call, a line each, sorted within a pulse:
- *     "fired a 0..10 seen 0" = kind, key, started..deadline, last seen */
+ *     "fired a 0..10 seen 0" = kind, key, started..deadline, last seen
+ *     "holds 5..7 why 64", "held 5..9 why 64" = an episode of HOLD, since..told, reasons */
 const char *world_told(struct world *world);
 
 #define assert_told(world, text) assert_string_equal(world_told(world), text)

@@ -440,12 +440,16 @@ static void tell_something(const char *id)
 static void pulses_hold_while_deaf_refusing_or_resumed_and_not_otherwise(void **state)
 {
     (void)state;
-    begin(&(struct world_options){0});
+    begin(&(struct world_options){.pause_us = 2 * US_PER_SECOND});
     tell_something("1");
     world_pass(&world, 100 * MS);
     assert_int_equal(last_flags() & PULSE_HOLD, 0);
 
-    sequencer_paused(&world.sequencer); /* the process stood still */
+    machine.now_us += 2 * US_PER_SECOND; /* just about as slow as it may be */
+    tell_something("slow");
+    world_pass(&world, 100 * MS);
+    assert_int_equal(last_flags() & PULSE_HOLD, 0);
+    machine.now_us += 3 * US_PER_SECOND; /* the process stood still */
     tell_something("2");
     world_pass(&world, 100 * MS);
     assert_int_equal(last_flags() & PULSE_HOLD, PULSE_HOLD);
@@ -526,7 +530,7 @@ static void
 by_events_a_timeout_waits_while_the_engine_can_not_tell_and_fires_by_itself_then(void **state)
 {
     (void)state;
-    begin(&(struct world_options){.runners = 2});
+    begin(&(struct world_options){.runners = 2, .pause_us = 2 * US_PER_SECOND});
     tell_something("1");
     world_pass(&world, 100 * MS);
     assert_int_equal(create_by_events("a", world.sequencer.tide.watermark - 1), TIMEOUT_CREATED);
@@ -536,14 +540,15 @@ by_events_a_timeout_waits_while_the_engine_can_not_tell_and_fires_by_itself_then
     assert_int_equal(state_of("b"), TIMEOUT_PENDING); /* exactly at the deadline is in time */
     assert_false(look("b").object.held);
 
-    sequencer_paused(&world.sequencer);
+    machine.now_us += 3 * US_PER_SECOND; /* the process stood still */
     tell_something("2");
     world_pass(&world, 300 * MS);
     assert_int_equal(state_of("b"), TIMEOUT_PENDING);
     assert_true(look("b").object.held);
     world_pass(&world, US_PER_SECOND); /* nothing comes, but HOLD ends */
     assert_int_equal(state_of("b"), TIMEOUT_FIRED);
-    assert_int_equal(feed_count(), 2);
+    assert_int_equal(told_times("engine"), 2);
+    assert_int_equal(feed_count(), 4);
 }
 
 static void what_is_held_for_long_makes_no_pulses_meanwhile(void **state)
@@ -554,8 +559,9 @@ static void what_is_held_for_long_makes_no_pulses_meanwhile(void **state)
     world_pass(&world, 100 * MS);
     restart(&(struct world_options){0}, US_PER_MINUTE); /* deaf for as long as it was away */
     assert_int_equal(create_by_events("a", world.sequencer.tide.watermark - 1), TIMEOUT_CREATED);
-    world_pass(&world, 300 * MS);
+    world_pass(&world, 1500 * MS); /* until it is told that it holds */
     assert_true(look("a").object.held);
+    assert_int_equal(told_times("engine"), 1);
     uint64_t before = world.sequencer.pulse_ordinal;
     world_pass(&world, 30 * US_PER_SECOND);
     assert_int_equal(world.sequencer.pulse_ordinal, before);
@@ -563,6 +569,7 @@ static void what_is_held_for_long_makes_no_pulses_meanwhile(void **state)
     world_pass(&world, 31 * US_PER_SECOND);
     assert_int_equal(state_of("a"), TIMEOUT_FIRED);
     assert_int_equal(told_times("a"), 1);
+    assert_int_equal(told_times("engine"), 2);
 }
 
 /* --- questions --- */

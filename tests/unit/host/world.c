@@ -135,6 +135,7 @@ static void others_take_turns(void *ctx)
 {
     struct world *world = ctx;
     bool busy = true;
+    world->machine->now_us += world->options.read_us;
     for (uint32_t round = 0; busy; round++) {
         CHECK(round < ROUNDS_MAX);
         busy = false;
@@ -162,6 +163,7 @@ bool world_start(struct world *world, struct machine *machine, const struct worl
         .runners = world->runners,
         .genesis = world->genesis,
         .pulse_every_us = world->options.pulse_every_us,
+        .pause_us = world->options.pause_us,
         .snapshot_every_bytes = world->options.snapshot_every_bytes,
         .replay_until = world->options.replay_until,
     };
@@ -414,10 +416,16 @@ struct ticket *world_define(struct world *world, struct bytes sql, enum define_m
     struct statement statement;
     struct error error = {0};
     CHECK(lang_parse(sql, &arena, &statement, &error) == OK);
-    CHECK(statement.kind == STATEMENT_CREATE_METRIC);
+    bool rule = statement.kind == STATEMENT_CREATE_RULE;
+    CHECK(rule || statement.kind == STATEMENT_CREATE_METRIC);
     struct buf out = buf_of(encoded, sizeof(encoded));
-    definition_put(&out, &statement.definition);
-    struct proposal proposal = {.kind = PROPOSE_DEFINE,
+    if (rule) {
+        rule_put(&out, &statement.rule);
+    } else {
+        definition_put(&out, &statement.definition);
+    }
+    CHECK(!out.overflow);
+    struct proposal proposal = {.kind = rule ? PROPOSE_RULE_DEFINE : PROPOSE_DEFINE,
                                 .name = statement.name,
                                 .definition = buf_bytes(&out),
                                 .mode = mode};

@@ -39,6 +39,8 @@ struct world_options {
     uint32_t letters_max;          /* of a gateway (1000) */
     size_t bytes_max;              /* of a gateway (32 MiB) */
     int64_t pulse_every_us;        /* (20 ms) */
+    int64_t pause_us;              /* so long between two turns: it stood still (never) */
+    int64_t read_us;               /* a read of the log takes so long, while replaying */
     int64_t dedup_horizon_us;      /* (24 h) */
     uint64_t snapshot_every_bytes; /* (never) */
     uint64_t replay_until;         /* (to the end) */
@@ -119,7 +121,7 @@ struct ticket *world_tell(struct world *world,
                           uint32_t count,
                           bool wants_applied);
 
-/* A statement of CREATE METRIC. */
+/* A statement of CREATE METRIC, CREATE TIMEOUT or CREATE SILENCE. */
 struct ticket *world_define(struct world *world, struct bytes sql, enum define_mode mode);
 
 /* Commands on timeouts; their results are in ticket->results. */
