@@ -96,11 +96,11 @@ static bool find_within(struct match *match, int64_t *within_us)
     double real = value.kind == VALUE_DOUBLE ? value.real : -1;
     if (value.kind == VALUE_NUMBER) {
         int128 whole = value.nano / NANO_PER_UNIT;
-        bool fits = whole >= 0 && whole <= RULE_SPAN_MAX_US;
+        bool fits = whole > 0 && whole <= RULE_SPAN_MAX_US;
         *within_us = fits ? (int64_t)whole : 0;
         return fits;
     }
-    bool fits = real >= 0 && real <= (double)RULE_SPAN_MAX_US;
+    bool fits = real >= 1 && real <= (double)RULE_SPAN_MAX_US;
     *within_us = fits ? (int64_t)real : 0;
     return fits;
 }

@@ -63,6 +63,20 @@ static void signal_free(struct watch *watch, struct watch_signal *signal)
     watch_key_settle(watch, key);
 }
 
+/* All instances of a key of this rule, and with the last one the key. */
+static void forget_key(struct watch *watch, uint32_t rule_place, const struct watch_key *key)
+{
+    uint32_t left = 0;
+    if (key != NULL && key->rule == rule_place) {
+        left = key->open_count + key->ended_count;
+    }
+    for (; left > 0; left--) {
+        watch_forget(watch, key->open_first != NULL ? key->open_first : key->ended_first);
+    }
+}
+
+/* Keys go in the order of their places: which places are free next is part of the state, and where an
+ * instance stands in `deadlines` is not the same after a restoration. */
 void watch_drop_rule(struct watch *watch, uint32_t place)
 {
     struct watch_part *part = watch->parts[place];
@@ -71,14 +85,8 @@ void watch_drop_rule(struct watch *watch, uint32_t place)
         due_remove(&part->signals, node);
         signal_free(watch, watch_signal_of(node));
     }
-    for (struct due_node *node; (node = due_first(&part->deadlines)) != NULL;) {
-        watch_forget(watch, watch_instance_of(node));
-    }
-    for (struct watch_instance *ended = watch->ended_first, *newer; ended != NULL; ended = newer) {
-        newer = ended->newer;
-        if (ended->key->rule == place) {
-            watch_forget(watch, ended);
-        }
+    for (uint32_t at = 0; at < watch->place_count; at++) {
+        forget_key(watch, place, watch->places[at].key);
     }
     due_deinit(&part->signals);
     due_deinit(&part->deadlines);

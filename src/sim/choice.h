@@ -19,6 +19,7 @@ enum choice_stream {
     CHOICE_CLOCK,   /* drift, steps, freezes */
     CHOICE_READERS, /* who reads what, and how slowly */
     CHOICE_TIMERS,  /* who arms which timeouts, and who listens for them */
+    CHOICE_RULES,   /* what rules say beside, when they go, who looks at them */
     CHOICE_STREAMS,
 };
 

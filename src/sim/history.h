@@ -5,7 +5,7 @@
  *     universe      every event that any client may send; its content is fixed by its number
  *     submissions   who was told what about which of them
  *     askings       commands on timeouts that were sent, in batches, and the answers
- *     sights        timeouts as they were shown
+ *     sights        timeouts, and instances of rules, as they were shown
  *     pages         of the feed of notes, as listeners got them
  *     frames        the log as it is read back, in order
  *     recipes       the metrics that may be defined */
@@ -15,6 +15,7 @@
 #include "core/feed.h"
 #include "model/clock.h"
 #include "model/timeout.h"
+#include "sim/rule_recipe.h"
 
 #include <stddef.h>
 
@@ -80,6 +81,23 @@ struct heard_note {
     uint64_t data_digest;
 };
 
+/* An instance of a rule as it was shown. */
+struct seen_instance {
+    uint32_t key; /* as a note's */
+    struct timeout_object object;
+};
+
+/* All instances of a rule, or of one key of it, when somebody looked. */
+struct watch_sight {
+    uint32_t rule; /* its number */
+    bool whole;
+    uint32_t key; /* unless it is the whole */
+    uint64_t at_least;
+    uint64_t at_most; /* as a sight's */
+    size_t first;     /* in the history's instances */
+    size_t count;
+};
+
 /* Notes that one answer held, oldest first. */
 struct heard_page {
     struct feed_place after;
@@ -122,15 +140,6 @@ struct recipe {
     uint32_t sources[RECIPE_SOURCES_MAX];
 };
 
-/* A rule over the stream, by events, named r<number>:
- *   CREATE TIMEOUT ... AFTER type = 't0' EXPECT type = 't1' WITHIN <span> PER subject [LATE RETRACT]
- *   CREATE SILENCE ... EXPECT type = 't0' EVERY <span> PER source */
-struct rule_recipe {
-    bool silence;
-    bool retracts;
-    int64_t span_us;
-};
-
 struct history {
     uint64_t hash_seed; /* of the log's genesis */
     uint32_t partitions;
@@ -150,6 +159,9 @@ struct history {
     const struct heard_page *pages;
     size_t page_count;
     const struct heard_note *notes;
+    const struct watch_sight *watch_sights;
+    size_t watch_sight_count;
+    const struct seen_instance *instances;
     uint32_t timer_keys;     /* keys are "t<number>", below this */
     uint32_t timers_pending; /* so many may be pending in a partition */
     uint32_t timers_ended;   /* so many ended ones a partition remembers */

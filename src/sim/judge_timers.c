@@ -5,65 +5,15 @@
 #include "host/read.h"
 #include "host/timeout_rows.h"
 #include "sim/judge.h"
+#include "sim/judge_instances.h"
 #include "sim/log_reader.h"
-#include "sim/memory.h"
+#include "sim/question.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define TURNS_MAX  100000u
-#define STRIDE_US  20000
-#define PAGE       1000
-#define PATIENT_US (10 * US_PER_SECOND)
-
+#define PAGE         1000
 #define JUDGED_TIMES 30
-
-/* A question to the live process, in its memory. */
-struct question {
-    struct query query;
-    bool answered;
-};
-
-static void question_done(struct letter *letter)
-{
-    struct question *question = letter->user;
-    question->answered = true;
-}
-
-static void pass_time(struct run *run)
-{
-    process_settle(&run->process);
-    run->machine.now_us += STRIDE_US;
-}
-
-/* NULL: it was not answered. */
-static struct question *question_ask(struct run *run, const struct query *asked)
-{
-    memory_switch(true);
-    struct question *question = calloc(1, sizeof(*question));
-    CHECK(question != NULL);
-    question->query = *asked;
-    question->query.letter = (struct letter){.done = question_done, .user = question};
-    question->query.deadline.us = machine_wall_us(&run->machine) + PATIENT_US;
-    bool taken = gateway_query(run->process.gateways[0], &question->query) == OK;
-    memory_switch(false);
-    for (uint32_t turn = 0; taken && !question->answered && turn < TURNS_MAX; turn++) {
-        pass_time(run);
-    }
-    bool good = taken && question->answered;
-    for (uint32_t n = 0; good && n < question->query.runner_count; n++) {
-        good = question->query.answers[n].err == OK;
-    }
-    return good ? question : NULL;
-}
-
-static void question_free(struct question *question)
-{
-    memory_switch(true);
-    query_free(&question->query);
-    free(question);
-    memory_switch(false);
-}
 
 /* --- the feed to its end --- */
 
@@ -73,9 +23,10 @@ static bool read_feed_whole(struct run *run)
     struct feed_place after = {0};
     for (bool more = true; more;) {
         struct feed_request *request = feed_ask(&run->process, after, PAGE);
-        for (uint32_t turn = 0; request != NULL && !feed_answered(request) && turn < TURNS_MAX;
+        for (uint32_t turn = 0;
+             request != NULL && !feed_answered(request) && turn < QUESTION_TURNS_MAX;
              turn++) {
-            pass_time(run);
+            question_wait(run);
         }
         if (request == NULL || !feed_answered(request)) {
             return false;
@@ -154,7 +105,7 @@ static bool judge_partition(struct run *run,
                               .timeout_place = place,
                               .due_before = INT64_MAX,
                               .limit = PAGE};
-        struct question *question = question_ask(run, &asked);
+        struct question *question = question_ask(run, &asked, NULL);
         if (question == NULL) {
             return finding_say(&run->finding, "timeouts were not shown");
         }
@@ -183,7 +134,7 @@ static bool judge_counted(struct run *run, const struct expected_timeouts *expec
 {
     uint64_t counts[TIMEOUT_STATES] = {0};
     struct query asked = {.kind = QUERY_TIMEOUT_COUNTS};
-    struct question *question = question_ask(run, &asked);
+    struct question *question = question_ask(run, &asked, NULL);
     if (question == NULL) {
         return finding_say(&run->finding, "timeouts were not counted");
     }
@@ -234,6 +185,9 @@ static bool judge_once(struct run *run, struct expected_timeouts *expected)
     size_t first = book->note_count;
     if (!read_feed_whole(run)) {
         return finding_say(&run->finding, "the feed was not answered");
+    }
+    if (!judge_instances_read(run)) {
+        return false;
     }
     struct history history = judge_history(run);
     return oracle_timeouts(
@@ -331,5 +285,6 @@ bool judge_timers_again(struct run *run,
                         struct engine *engine)
 {
     return run->plan.timers.client_count == 0 ||
-           (judge_rows_again(run, expected, engine) && judge_feed_again(run, engine));
+           (judge_rows_again(run, expected, engine) && judge_feed_again(run, engine) &&
+            judge_instances_again(run, engine));
 }

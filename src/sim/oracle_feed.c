@@ -80,9 +80,10 @@ static bool judge_note(struct expected_timeouts *expected,
     struct heard_note *right = NULL;
     for (size_t n = group.first; n < group.end; n++) {
         struct heard_note *one = &expected->notes[n];
-        bool same = one->rule == note->rule && one->kind == note->kind && one->key == note->key &&
-                    one->generation == note->generation &&
-                    (one->rule == 0 || one->deadline == note->deadline);
+        bool same =
+            one->rule == note->rule && one->kind == note->kind && one->key == note->key &&
+            one->generation == note->generation &&
+            (one->rule == 0 || (one->deadline == note->deadline && one->started == note->started));
         if (same) {
             right = one;
         } else if (one->place.number == note->place.number) {

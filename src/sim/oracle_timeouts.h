@@ -40,6 +40,19 @@ struct timer_counts {
     uint64_t rules_late; /* firings that evidence came behind */
     uint64_t rules_met;  /* instances that what they expect came for in time */
     uint64_t lagging;    /* episodes of HOLD that are told */
+    uint64_t rules_cancelled;
+    uint64_t rules_extended;     /* instances that a heartbeat gave more time */
+    uint64_t rules_met_by_grace; /* or cancelled, when W was behind the deadline */
+    uint64_t rules_grace_over;   /* firings behind a grace */
+    uint64_t rules_reopened;     /* firings that a heartbeat took back */
+    uint64_t rules_by_clock;     /* firings of timeouts and silences by the clock */
+    uint64_t silences_by_clock;
+    uint64_t rules_computed; /* firings whose time the start had told */
+    uint64_t rules_unusable; /* starts that told no time */
+    uint64_t rules_chosen;   /* firings that waited for chosen sources */
+    uint64_t rules_dropped;  /* instances that were pending when their rule went */
+    uint64_t rules_open;     /* instances that the contract says nothing of */
+    uint64_t instances_seen; /* and what they were was right */
 };
 
 struct expected_timeouts {

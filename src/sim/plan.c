@@ -231,23 +231,6 @@ static void draw_timer_limits(struct plan *plan, struct choice *choice)
     }
 }
 
-/* What their judge knows holds for one lane, and for a feed that forgets nothing. */
-static void draw_rules(struct plan *plan, struct choice *choice)
-{
-    const struct process_options *options = &plan->process;
-    bool whole = options->feed_whole && options->feed_keep_us >= US_PER_DAY;
-    if (plan->lanes || !whole || choose(choice, CHOICE_TIMERS, 4) == 0) {
-        return;
-    }
-    plan->rule_count = 1 + choose(choice, CHOICE_TIMERS, PLAN_RULES_MAX);
-    for (uint32_t n = 0; n < plan->rule_count; n++) {
-        plan->rules[n] = (struct rule_recipe){
-            .silence = choose(choice, CHOICE_TIMERS, 2) == 1,
-            .retracts = choose(choice, CHOICE_TIMERS, 2) == 1,
-            .span_us = (int64_t)choose_magnitude(choice, CHOICE_TIMERS, 1, 3600) * SECOND};
-    }
-}
-
 /* From a stream of their own, too. */
 static void draw_timers(struct plan *plan, struct choice *choice)
 {
@@ -276,7 +259,7 @@ static void draw_timers(struct plan *plan, struct choice *choice)
         draw_crowd(plan, choice);
     }
     draw_timer_limits(plan, choice);
-    draw_rules(plan, choice);
+    plan_draw_rules(plan, choice);
 }
 
 bool plan_droppable(uint32_t recipe)
@@ -442,29 +425,6 @@ static const char *group_columns(enum recipe_group group)
         return "source, type";
     }
     UNREACHABLE("a group of the enumeration");
-}
-
-struct bytes rule_sql(const struct plan *plan, uint32_t number, char *text, size_t cap)
-{
-    const struct rule_recipe *rule = &plan->rules[number];
-    long long seconds = rule->span_us / SECOND;
-    int written =
-        rule->silence
-            ? snprintf(text,
-                       cap,
-                       "CREATE SILENCE r%u AS EXPECT type = 't0' EVERY INTERVAL '%lld seconds' "
-                       "PER source",
-                       number,
-                       seconds)
-            : snprintf(text,
-                       cap,
-                       "CREATE TIMEOUT r%u AS AFTER type = 't0' EXPECT type = 't1' WITHIN INTERVAL "
-                       "'%lld seconds' PER subject%s",
-                       number,
-                       seconds,
-                       rule->retracts ? " LATE RETRACT" : "");
-    CHECK(written > 0 && (size_t)written < cap);
-    return bytes_of_string(text);
 }
 
 struct bytes recipe_sql(const struct recipe *recipe, char *text, size_t cap)

@@ -73,6 +73,8 @@ struct plan {
     int64_t *due_us;              /* that moment, in true time */
     uint32_t rule_count;
     struct rule_recipe rules[PLAN_RULES_MAX];
+    bool rules_looked_at;
+    uint32_t rules_look_ms; /* somebody looks at an instance, on average */
     size_t recipe_count;
     struct recipe recipes[PLAN_RECIPES_MAX];
     uint32_t source_count;
@@ -87,6 +89,9 @@ bool plan_droppable(uint32_t recipe);
 
 /* One line per option, for people. */
 void plan_print(const struct plan *plan, FILE *out);
+
+/* plan_rules.c. What their judge knows holds for one lane, and for a feed that forgets nothing. */
+void plan_draw_rules(struct plan *plan, struct choice *choice);
 
 /* The statement that defines a rule; the text stands in `text`. */
 struct bytes rule_sql(const struct plan *plan, uint32_t number, char *text, size_t cap);

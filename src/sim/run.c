@@ -130,6 +130,7 @@ static void die(struct run *run)
     readers_bereaved(&run->readers);
     timers_bereaved(&run->timers, run->machine.now_us);
     listeners_bereaved(&run->listeners, run->machine.now_us);
+    watcher_bereaved(&run->watcher);
     run->alive = false;
 }
 
@@ -386,6 +387,7 @@ static void let_time_pass(struct run *run, int64_t until_us)
     next = earlier(next, earlier(clients_next(&run->clients), visitor_next(&run->visitor)));
     next = earlier(next, readers_next(&run->readers));
     next = earlier(next, earlier(timers_next(&run->timers), listeners_next(&run->listeners)));
+    next = earlier(next, watcher_next(&run->watcher));
     next = earlier(next, run->peace ? INT64_MAX : run->next_calamity);
     next = earlier(next, until_us);
     machine->now_us = next > machine->now_us ? next : machine->now_us + STRIDE_US;
@@ -416,6 +418,7 @@ static void moment(struct run *run, int64_t until_us)
     readers_act(&run->readers, &run->process);
     timers_act(&run->timers, &run->process);
     listeners_act(&run->listeners, &run->process);
+    watcher_act(&run->watcher, &run->process);
     settle(run);
     if (run->visitor.finding.text[0] != '\0') {
         fail(run, run->visitor.finding.text);
@@ -428,6 +431,9 @@ static void moment(struct run *run, int64_t until_us)
     }
     if (run->listeners.finding.text[0] != '\0') {
         fail(run, run->listeners.finding.text);
+    }
+    if (run->watcher.finding.text[0] != '\0') {
+        fail(run, run->watcher.finding.text);
     }
     if (!process_ended(&run->process)) {
         calamities(run);
@@ -469,6 +475,7 @@ static void be_at_peace(struct run *run)
     run->readers.hurried = true;
     run->timers.hurried = true;
     run->listeners.hurried = true;
+    run->watcher.hurried = true;
     run->peace = true;
 }
 
@@ -519,6 +526,7 @@ static bool set_up(struct run *run, struct choice *choice)
     readers_init(&run->readers, &run->plan, choice, &run->journal);
     good = good && timers_init(&run->timers, &run->plan, choice, &run->journal);
     listeners_init(&run->listeners, &run->plan, choice, &run->journal, &run->timers.book);
+    watcher_init(&run->watcher, &run->plan, choice, &run->journal, &run->timers.book);
     if (good) {
         run->machine.weather = run->plan.weather;
         run->machine.drift_ppm =
@@ -550,6 +558,7 @@ bool run_all(struct run *run, struct choice *choice)
     run->counts.slow_readings = run->readers.slow;
     run->counts.readings_over_lives = run->readers.over_lives;
     run->counts.looks = run->timers.looks;
+    run->counts.rule_looks = run->watcher.looks;
     run->counts.feed_pages = run->listeners.pages;
     run->counts.feed_pages_over_lives = run->listeners.over_lives;
     run->counts.feed_resumed = run->listeners.resumed;

@@ -11,6 +11,7 @@
 #include "sim/readers.h"
 #include "sim/timers.h"
 #include "sim/visitor.h"
+#include "sim/watchers.h"
 
 #include <stdio.h>
 
@@ -40,6 +41,7 @@ struct run_counts {
     uint64_t readings_over_lives; /* of these, over the end of a process */
     uint64_t recuts;              /* logs applied once more in other batches */
     uint64_t looks;               /* at timeouts */
+    uint64_t rule_looks;          /* at instances of rules */
     uint64_t feed_pages;          /* with notes */
     uint64_t feed_pages_over_lives;
     uint64_t feed_resumed;
@@ -60,6 +62,7 @@ struct run {
     struct readers readers;
     struct timers timers;
     struct listeners listeners;
+    struct watcher watcher;
     struct process process;
     bool alive; /* there is a process */
     bool over;  /* nothing more can be asked of this run: a loss was found, as it must be */

@@ -28,6 +28,8 @@ void timer_book_free(struct timer_book *book)
     }
     free(book->askings);
     free(book->sights);
+    free(book->watch_sights);
+    free(book->instances);
     free(book->pages);
     free(book->notes);
     *book = (struct timer_book){0};
@@ -80,6 +82,33 @@ void timer_book_see(struct timer_book *book, const struct sight *sight)
     book->sights[book->sight_count++] = *sight;
 }
 
+void timer_book_watch(struct timer_book *book, const struct watch_sight *sight)
+{
+    book->watch_sights = grown(book->watch_sights,
+                               book->watch_sight_count,
+                               &book->watch_sight_capacity,
+                               sizeof(*book->watch_sights));
+    struct watch_sight *kept = &book->watch_sights[book->watch_sight_count++];
+    *kept = *sight;
+    kept->first = book->instance_count;
+    kept->count = 0;
+}
+
+bool timer_book_watched(struct timer_book *book, const struct timeout_row *row)
+{
+    uint32_t key = 0;
+    CHECK(book->watch_sight_count > 0);
+    if (!text_number(row->key, 'k', &key) && !text_number(row->key, 's', &key)) {
+        return false;
+    }
+    book->instances = grown(
+        book->instances, book->instance_count, &book->instance_capacity, sizeof(*book->instances));
+    book->instances[book->instance_count++] =
+        (struct seen_instance){.key = key, .object = row->object};
+    book->watch_sights[book->watch_sight_count - 1].count++;
+    return true;
+}
+
 struct heard_page *timer_book_page(struct timer_book *book, const struct heard_page *page)
 {
     book->pages = grown(book->pages, book->page_count, &book->page_capacity, sizeof(*book->pages));
@@ -115,6 +144,13 @@ void timer_book_forgive(struct timer_book *book, uint64_t end)
         }
     }
     book->sight_count = kept;
+    kept = 0;
+    for (size_t n = 0; n < book->watch_sight_count; n++) {
+        if (book->watch_sights[n].at_most <= end) {
+            book->watch_sights[kept++] = book->watch_sights[n];
+        }
+    }
+    book->watch_sight_count = kept;
     kept = 0;
     for (size_t n = 0; n < book->page_count; n++) {
         if (book->pages[n].at_most <= end) {

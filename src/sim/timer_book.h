@@ -11,6 +11,12 @@ struct timer_book {
     struct sight *sights;
     size_t sight_count;
     size_t sight_capacity;
+    struct watch_sight *watch_sights;
+    size_t watch_sight_count;
+    size_t watch_sight_capacity;
+    struct seen_instance *instances;
+    size_t instance_count;
+    size_t instance_capacity;
     struct heard_page *pages;
     size_t page_count;
     size_t page_capacity;
@@ -33,6 +39,11 @@ void timer_book_refused(struct timer_book *book, size_t asking);
 struct bytes timer_book_record(const struct timer_book *book, size_t asking);
 
 void timer_book_see(struct timer_book *book, const struct sight *sight);
+
+/* A sight of a rule begins; then what it shows. False: a row's key is none of ours. */
+void timer_book_watch(struct timer_book *book, const struct watch_sight *sight);
+struct timeout_row;
+bool timer_book_watched(struct timer_book *book, const struct timeout_row *row);
 
 /* A page begins; then its notes, one by one. */
 struct heard_page *timer_book_page(struct timer_book *book, const struct heard_page *page);

@@ -15,6 +15,7 @@
 #define ROWS_LIMIT   100000
 #define TEXT_BYTES   16
 #define READ_PATIENT (2 * US_PER_SECOND)
+#define DROP_ONCE_IN 30
 
 enum errand_kind {
     ERRAND_PROPOSAL,
@@ -233,6 +234,26 @@ define_next_rule(struct visitor *visitor, struct process *process, struct errand
     return false;
 }
 
+/* Drops a rule, once in a while. */
+static bool drop_rule(struct visitor *visitor, struct process *process, struct errand **place)
+{
+    const struct plan *plan = visitor->plan;
+    uint32_t number =
+        plan->rule_count == 0 ? 0 : choose(visitor->choice, CHOICE_RULES, plan->rule_count);
+    if (plan->rule_count == 0 || !plan->rules[number].droppable || visitor->rule_going[number] ||
+        visitor->only_questions || !choose_once_in(visitor->choice, CHOICE_RULES, DROP_ONCE_IN)) {
+        return false;
+    }
+    struct errand *errand = errand_create(ERRAND_PROPOSAL);
+    (void)snprintf(errand->name, sizeof(errand->name), "r%u", number);
+    errand->recipe = number;
+    errand->proposal.kind = PROPOSE_RULE_DROP;
+    errand->proposal.name = bytes_of_string(errand->name);
+    *place = go(visitor, process, errand);
+    visitor->rule_going[number] = *place != NULL;
+    return true;
+}
+
 static struct errand *command_source(struct visitor *visitor, struct process *process)
 {
     struct choice *choice = visitor->choice;
@@ -445,6 +466,10 @@ static void look_at(struct visitor *visitor, const struct errand *errand)
         if (errand->proposal.kind == PROPOSE_RULE_DEFINE && errand->proposal.err == OK) {
             visitor->rule_defined[errand->recipe] = true;
         }
+        if (errand->proposal.kind == PROPOSE_RULE_DROP) {
+            visitor->rule_defined[errand->recipe] = false;
+            visitor->rule_going[errand->recipe] = false;
+        }
         break;
     case ERRAND_VALUES:
         look_at_values(visitor, errand);
@@ -516,7 +541,7 @@ void visitor_act(struct visitor *visitor, struct process *process)
     if (place == NULL || !may_ask(process)) {
         return;
     }
-    if (define_next_rule(visitor, process, place)) {
+    if (define_next_rule(visitor, process, place) || drop_rule(visitor, process, place)) {
         return;
     }
     bool asks = visitor->only_questions ||
@@ -532,6 +557,10 @@ int64_t visitor_next(const struct visitor *visitor)
 void visitor_bereaved(struct visitor *visitor)
 {
     memset(visitor->errands, 0, sizeof(visitor->errands));
+    for (uint32_t n = 0; n < visitor->plan->rule_count; n++) {
+        visitor->rule_defined[n] = visitor->rule_defined[n] && !visitor->rule_going[n];
+        visitor->rule_going[n] = false;
+    }
 }
 
 bool visitor_define_all(struct visitor *visitor, struct process *process)

@@ -33,6 +33,7 @@ struct visitor {
     struct errand *errands[VISITOR_ERRANDS_MAX]; /* the process's memory */
     bool defined[PLAN_RECIPES_MAX];              /* its definition was confirmed, ever */
     bool rule_defined[PLAN_RULES_MAX];
+    bool rule_going[PLAN_RULES_MAX]; /* its drop is under way */
     struct seen_row *seen;
     size_t seen_count;
     size_t seen_capacity; /* a power of two */

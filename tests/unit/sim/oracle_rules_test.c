@@ -40,10 +40,23 @@ static void event(uint32_t number)
     fixture_frame_end(fixture);
 }
 
-static void pulse(int64_t watermark)
+static void pulse_at(int64_t clock, int64_t watermark)
 {
     fixture_frame(fixture);
-    fixture_pulse(fixture, AT(60), watermark, NULL, 0);
+    fixture_pulse(fixture, clock, watermark, NULL, 0);
+    fixture_frame_end(fixture);
+}
+
+static void pulse(int64_t watermark)
+{
+    pulse_at(AT(60), watermark);
+}
+
+static void drop(void)
+{
+    fixture_frame(fixture);
+    rule_drop_put(&fixture->memory, 1);
+    fixture->record_count++;
     fixture_frame_end(fixture);
 }
 
@@ -72,10 +85,13 @@ static void tell(enum note_kind kind, uint64_t ordinal, int64_t deadline)
 {
     notes[note_count] = (struct heard_note){.place = {ordinal, 1, (uint32_t)note_count + 1},
                                             .kind = kind,
+                                            .flags = NOTE_BY_EVENTS,
                                             .rule = 1,
                                             .key = 1,
                                             .deadline = deadline,
-                                            .started = deadline - recipe.span_us};
+                                            .started = deadline - recipe.span_us,
+                                            .last_seen = deadline - recipe.span_us};
+    notes[note_count].flags |= recipe.silence ? NOTE_SILENCE : 0;
     note_count++;
 }
 
@@ -159,7 +175,129 @@ static void a_silence_fires_where_the_next_event_is_too_far(void **state)
     assert_int_equal(expected.counts.silences, 1);
     notes[0].deadline = AT(4); /* event 0's was met by event 4 */
     notes[0].started = AT(0);
+    notes[0].last_seen = AT(0);
     assert_false(holds());
+}
+
+static void a_heartbeat_gives_time_anew(void **state)
+{
+    (void)state;
+    begin(false);
+    recipe.beats = true;
+    recipe.beat_type = 2;
+    fixture->universe[3].type = 2;
+    event(0);
+    event(3);
+    pulse(AT(6)); /* behind the first deadline, not behind 7 */
+    assert_true(holds());
+    pulse(AT(8));
+    assert_false(holds());
+    tell(NOTE_TIMEOUT_FIRED, 2, AT(7));
+    notes[0].started = AT(0);
+    assert_true(holds());
+    assert_int_equal(expected.counts.rules_extended, 1);
+    notes[0].last_seen = AT(0);
+    assert_false(holds()); /* it was seen at 3 */
+}
+
+static void what_is_cancelled_does_not_fire(void **state)
+{
+    (void)state;
+    begin(false);
+    recipe.cancels = true;
+    recipe.cancel_type = 3;
+    fixture->universe[3].type = 3;
+    event(0);
+    event(3);
+    pulse(AT(6));
+    assert_true(holds());
+    assert_int_equal(expected.counts.rules_cancelled, 1);
+    tell(NOTE_TIMEOUT_FIRED, 1, AT(4));
+    assert_false(holds());
+}
+
+static void within_the_grace_what_comes_late_counts(void **state)
+{
+    (void)state;
+    begin(false);
+    recipe.grace_us = SECONDS(3);
+    event(0);
+    pulse(AT(6)); /* behind the deadline, not behind 4 + 3 */
+    assert_true(holds());
+    event(4);
+    pulse(AT(9));
+    assert_true(holds());
+    assert_int_equal(expected.counts.rules_met_by_grace, 1);
+    tell(NOTE_TIMEOUT_FIRED, 2, AT(4));
+    assert_false(holds());
+}
+
+static void by_the_clock_the_watermark_means_nothing(void **state)
+{
+    (void)state;
+    begin(false);
+    recipe.by_clock = true;
+    event(0);
+    pulse_at(AT(3), AT(50));
+    assert_true(holds());
+    pulse_at(AT(4), AT(50));
+    assert_false(holds());
+    tell(NOTE_TIMEOUT_FIRED, 2, AT(4));
+    assert_false(holds()); /* it says that it goes by events */
+    notes[0].flags = 0;
+    assert_true(holds());
+    assert_int_equal(expected.counts.rules_by_clock, 1);
+}
+
+static void behind_its_drop_a_rule_tells_nothing(void **state)
+{
+    (void)state;
+    begin(false);
+    event(0);
+    pulse(AT(1));
+    drop();
+    assert_false(holds()); /* nobody may drop it */
+    recipe.droppable = true;
+    pulse(AT(5));
+    assert_true(holds());
+    assert_int_equal(expected.counts.rules_dropped, 1);
+    tell(NOTE_TIMEOUT_FIRED, 2, AT(4));
+    assert_false(holds());
+}
+
+/* All instances, as they were shown at the end. */
+static bool shown(enum timeout_state state, int64_t deadline)
+{
+    const struct seen_instance seen = {.key = 1,
+                                       .object = {.state = state,
+                                                  .clock = TIMEOUT_BY_EVENTS,
+                                                  .deadline = deadline,
+                                                  .event_time = {AT(0)},
+                                                  .last_seen = {AT(0)}}};
+    const struct watch_sight sight = {
+        .whole = true, .at_least = UINT64_MAX, .at_most = UINT64_MAX, .count = 1};
+    fixture->history.watch_sights = &sight;
+    fixture->history.watch_sight_count = 1;
+    fixture->history.instances = &seen;
+    bool good = holds();
+    fixture->history.watch_sight_count = 0;
+    return good;
+}
+
+static void an_instance_is_shown_as_it_is(void **state)
+{
+    (void)state;
+    begin(false);
+    event(0);
+    pulse(AT(3));
+    assert_true(shown(TIMEOUT_PENDING, AT(4)));
+    assert_int_equal(expected.counts.instances_seen, 1);
+    assert_false(shown(TIMEOUT_PENDING, AT(5)));
+    assert_false(shown(TIMEOUT_COMPLETED, AT(4)));
+    event(4);
+    pulse(AT(5));
+    assert_true(shown(TIMEOUT_COMPLETED, AT(4)));
+    assert_false(shown(TIMEOUT_CANCELLED, AT(4)));
 }
 
 static void a_note_about_nothing_is_found(void **state)
@@ -182,6 +320,12 @@ int main(void)
         TEST(what_was_met_in_time_does_not_fire),
         TEST(evidence_behind_the_firing_takes_it_back),
         TEST(a_silence_fires_where_the_next_event_is_too_far),
+        TEST(a_heartbeat_gives_time_anew),
+        TEST(what_is_cancelled_does_not_fire),
+        TEST(within_the_grace_what_comes_late_counts),
+        TEST(by_the_clock_the_watermark_means_nothing),
+        TEST(behind_its_drop_a_rule_tells_nothing),
+        TEST(an_instance_is_shown_as_it_is),
         TEST(a_note_about_nothing_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
