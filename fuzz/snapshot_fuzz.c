@@ -39,7 +39,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct snapshot_file opened = {.disk = &disk, .handle = fd, .bytes = size};
     struct snapshot_reader reader;
     if (write(fd, file, size) == (ssize_t)size &&
-        snapshot_reader_open(&reader, &opened, buffer, POSITION)) {
+        snapshot_reader_begin(&reader, &opened, buffer, POSITION) &&
+        snapshot_reader_prove(&reader)) {
         uint64_t left = reader.footer.content_bytes;
         uint8_t byte = 0;
         CHECK(left <= size);

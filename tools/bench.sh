@@ -3,11 +3,12 @@
 # Each part gets a server of its own, on a free port, with an empty data directory.
 #
 # Usage: tools/bench.sh [WORD ...]     only the parts whose names are given:
-#        j1 duckdb direct open-loop snapshots overload singles groups timeouts idle restart
+#        j1 duckdb direct open-loop snapshots overload singles groups timeouts idle restart timeouts-restart
 #   BENCH_EVENTS   events of job J1, and of the rule's (5000000)
 #   BENCH_RESTART  events in the log of the restart (20000000); a tenth of them after the snapshot
 #   BENCH_SECONDS  for open-loop, singles and timeouts (10)
 #   BENCH_PENDING  timeouts that wait while others fire (1000000)
+#   BENCH_KILLED   timeouts that wait when the server is killed (10000000), 100 B of data each
 #   BENCH_DUE      timeouts that are due in one instant (1000000)
 #   BENCH_DIR      where the files go (a new folder in /tmp)
 #   BENCH_JSON     the file of JSON lines (build/bench-results.jsonl)
@@ -22,7 +23,7 @@ tidemark=${TIDEMARK:-$PWD/build/tidemark}
     echo "bench: there is no $tidemark" >&2
     exit 1
 }
-parts=${*:-j1 duckdb direct open-loop snapshots overload singles groups timeouts idle restart}
+parts=${*:-j1 duckdb direct open-loop snapshots overload singles groups timeouts idle restart timeouts-restart}
 work=${BENCH_DIR:-$(mktemp -d)}
 mkdir -p "$work"
 results=${BENCH_JSON:-build/bench-results.jsonl}
@@ -235,5 +236,44 @@ PYTHON
     cat "$work/server.log"
     stop_server
     rm -rf "$work/data.restart"
+fi
+if wanted timeouts-restart; then
+    killed=${BENCH_KILLED:-10000000}
+    first_due=bench-first-due
+    for payload in 100 0; do
+        echo "== Restart after a kill with $killed timeouts pending, $payload B of data each, to the first that fires"
+        start_server
+        "$tidemark" bench timeouts --parts lag --pending "$killed" --payload "$payload" --fire-rate 1000/s \
+            --seconds 1 >"$work/bench.log"
+        python3 - "$first_due" <<'PYTHON'
+import os, sys, urllib.request
+urllib.request.urlopen(urllib.request.Request(
+    os.environ["TIDEMARK_URL"] + "/v1/timeouts", headers={"Content-Type": "application/json"},
+    data=b'{"key":"%s","within":"PT2S"}' % sys.argv[1].encode()))
+PYTHON
+        kill -9 "$server"
+        wait "$server" 2>/dev/null || true
+        sleep 3 # it falls due while nobody is there
+        started=$(date +%s%N)
+        "$tidemark" serve --listen "127.0.0.1:$port" --data "$work/data" >"$work/server.log" 2>&1 &
+        server=$!
+        tell "timeouts_restart_to_firing_$payload" ms "$(python3 - "$first_due" "$started" <<'PYTHON'
+import os, sys, time, urllib.request
+told = b""
+while sys.argv[1].encode() not in told:
+    try:
+        told = urllib.request.urlopen(
+            f"{os.environ['TIDEMARK_URL']}/v1/notifications?subject={sys.argv[1]}&limit=5", timeout=2).read()
+    except OSError:
+        time.sleep(0.005)
+print((time.time_ns() - int(sys.argv[2])) / 1e6)
+PYTHON
+)"
+        tell "timeouts_restart_cpu_$payload" s "$(awk -v hz="$(getconf CLK_TCK)" '{ print ($14 + $15) / hz }' \
+            "/proc/$server/stat")"
+        tell "timeouts_restart_memory_$payload" MiB "$(awk '/^VmHWM/ { print $2 / 1024 }' "/proc/$server/status")"
+        cat "$work/server.log"
+        stop_server
+    done
 fi
 echo "== $results has all figures"

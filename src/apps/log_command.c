@@ -200,9 +200,8 @@ snapshot_position(const struct disk_folder *data, uint64_t *position, struct err
     if (err != OK) {
         return err;
     }
-    struct snapshot_port port = snapshot_dir_port(snapshots);
-    if (port.ops->open(port.ctx, UINT64_MAX, position) == OK) {
-        port.ops->close(port.ctx);
+    if (snapshot_dir_prove(snapshots, position) != OK) {
+        *position = 0;
     }
     snapshot_dir_close(snapshots);
     return OK;

@@ -78,6 +78,7 @@ struct node {
     uint64_t replay_from;
     uint64_t replayed_to;
     int64_t replay_us;
+    _Atomic bool restored; /* the newest snapshot is loaded: partitions are their runners' */
     _Atomic bool replay_done;
     _Atomic bool draining; /* no request comes any more but those that are open */
     _Atomic bool drain;    /* the sequencer shall come to its end */
@@ -182,17 +183,27 @@ struct runner_start {
     uint32_t number;
 };
 
-/* Payloads go to the disk while there are too many of them in memory, by the thread that changes them.
- * True: there is more to do. */
+/* Payloads go to the disk while there are too many of them in memory, by the thread that changes them:
+ * while a snapshot is loaded, not by the runner (relieve_loading). True: there is more to do. */
 static bool relieve(struct node *node, const struct runner *runner)
 {
     bool more = false;
+    if (!atomic_load(&node->restored)) {
+        return false;
+    }
     bool copied = snapshot_dir_copies(node->snapshots);
     for (uint32_t p = runner->number; p < node->genesis.partitions; p += node->options.runners) {
         size_t used_bytes = runner->engine->partitions[p]->cold.top;
         more |= spill_relieve(node->payloads, p, used_bytes, copied);
     }
     return more;
+}
+
+static void relieve_loading(void *ctx, uint32_t partition)
+{
+    const struct node *node = ctx;
+    size_t used_bytes = node->owners[partition]->partitions[partition]->cold.top;
+    (void)spill_relieve(node->payloads, partition, used_bytes, false);
 }
 
 static void *runner_main(void *ctx)
@@ -303,6 +314,7 @@ static void *sequencer_main(void *ctx)
     struct sequencer *sequencer = &node->sequencer;
     crash_watch_thread(&sequencer->applying);
     restore(node);
+    atomic_store(&node->restored, true);
     struct clock_port clock = clock_system_port();
     int64_t began_us = clock.ops->boot_us(clock.ctx);
     node->replayed = sequencer_replay(sequencer, node->replay_from);
@@ -384,7 +396,8 @@ static bool make_engines(struct node *node)
     return true;
 }
 
-/* The position of the newest good snapshot: below it, the log needs no proof. */
+/* The position of the newest snapshot that is there as a whole: below it, the log needs no proof. Should its
+ * content turn out to be damaged, the log is read from an older one on, and proved as it is read. */
 static uint64_t snapshot_frontier(struct node *node)
 {
     struct snapshot_port port = snapshot_dir_port(node->snapshots);
@@ -546,6 +559,8 @@ static bool make_sequencer(struct node *node)
         .replay_until = node->options.replay_until,
         .answers = {.bytes_max = answers_bytes_max(&node->options)},
         .abandon = &node->drain,
+        .loading = relieve_loading,
+        .loading_ctx = node,
         .frame_bytes_max = log_file_frame_bytes_max(node->log),
     };
     node->librarian =

@@ -117,11 +117,12 @@ static int snapshots_list(const struct settings *settings)
         disk_system_close(&options.data);
         return EXIT_CODE_NO_INPUT;
     }
-    /* Opening proves the newest, and those before it as long as one is found damaged. */
-    struct snapshot_port port = snapshot_dir_port(dir);
     uint64_t newest_good;
-    if (port.ops->open(port.ctx, UINT64_MAX, &newest_good) == OK) {
-        port.ops->close(port.ctx);
+    if (snapshot_dir_prove(dir, &newest_good) == ERR_OVERLOADED) {
+        complain("no memory to read the snapshots");
+        snapshot_dir_close(dir);
+        disk_system_close(&options.data);
+        return EXIT_CODE_NO_MEMORY;
     }
     size_t count = snapshot_dir_list(dir, entries, SNAPSHOTS_LISTED_MAX);
     for (size_t i = 0; i < count && i < SNAPSHOTS_LISTED_MAX; i++) {

@@ -79,6 +79,27 @@ void engine_own_cold(struct engine *engine, uint32_t number, void *region, size_
     heap_init(&partition->cold, region, region_bytes);
 }
 
+void engine_reset(struct engine *engine)
+{
+    struct engine_limits limits = engine->limits;
+    void *shared = engine->heap.base;
+    size_t shared_bytes = engine->heap.limit_bytes;
+    struct partition *partitions[PARTITIONS_MAX];
+    memcpy(partitions, engine->partitions, sizeof(partitions));
+    engine_init(engine, &limits, shared, shared_bytes);
+    for (uint32_t n = 0; n < limits.partitions; n++) {
+        if (partitions[n] == NULL) {
+            continue;
+        }
+        void *cold = partitions[n]->cold.base;
+        size_t cold_bytes = partitions[n]->cold.limit_bytes;
+        engine_own(engine, n, partitions[n]->heap.base, partitions[n]->heap.limit_bytes);
+        if (cold != NULL) {
+            engine_own_cold(engine, n, cold, cold_bytes);
+        }
+    }
+}
+
 uint64_t group_hash(const struct engine *engine, uint32_t place, struct bytes group)
 {
     return hash64(group, engine->limits.seed ^ ((uint64_t)(place + 1) << 32));
@@ -131,30 +152,68 @@ static void command_lane(struct engine *engine, const struct lane_command *comma
     engine_count_finals(engine);
 }
 
+/* Commands that are looked at together, so that what they need comes nearer while others are read. */
+#define COMMANDS_AHEAD 16
+
+struct commands_ahead {
+    uint32_t count;
+    struct {
+        struct timeouts *timeouts;
+        struct timeout_command command;
+        uint32_t index; /* in the record */
+        uint32_t hash;
+    } list[COMMANDS_AHEAD];
+};
+
+static void apply_ahead(struct commands_ahead *ahead,
+                        const struct timeouts_reader *reader,
+                        uint64_t position,
+                        struct timeout_result *results)
+{
+    struct timeout_result result;
+    for (uint32_t n = 0; n < ahead->count; n++) {
+        timeouts_approach_timer(ahead->list[n].timeouts, ahead->list[n].hash);
+    }
+    for (uint32_t n = 0; n < ahead->count; n++) {
+        timeouts_command(ahead->list[n].timeouts,
+                         &ahead->list[n].command,
+                         reader->clock,
+                         reader->watermark,
+                         position,
+                         results != NULL ? &results[ahead->list[n].index] : &result);
+    }
+    ahead->count = 0;
+}
+
 /* Each owner does its own partitions' commands. */
 static void apply_timeouts(struct engine *engine,
                            const struct record *record,
                            uint64_t frame_position,
                            struct timeout_result *results)
 {
+    uint64_t position = frame_position + record->offset;
     struct timeouts_reader reader;
-    struct timeout_command command;
-    struct timeout_result result;
+    struct commands_ahead ahead;
+    ahead.count = 0;
     CHECK(timeouts_open(record->body, &reader));
     while (timeouts_next(&reader)) {
         CHECK(reader.partition < engine->limits.partitions);
         struct partition *partition = engine->partitions[reader.partition];
-        if (partition != NULL) {
-            CHECK(timeout_command_read(&reader, &command));
-            timeouts_command(&partition->timeouts,
-                             &command,
-                             reader.clock,
-                             reader.watermark,
-                             frame_position + record->offset,
-                             results != NULL ? &results[reader.index] : &result);
+        if (partition == NULL) {
+            continue;
+        }
+        uint32_t n = ahead.count++;
+        CHECK(timeout_command_read(&reader, &ahead.list[n].command));
+        ahead.list[n].timeouts = &partition->timeouts;
+        ahead.list[n].index = reader.index;
+        ahead.list[n].hash =
+            timeouts_approach_slot(&partition->timeouts, ahead.list[n].command.key);
+        if (ahead.count == COMMANDS_AHEAD) {
+            apply_ahead(&ahead, &reader, position, results);
         }
     }
     CHECK(!reader.commands.bad);
+    apply_ahead(&ahead, &reader, position, results);
 }
 
 void engine_apply(struct engine *engine,

@@ -132,6 +132,9 @@ void engine_init(struct engine *engine,
 void engine_own(struct engine *engine, uint32_t partition, void *region, size_t region_bytes);
 void engine_own_cold(struct engine *engine, uint32_t partition, void *region, size_t region_bytes);
 
+/* Empty again, in the same memory: what was being loaded broke off. */
+void engine_reset(struct engine *engine);
+
 /* What became of the events of one batch in this engine's partitions, and where to write what became
  * of commands: one result per command of the record, those of other engines' are left alone. */
 struct applied {

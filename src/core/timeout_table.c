@@ -23,8 +23,9 @@
 
 #include "base/check.h"
 
-#define SLOTS_MIN 64u
-#define SLOT_PAGE 8192u /* slots: as large as a page of timers */
+#define SLOTS_MIN       64u
+#define SLOT_PAGE       8192u /* slots: as large as a page of timers */
+#define PREFETCH_PLACES 16u
 
 /* Besides the cold part: the timer, its slot at the worst load, two items of a calendar. */
 #define TIMER_HOT_BYTES (sizeof(struct timer) + 16 + 2 * sizeof(struct calendar_item))
@@ -142,6 +143,30 @@ uint32_t timer_find(const struct timeouts *timeouts, struct bytes key, uint32_t 
     return TIMER_NONE;
 }
 
+uint32_t timeouts_approach_slot(const struct timeouts *timeouts, struct bytes key)
+{
+    uint32_t hash = (uint32_t)timeout_hash(key, timeouts->limits.seed);
+    if (timeouts->slot_count > 0) {
+        __builtin_prefetch(slot_at(timeouts, home_of(timeouts, hash)));
+    }
+    return hash;
+}
+
+void timeouts_approach_timer(const struct timeouts *timeouts, uint32_t hash)
+{
+    if (timeouts->slot_count == 0) {
+        return;
+    }
+    uint32_t number = home_of(timeouts, hash);
+    for (uint32_t slot; (slot = *slot_at(timeouts, number)) != 0;
+         number = slot_after(timeouts, number)) {
+        if (may_be(timeouts, slot, hash)) {
+            __builtin_prefetch(timer_at(timeouts, place_in(timeouts, slot)));
+            return;
+        }
+    }
+}
+
 static void slot_put(struct timeouts *timeouts, uint32_t place)
 {
     uint32_t hash = timer_at(timeouts, place)->hash;
@@ -208,39 +233,43 @@ static uint32_t **slots_new(struct heap *heap, uint32_t count)
     return pages;
 }
 
-/* A table of twice the size, with all timers but the one at `newcomer`, which is not in it yet; false:
- * there is no memory for it, and the old one goes on. */
-static bool slots_double(struct timeouts *timeouts, uint32_t newcomer)
+/* An empty table in the place of the one there is; false: there is no memory for it, and the old one goes
+ * on. */
+static bool slots_make(struct timeouts *timeouts, uint32_t count)
 {
     uint32_t before = timeouts->slot_count;
     uint32_t **old = timeouts->slots;
-    uint32_t count = before == 0 ? SLOTS_MIN : 2 * before;
     uint32_t **slots = slots_new(timeouts->heap, count);
     if (slots == NULL) {
         return false;
     }
     timeouts->slots = slots;
     timeouts->slot_count = count;
-    for (uint32_t place = 0; place < timeouts->timer_count; place++) {
-        if (timer_at(timeouts, place)->cold != NULL && place != newcomer) {
-            slot_put(timeouts, place);
-        }
-    }
     if (before > 0) {
         slots_free(timeouts->heap, old, before, slot_pages(before));
     }
     return true;
 }
 
-static bool slots_have_room(struct timeouts *timeouts, uint32_t newcomer)
+/* A table of twice the size, with all timers; false: no memory. */
+static bool slots_double(struct timeouts *timeouts)
 {
-    uint64_t used = (uint64_t)timeouts->slots_used + 1;
-    while (newcomer != TIMER_NONE && newcomer + 1 >= timeouts->slot_count) {
-        if (!slots_double(timeouts, newcomer)) { /* loaded behind many free places */
-            return false;
+    uint32_t before = timeouts->slot_count;
+    if (!slots_make(timeouts, before == 0 ? SLOTS_MIN : 2 * before)) {
+        return false;
+    }
+    for (uint32_t place = 0; place < timeouts->timer_count; place++) {
+        if (timer_at(timeouts, place)->cold != NULL) {
+            slot_put(timeouts, place);
         }
     }
-    return used * 4 <= (uint64_t)timeouts->slot_count * 3 || slots_double(timeouts, newcomer) ||
+    return true;
+}
+
+static bool slots_have_room(struct timeouts *timeouts)
+{
+    uint64_t used = (uint64_t)timeouts->slots_used + 1;
+    return used * 4 <= (uint64_t)timeouts->slot_count * 3 || slots_double(timeouts) ||
            used * 16 <= (uint64_t)timeouts->slot_count * 15;
 }
 
@@ -287,21 +316,49 @@ bool timers_reach(struct timeouts *timeouts, uint32_t count)
     return true;
 }
 
-bool timer_enter(struct timeouts *timeouts, uint32_t place)
+static void enter(struct timeouts *timeouts, uint32_t place)
 {
-    if (!slots_have_room(timeouts, place)) {
-        return false;
-    }
     slot_put(timeouts, place);
     timeouts->slots_used++;
-    timeouts->used = cost_sum(timeouts->used, cost_of(timeouts, timer_at(timeouts, place)));
+}
+
+static void prefetch_slot(const struct timeouts *timeouts, uint32_t place)
+{
+    if (place < timeouts->timer_count) {
+        uint32_t hash = timer_at(timeouts, place)->hash;
+        __builtin_prefetch(slot_at(timeouts, home_of(timeouts, hash)));
+    }
+}
+
+bool timers_enter_all(struct timeouts *timeouts, uint32_t count)
+{
+    CHECK(timeouts->slot_count == 0 && count <= timeouts->timer_count);
+    uint32_t slots = SLOTS_MIN;
+    while ((uint64_t)count * 4 > (uint64_t)slots * 3 || timeouts->timer_count >= slots) {
+        slots *= 2;
+    }
+    if (timeouts->timer_count > 0 && !slots_make(timeouts, slots)) {
+        return false;
+    }
+    for (uint32_t place = 0; place < timeouts->timer_count; place++) {
+        const struct timer *timer = timer_at(timeouts, place);
+        prefetch_slot(timeouts, place + PREFETCH_PLACES);
+        if (timer->cold == NULL) {
+            continue;
+        }
+        CHECK(timeouts->slots_used < count);
+        if (timer_find(timeouts, timer_key(timer), timer->hash) != TIMER_NONE) {
+            return false;
+        }
+        enter(timeouts, place);
+    }
     return true;
 }
 
 uint32_t timer_add(struct timeouts *timeouts, uint32_t hash, struct timer_cold *cold)
 {
     uint32_t place = timeouts->free_first;
-    if (!slots_have_room(timeouts, TIMER_NONE)) {
+    if (!slots_have_room(timeouts)) {
         return TIMER_NONE;
     }
     if (place != TIMER_NONE) {
@@ -314,7 +371,8 @@ uint32_t timer_add(struct timeouts *timeouts, uint32_t hash, struct timer_cold *
     }
     *timer_at(timeouts, place) =
         (struct timer){.cold = cold, .hash = hash, .next = TIMER_NONE, .state = TIMEOUT_ABSENT};
-    CHECK(timer_enter(timeouts, place));
+    enter(timeouts, place);
+    timeouts->used = cost_sum(timeouts->used, cost_of(timeouts, timer_at(timeouts, place)));
     return place;
 }
 

@@ -100,8 +100,9 @@ uint32_t timer_find(const struct timeouts *timeouts, struct bytes key, uint32_t 
  * taken. */
 uint32_t timer_add(struct timeouts *timeouts, uint32_t hash, struct timer_cold *cold);
 
-/* Puts an absent timer that has been loaded to its place into the table. False: no memory. */
-bool timer_enter(struct timeouts *timeouts, uint32_t place);
+/* Makes the table of all timers that were loaded to their places, `count` in all. False: two have the
+ * same key, or no memory. */
+bool timers_enter_all(struct timeouts *timeouts, uint32_t count);
 
 /* Makes so many places, all absent and in no list: for loading. False: no memory. */
 bool timers_reach(struct timeouts *timeouts, uint32_t count);

@@ -116,6 +116,11 @@ void timeouts_init(struct timeouts *timeouts,
                    struct heap *cold,
                    const struct timeouts_limits *limits);
 
+/* What a command on this key is going to look at comes nearer to the processor: first its slot (the key's
+ * hash, for the next), some commands later its timer. Nothing changes, and nothing depends on it. */
+uint32_t timeouts_approach_slot(const struct timeouts *timeouts, struct bytes key);
+void timeouts_approach_timer(const struct timeouts *timeouts, uint32_t hash);
+
 /* One command at this place of the log, by its record's clock and watermark (which tells whether it is
  * born late). O(1) but for a table that grows. */
 void timeouts_command(struct timeouts *timeouts,

@@ -44,16 +44,16 @@ void timeouts_save(const struct timeouts *timeouts, struct writer *out)
     }
 }
 
-/* Both texts, read into the cold part that has room for them. */
-static struct timer_cold *load_texts(struct timeouts *timeouts, struct loader *in)
+/* Both texts, read into the cold part that has room for them: the data's length follows the key. */
+static struct timer_cold *load_texts(struct timeouts *timeouts, uint32_t key_len, struct loader *in)
 {
-    uint8_t key[TIMEOUT_KEY_MAX];
-    uint32_t key_len = load_u32(in);
+    uint8_t key[TIMEOUT_KEY_MAX + sizeof(uint32_t)];
     if (in->bad || key_len < 1 || key_len > TIMEOUT_KEY_MAX) {
         return NULL;
     }
-    load_bytes(in, key, key_len);
-    uint32_t data_len = load_u32(in);
+    load_bytes(in, key, key_len + sizeof(uint32_t));
+    struct reader behind = reader_of(bytes_of(key + key_len, sizeof(uint32_t)));
+    uint32_t data_len = read_u32(&behind);
     if (in->bad || data_len > TIMEOUT_DATA_MAX) {
         return NULL;
     }
@@ -64,13 +64,49 @@ static struct timer_cold *load_texts(struct timeouts *timeouts, struct loader *i
     return cold;
 }
 
+/* Numbers of one length, taken together: there are millions of them. */
+#define TIMER_NUMBERS_BYTES (2 * sizeof(uint32_t) + 9 * sizeof(int64_t) + sizeof(uint32_t))
+
+static bool load_rest(struct timeouts *timeouts, struct timer *timer, struct loader *in)
+{
+    uint8_t numbers[TIMER_NUMBERS_BYTES];
+    load_bytes(in, numbers, sizeof(numbers));
+    struct reader reader = reader_of(bytes_of(numbers, sizeof(numbers)));
+    timer->arming = read_u32(&reader);
+    struct timer_cold cold = {.generation = read_u32(&reader)};
+    timer->deadline = read_i64(&reader);
+    cold.version = read_u64(&reader);
+    cold.decided_at = read_u64(&reader);
+    cold.given = read_i64(&reader);
+    cold.event_time = read_i64(&reader);
+    cold.created_us = read_i64(&reader);
+    cold.last_seen_us = read_i64(&reader);
+    cold.latest_event = read_i64(&reader);
+    cold.ended_us = read_i64(&reader);
+    timer->cold = load_texts(timeouts, read_u32(&reader), in);
+    if (timer->cold == NULL || in->bad) {
+        return false;
+    }
+    cold.key_len = timer->cold->key_len;
+    cold.data_len = timer->cold->data_len;
+    memcpy(timer->cold, &cold, offsetof(struct timer_cold, bytes));
+    struct timer_cost cost = timer_cost(timeouts, cold.key_len, cold.data_len);
+    timeouts->used = cost_sum(timeouts->used, cost);
+    timer->hash = (uint32_t)timeout_hash(timer_key(timer), timeouts->limits.seed);
+    return true;
+}
+
 static bool load_timer(struct timeouts *timeouts, uint32_t place, struct loader *in)
 {
     struct timer *timer = timer_at(timeouts, place);
-    uint32_t state_and_flags = load_u32(in);
+    uint8_t numbers[2 * sizeof(uint32_t)];
+    load_bytes(in, numbers, sizeof(numbers));
+    struct reader reader = reader_of(bytes_of(numbers, sizeof(numbers)));
+    uint32_t state_and_flags = read_u32(&reader);
     uint32_t state = state_and_flags & 0xff;
     uint32_t flags = state_and_flags >> 8;
-    *timer = (struct timer){.next = load_u32(in), .state = (uint8_t)state, .flags = (uint8_t)flags};
+    *timer =
+        (struct timer){.next = read_u32(&reader), .state = (uint8_t)state, .flags = (uint8_t)flags};
     if (in->bad || state >= TIMEOUT_STATES || flags > TIMER_FLAGS_ALL) {
         return false;
     }
@@ -78,27 +114,7 @@ static bool load_timer(struct timeouts *timeouts, uint32_t place, struct loader 
     if (state == TIMEOUT_ABSENT) {
         return flags == 0;
     }
-    timer->arming = load_u32(in);
-    struct timer_cold cold = {.generation = load_u32(in)};
-    timer->deadline = load_i64(in);
-    cold.version = load_u64(in);
-    cold.decided_at = load_u64(in);
-    cold.given = load_i64(in);
-    cold.event_time = load_i64(in);
-    cold.created_us = load_i64(in);
-    cold.last_seen_us = load_i64(in);
-    cold.latest_event = load_i64(in);
-    cold.ended_us = load_i64(in);
-    timer->cold = load_texts(timeouts, in);
-    if (timer->cold == NULL || in->bad) {
-        return false;
-    }
-    cold.key_len = timer->cold->key_len;
-    cold.data_len = timer->cold->data_len;
-    memcpy(timer->cold, &cold, offsetof(struct timer_cold, bytes));
-    timer->hash = (uint32_t)timeout_hash(timer_key(timer), timeouts->limits.seed);
-    return timer_find(timeouts, timer_key(timer), timer->hash) == TIMER_NONE &&
-           timer_enter(timeouts, place);
+    return load_rest(timeouts, timer, in);
 }
 
 /* The list must hold every ended timer once, and end. */
@@ -165,7 +181,7 @@ bool timeouts_load(struct timeouts *timeouts, struct loader *in)
         there += timeouts->counts[state];
     }
     timeouts->free_first = free_first;
-    if (!walk_free(timeouts, count - there) ||
+    if (!timers_enter_all(timeouts, (uint32_t)there) || !walk_free(timeouts, count - there) ||
         !link_ended(timeouts, ended_first, there - timeouts->counts[TIMEOUT_PENDING])) {
         return false;
     }

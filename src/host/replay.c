@@ -10,6 +10,7 @@
 
 #define SNAPSHOT_MAGIC 0x544d534e41503032u /* "TMSNAP02" */
 #define WRITER_BYTES   (256 * 1024)
+#define LOADING_PIECE  (256 * 1024)
 #define RESTS_MAX      3000 /* of a millisecond, while memory or descriptors are short */
 
 /* The child of a fork must not allocate: the buffer is here from the start. */
@@ -116,10 +117,36 @@ uint64_t sequencer_digest(struct sequencer *sequencer)
 
 /* --- restore --- */
 
+struct restoring {
+    const struct sequencer_options *options;
+    uint32_t partition; /* that is loaded; UINT32_MAX: none */
+    size_t untold;      /* bytes */
+};
+
 static bool port_read(void *ctx, void *into, size_t len)
 {
-    const struct snapshot_port *port = ctx;
-    return port->ops->read(port->ctx, into, len);
+    struct restoring *restoring = ctx;
+    const struct sequencer_options *options = restoring->options;
+    restoring->untold += len;
+    if (restoring->untold >= LOADING_PIECE && restoring->partition != UINT32_MAX &&
+        options->loading != NULL) {
+        options->loading(options->loading_ctx, restoring->partition);
+        restoring->untold = 0;
+    }
+    return options->snapshot.ops->read(options->snapshot.ctx, into, len);
+}
+
+static bool load_partitions(struct sequencer *sequencer, struct loader *in)
+{
+    struct restoring *restoring = in->ctx;
+    for (uint32_t n = 0; n < sequencer->options.genesis.partitions; n++) {
+        restoring->partition = n;
+        if (!engine_load_partition(owner_of(sequencer, n), n, in)) {
+            return false;
+        }
+    }
+    restoring->partition = UINT32_MAX;
+    return true;
 }
 
 static bool load_all(struct sequencer *sequencer, struct loader *in)
@@ -144,32 +171,65 @@ static bool load_all(struct sequencer *sequencer, struct loader *in)
     for (uint32_t n = 1; n < sequencer->options.post->runner_count; n++) {
         engine_copy_shared(sequencer->options.runners[n].engine, first);
     }
-    for (uint32_t n = 0; n < genesis->partitions; n++) {
-        if (!engine_load_partition(owner_of(sequencer, n), n, in)) {
-            return false;
-        }
+    return load_partitions(sequencer, in) && load_u64(in) == SNAPSHOT_MAGIC && !in->bad;
+}
+
+/* Whatever was loaded before the damage was found goes. */
+static void forget_loaded(struct sequencer *sequencer)
+{
+    catalog_deinit(&sequencer->catalog);
+    catalog_init(&sequencer->catalog);
+    consumers_init(&sequencer->consumers);
+    answers_deinit(&sequencer->answers);
+    answers_init(&sequencer->answers, &sequencer->options.answers, sequencer->options.genesis.seed);
+    tide_deinit(&sequencer->tide);
+    if (!tide_init(&sequencer->tide, sequencer->options.genesis.seed)) {
+        memory_missing(WRITER_BYTES, "reading an older snapshot");
     }
-    return load_u64(in) == SNAPSHOT_MAGIC && !in->bad;
+    sequencer->event_count = 0;
+    sequencer->clock = (struct clock_time){0};
+    sequencer->pulse_ordinal = 0;
+    for (uint32_t n = 0; n < sequencer->options.post->runner_count; n++) {
+        engine_reset(sequencer->options.runners[n].engine);
+    }
+}
+
+/* Loads the newest good one: OK, ERR_NOT_FOUND: there is none, ERR_UNPROCESSABLE: it was not understood.
+ * It is proved block by block, on its way: to read it twice would take a start as long again. */
+static enum err load_newest(struct sequencer *sequencer, uint64_t *position)
+{
+    struct snapshot_port *port = &sequencer->options.snapshot;
+    for (;;) {
+        enum err err = port->ops->open(port->ctx, sequencer->options.replay_until, position);
+        if (err == ERR_OVERLOADED) {
+            memory_missing(WRITER_BYTES, "reading the newest snapshot");
+        }
+        if (err != OK) {
+            return ERR_NOT_FOUND;
+        }
+        uint64_t damaged_before = port->ops->damaged(port->ctx);
+        struct restoring restoring = {.options = &sequencer->options, .partition = UINT32_MAX};
+        struct loader loader = {.read = port_read, .ctx = &restoring};
+        bool understood = load_all(sequencer, &loader);
+        port->ops->close(port->ctx);
+        if (understood || port->ops->damaged(port->ctx) == damaged_before) {
+            return understood ? OK : ERR_UNPROCESSABLE;
+        }
+        forget_loaded(sequencer);
+    }
 }
 
 bool sequencer_restore(struct sequencer *sequencer, uint64_t *from)
 {
-    struct snapshot_port *port = &sequencer->options.snapshot;
     struct log_status status;
     sequencer->options.log.ops->status(sequencer->options.log.ctx, &status);
     sequencer->position = status.durable_end;
     *from = 0;
     uint64_t position;
-    enum err err = port->ops->open(port->ctx, sequencer->options.replay_until, &position);
-    if (err == ERR_OVERLOADED) {
-        memory_missing(WRITER_BYTES, "reading the newest snapshot");
-    }
+    enum err err = load_newest(sequencer, &position);
     if (err != OK) {
-        return true; /* none: from the beginning */
+        return err == ERR_NOT_FOUND; /* from the beginning */
     }
-    struct loader loader = {.read = port_read, .ctx = port};
-    bool understood = load_all(sequencer, &loader);
-    port->ops->close(port->ctx);
     *from = position;
     sequencer->attempt.last_position = position;
     sequencer->attempt.last_taken = sequencer->clock;
@@ -181,7 +241,7 @@ bool sequencer_restore(struct sequencer *sequencer, uint64_t *from)
             runner->peers_ready[peer] = sequencer->pulse_ordinal;
         }
     }
-    return understood;
+    return true;
 }
 
 /* --- replay --- */
@@ -375,6 +435,8 @@ uint64_t sequencer_replay(struct sequencer *sequencer, uint64_t from)
     if (status.durable_end == status.oldest && sequencer->options.replay_until == UINT64_MAX) {
         write_genesis(sequencer);
     }
+    const struct clock_port *clock = &sequencer->options.clock;
+    int64_t began_us = clock->ops->boot_us(clock->ctx);
     sequencer->position = from;
     uint64_t events = replay_frames(sequencer, from);
     if (sequencer->handover && sequencer->options.replay_until != UINT64_MAX) {
@@ -386,8 +448,9 @@ uint64_t sequencer_replay(struct sequencer *sequencer, uint64_t from)
     if (sequencer->options.steady != NULL) {
         steady_not_before(sequencer->options.steady, last_alive);
     }
-    struct clock_time now = sequencer->options.clock.ops->wall(sequencer->options.clock.ctx);
-    sequencer->clock = now.us > sequencer->clock.us ? now : sequencer->clock;
+    move_clock(sequencer, clock->ops->wall(clock->ctx));
+    int64_t took_us = clock->ops->boot_us(clock->ctx) - began_us;
+    sequencer->snapshot_not_before.us = sequencer->clock.us + took_us;
     tide_start(&sequencer->tide, sequencer->clock, last_alive);
     return events;
 }

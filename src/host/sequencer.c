@@ -659,6 +659,15 @@ static void tick(struct sequencer *sequencer)
     sequencer->full = status.full;
 }
 
+/* Enough of log for another one. Not at once after a long start: what fell due meanwhile goes first, and the
+ * copy of a large process takes its time. */
+static bool snapshot_is_time(const struct sequencer *sequencer)
+{
+    uint64_t every = sequencer->options.snapshot_every_bytes;
+    return every > 0 && sequencer->position - sequencer->attempt.log_end_at_last >= every &&
+           sequencer->clock.us >= sequencer->snapshot_not_before.us;
+}
+
 static void watch_snapshot(struct sequencer *sequencer)
 {
     struct snapshot_attempt *attempt = &sequencer->attempt;
@@ -685,8 +694,7 @@ static void watch_snapshot(struct sequencer *sequencer)
     if (!attempt->wanted) {
         finish_snapshot_request(sequencer, ERR_UNAVAILABLE); /* its pulse came without it */
     }
-    uint64_t every = sequencer->options.snapshot_every_bytes;
-    if (every > 0 && sequencer->position - attempt->log_end_at_last >= every) {
+    if (snapshot_is_time(sequencer)) {
         attempt->log_end_at_last = sequencer->position;
         attempt->wanted = true;
     }

@@ -57,6 +57,9 @@ struct sequencer_options {
     size_t frame_bytes_max;        /* what the log takes; 0: LOG_FRAME_BYTES_MAX */
     struct answers_limits answers; /* 0: their own */
     const _Atomic bool *abandon;   /* true: stop replaying, nothing will be asked any more */
+    /* Called between pieces of a partition that is being loaded from a snapshot; NULL: not wanted. */
+    void (*loading)(void *ctx, uint32_t partition);
+    void *loading_ctx;
 };
 
 /* A snapshot between its pulse and the moment when all runners stand still. */
@@ -101,7 +104,8 @@ struct sequencer {
     bool full;      /* the disk is */
     bool given_up;  /* draining, and no space for the frame that waited: nothing more is written */
     uint64_t pulse_ordinal;
-    struct clock_time clock; /* never goes back */
+    struct clock_time clock;               /* never goes back */
+    struct clock_time snapshot_not_before; /* by itself: as long again as the replay took */
     struct clock_time last_pulse;
     struct clock_time last_tick;
     struct clock_time last_refused;
@@ -157,7 +161,7 @@ void sequencer_put_command(struct sequencer *sequencer,
 /* --- host/replay.c --- */
 
 /* Loads the newest snapshot into tide, catalogue and engines (before the runners' threads start);
- * *from is where the log goes on. False: a snapshot that verified could not be understood. */
+ * *from is where the log goes on. False: a snapshot that is whole could not be understood. */
 bool sequencer_restore(struct sequencer *sequencer, uint64_t *from);
 
 /* Reads the log from there on and feeds the runners; then everything is ready. Returns the number

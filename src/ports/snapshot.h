@@ -32,18 +32,19 @@ struct snapshot_ops {
      * of the oldest snapshot on disk (UINT64_MAX: none). */
     enum snapshot_state (*poll)(void *ctx, uint64_t *position, uint64_t *oldest_kept);
 
-    /* Opens the newest valid snapshot at or before `until` (UINT64_MAX: any) for reading, verified
-     * first: OK, ERR_NOT_FOUND, or ERR_OVERLOADED (no memory). A damaged one is skipped, counted
-     * and left alone. */
+    /* Opens the newest snapshot at or before `until` (UINT64_MAX: any) for reading: OK, ERR_NOT_FOUND, or
+     * ERR_OVERLOADED (no memory). That it is there as a whole is seen at once, its content is proved as it
+     * is read. A damaged one is skipped, counted and left alone. */
     enum err (*open)(void *ctx, uint64_t until, uint64_t *position) MUST_CHECK;
 
-    /* Reads exactly len bytes of the opened one; false when it ends before. */
+    /* Reads exactly len bytes of the opened one, which are proved. False when it ends before, or what
+     * follows is damaged: then it is counted, and never opened again. */
     bool (*read)(void *ctx, void *into, size_t len);
 
     void (*close)(void *ctx);
 
-    /* How many snapshots were found damaged since the start: when one is opened, and read back after
-     * it was written. */
+    /* How many snapshots were found damaged since the start: when one is opened or read, and read back
+     * after it was written. */
     uint64_t (*damaged)(void *ctx);
 };
 

@@ -116,6 +116,10 @@ static uint64_t snapshot_frontier(struct process *process)
 {
     struct snapshot_port port = snapshot_dir_port(process->snapshots.dir);
     uint64_t position = 0;
+    if (process->options
+            .accept_loss) { /* as `tidemark log salvage` does: nothing good is to be given up */
+        return snapshot_dir_prove(process->snapshots.dir, &position) == OK ? position : 0;
+    }
     if (port.ops->open(port.ctx, UINT64_MAX, &position) != OK) {
         return 0;
     }

@@ -2,6 +2,7 @@
  * answered when it is there, and failures harm nothing. */
 #include "../unit/base/support.h"
 
+#include "model/answer.h"
 #include "story.h"
 
 static struct story story;
@@ -115,6 +116,62 @@ static void a_crash_while_it_is_written_leaves_the_older_one(void **state)
     assert_int_equal(story.world.replayed, 1);
 }
 
+/* An answer that both snapshots hold. */
+static void keep_an_answer(void)
+{
+    static uint8_t memory[1000];
+    struct buf out = buf_of(memory, sizeof(memory));
+    const struct kept_answer answer = {.key = bytes_of_string("once"),
+                                       .request.half = {1, ~(uint64_t)1},
+                                       .status = 201,
+                                       .body = bytes_of_string("{}")};
+    kept_answer_put(&out, &answer);
+    assert_false(out.overflow);
+    const struct ticket *kept = world_propose(
+        &story.world, &(struct proposal){.kind = PROPOSE_ANSWER, .records = buf_bytes(&out)});
+    story_pass(&story, 0.1);
+    assert_string_equal(story_outcome(kept), "OK");
+}
+
+/* The state as it comes back, from the snapshot at that position. */
+static uint64_t digest_from(const struct world_options *options, uint64_t position)
+{
+    story_restart(&story, options);
+    assert_int_equal(story.world.replay_from, position);
+    return world_digest(&story.world);
+}
+
+/* The damage shows while it is loaded: what was loaded by then must leave no trace. */
+static void one_that_is_damaged_anywhere_gives_way_to_the_older_one(void **state)
+{
+    (void)state;
+    story_begin(&story, &(struct world_options){.runners = 2});
+    story_define(&story, ARRIVALS, DEFINE_CREATE);
+    story_tell(&story, "ATL@1 JFK@2");
+    keep_an_answer();
+    (void)want_snapshot();
+    story_pass(&story, 0.1);
+    story_tell(&story, "ATL@3 ORD@4 SEA@5");
+    (void)want_snapshot();
+    story_pass(&story, 0.1);
+    story_tell(&story, "LAX@6");
+    story_pass(&story, 0.1);
+    struct memory_snapshots *snapshots = &story.machine.snapshots;
+    assert_int_equal(snapshots->count, 2);
+    struct world_options look = {.runners = 2, .replay_until = story.machine.log.end};
+    uint64_t digest = digest_from(&look, snapshots->kept[1].position);
+    size_t len = snapshots->kept[1].len;
+    for (size_t at = 1; at < len; at += len / 97 + 1) {
+        uint64_t damaged_before = snapshots->damaged_count;
+        snapshots->kept[1].damaged_from = at;
+        snapshots->kept[1].known_damaged = false;
+        assert_int_equal(digest_from(&look, snapshots->kept[0].position), digest);
+        assert_int_equal(snapshots->damaged_count, damaged_before + 1);
+    }
+    snapshots->kept[0].damaged_from = len / 2;
+    assert_int_equal(digest_from(&look, 0), digest);
+}
+
 static void a_failed_snapshot_is_reported_and_the_next_may_succeed(void **state)
 {
     (void)state;
@@ -182,6 +239,27 @@ static void snapshots_come_by_themselves_as_the_log_grows(void **state)
     ASSERT_STORY(&story, "arrivals: [0 ATL 100]\n");
 }
 
+static void after_a_long_start_what_fell_due_comes_before_the_next_snapshot(void **state)
+{
+    (void)state;
+    story_begin(&story, &(struct world_options){0});
+    story_define(&story, ARRIVALS, DEFINE_CREATE);
+    for (uint32_t n = 0; n < 30; n++) {
+        story_tell(&story, "ATL@1");
+        story_pass(&story, 0.03);
+    }
+    world_stop(&story.world);
+    struct world_options options = {.snapshot_every_bytes = 64 * 1024};
+    assert_true(world_start(&story.world, &story.machine, &options));
+    struct sequencer *sequencer = &story.world.sequencer;
+    assert_int_equal(sequencer->snapshot_not_before.us, sequencer->clock.us); /* it took no time */
+    sequencer->snapshot_not_before.us += 2 * US_PER_SECOND;
+    story_pass(&story, 1.5);
+    assert_int_equal(story.machine.snapshots.started, 0);
+    story_pass(&story, 1);
+    assert_int_equal(story.machine.snapshots.started, 1);
+}
+
 static void sources_and_metrics_survive_in_the_snapshot(void **state)
 {
     (void)state;
@@ -226,9 +304,11 @@ int main(void)
         TEST(all_runners_park_at_one_pulse_and_go_on_together),
         TEST(events_go_on_while_a_snapshot_is_written),
         TEST(a_crash_while_it_is_written_leaves_the_older_one),
+        TEST(one_that_is_damaged_anywhere_gives_way_to_the_older_one),
         TEST(a_failed_snapshot_is_reported_and_the_next_may_succeed),
         TEST(who_asks_while_one_is_written_gets_the_next_one),
         TEST(snapshots_come_by_themselves_as_the_log_grows),
+        TEST(after_a_long_start_what_fell_due_comes_before_the_next_snapshot),
         TEST(sources_and_metrics_survive_in_the_snapshot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,6 +54,7 @@ struct snapshot_dir {
     _Atomic bool copies; /* the child reads, or may */
     struct snapshot_reader reader;
     bool opened;
+    size_t opened_entry; /* which of the entries */
 };
 
 /* --- the port, shorter --- */
@@ -181,7 +182,8 @@ static bool proved(const struct snapshot_dir *dir, const char *name)
     if (!open_to_read(dir, name, DISK_UNCACHED, &file)) {
         return false;
     }
-    bool good = snapshot_reader_open(&reader, &file, dir->buffer, dir->position);
+    bool good = snapshot_reader_begin(&reader, &file, dir->buffer, dir->position) &&
+                snapshot_reader_prove(&reader);
     close_file(dir, file.handle);
     return good;
 }
@@ -315,7 +317,7 @@ static enum snapshot_state poll_state(void *ctx, uint64_t *position, uint64_t *o
 
 /* --- reading --- */
 
-static bool try_open(struct snapshot_dir *dir, uint64_t position)
+static bool try_open(struct snapshot_dir *dir, uint64_t position, bool whole)
 {
     char name[SNAPSHOT_NAME_BYTES];
     snapshot_name(name, position);
@@ -324,7 +326,8 @@ static bool try_open(struct snapshot_dir *dir, uint64_t position)
     if (!open_to_read(dir, name, DISK_READ, &file)) {
         return false;
     }
-    if (!snapshot_reader_open(&dir->reader, &file, dir->read_buffer, position)) {
+    if (!snapshot_reader_begin(&dir->reader, &file, dir->read_buffer, position) ||
+        (whole && !snapshot_reader_prove(&dir->reader))) {
         close_file(dir, file.handle);
         return false;
     }
@@ -332,7 +335,7 @@ static bool try_open(struct snapshot_dir *dir, uint64_t position)
     return true;
 }
 
-/* try_open did not take it. */
+/* try_open did not take it, or what follows in it is damaged. */
 static void not_good(struct snapshot_dir *dir, struct snapshot_dir_entry *entry)
 {
     uint32_t version = dir->reader.footer.version;
@@ -357,9 +360,9 @@ static void close_opened(void *ctx)
     dir->opened = false;
 }
 
-static enum err open_newest(void *ctx, uint64_t until, uint64_t *position)
+/* The newest good one; `whole`: proved to its end. */
+static enum err open_good(struct snapshot_dir *dir, uint64_t until, bool whole, uint64_t *position)
 {
-    struct snapshot_dir *dir = ctx;
     close_opened(dir);
     dir->read_buffer = malloc(SNAPSHOT_BUFFER_BYTES);
     if (dir->read_buffer == NULL) {
@@ -370,7 +373,8 @@ static enum err open_newest(void *ctx, uint64_t until, uint64_t *position)
         if (entry->position > until || !entry_is_good(entry)) {
             continue;
         }
-        if (try_open(dir, entry->position)) {
+        if (try_open(dir, entry->position, whole)) {
+            dir->opened_entry = i - 1;
             *position = entry->position;
             return OK;
         }
@@ -381,11 +385,23 @@ static enum err open_newest(void *ctx, uint64_t until, uint64_t *position)
     return ERR_NOT_FOUND;
 }
 
+static enum err open_newest(void *ctx, uint64_t until, uint64_t *position)
+{
+    return open_good(ctx, until, false, position);
+}
+
 static bool read_opened(void *ctx, void *into, size_t len)
 {
     struct snapshot_dir *dir = ctx;
     CHECK(dir->opened);
-    return snapshot_reader_read(&dir->reader, into, len);
+    if (snapshot_reader_read(&dir->reader, into, len)) {
+        return true;
+    }
+    struct snapshot_dir_entry *entry = &dir->entries[dir->opened_entry];
+    if (dir->reader.damaged && !entry->damaged) {
+        not_good(dir, entry);
+    }
+    return false;
 }
 
 static uint64_t damaged(void *ctx)
@@ -399,6 +415,13 @@ struct snapshot_port snapshot_dir_port(struct snapshot_dir *dir)
     static const struct snapshot_ops ops = {
         start, poll_state, open_newest, read_opened, close_opened, damaged};
     return (struct snapshot_port){.ops = &ops, .ctx = dir};
+}
+
+enum err snapshot_dir_prove(struct snapshot_dir *dir, uint64_t *position)
+{
+    enum err err = open_good(dir, UINT64_MAX, true, position);
+    close_opened(dir);
+    return err;
 }
 
 bool snapshot_dir_copies(const struct snapshot_dir *dir)

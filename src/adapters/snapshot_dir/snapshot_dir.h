@@ -28,6 +28,10 @@ void snapshot_dir_close(struct snapshot_dir *dir);
 
 struct snapshot_port snapshot_dir_port(struct snapshot_dir *dir);
 
+/* Reads the newest as a whole, and those before it as long as one is found damaged. ERR_NOT_FOUND: none is
+ * good; ERR_OVERLOADED: no memory. */
+enum err snapshot_dir_prove(struct snapshot_dir *dir, uint64_t *position) MUST_CHECK;
+
 /* Whether a forked copy may still be reading the state as it was at its start. Any thread; true from before
  * `start` returns until `poll` has seen its end. */
 bool snapshot_dir_copies(const struct snapshot_dir *dir);

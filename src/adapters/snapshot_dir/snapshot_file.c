@@ -133,12 +133,9 @@ static void rewind_reader(struct snapshot_reader *reader)
     reader->content_bytes = 0;
 }
 
-/* The next block into the buffer, proved; false at the end or on damage. */
-static bool next_block(struct snapshot_reader *reader)
+/* Reads the next block into the buffer; false: it can't be proved. */
+static bool read_block(struct snapshot_reader *reader)
 {
-    if (reader->next_block == reader->footer.block_count) {
-        return false;
-    }
     uint8_t header[SNAPSHOT_HEADER_BYTES];
     uint32_t len = 0;
     uint64_t hash = 0;
@@ -161,6 +158,24 @@ static bool next_block(struct snapshot_reader *reader)
     return true;
 }
 
+/* All blocks have been read: together they are what the footer says. */
+static bool is_whole(const struct snapshot_reader *reader)
+{
+    return reader->hash == reader->footer.hash &&
+           reader->content_bytes == reader->footer.content_bytes;
+}
+
+/* The next block into the buffer, proved, the last one together with all; false at the end or on damage. */
+static bool next_block(struct snapshot_reader *reader)
+{
+    uint32_t count = reader->footer.block_count;
+    if (reader->damaged || reader->next_block == count) {
+        return false;
+    }
+    reader->damaged = !read_block(reader) || (reader->next_block == count && !is_whole(reader));
+    return !reader->damaged;
+}
+
 static bool read_footer(struct snapshot_reader *reader, uint64_t position)
 {
     uint8_t footer[SNAPSHOT_FOOTER_BYTES];
@@ -175,22 +190,22 @@ static bool read_footer(struct snapshot_reader *reader, uint64_t position)
            blocks + reader->footer.content_bytes + sizeof footer == size;
 }
 
-bool snapshot_reader_open(struct snapshot_reader *reader,
-                          const struct snapshot_file *file,
-                          uint8_t *buffer,
-                          uint64_t position)
+bool snapshot_reader_begin(struct snapshot_reader *reader,
+                           const struct snapshot_file *file,
+                           uint8_t *buffer,
+                           uint64_t position)
 {
     *reader = (struct snapshot_reader){.file = *file, .buffer = buffer};
-    if (!read_footer(reader, position)) {
-        return false;
-    }
+    return read_footer(reader, position) && (reader->footer.block_count > 0 || is_whole(reader));
+}
+
+bool snapshot_reader_prove(struct snapshot_reader *reader)
+{
+    CHECK(reader->next_block == 0);
     while (next_block(reader)) {
     }
-    bool whole = reader->next_block == reader->footer.block_count &&
-                 reader->hash == reader->footer.hash &&
-                 reader->content_bytes == reader->footer.content_bytes;
     rewind_reader(reader);
-    return whole;
+    return !reader->damaged;
 }
 
 bool snapshot_reader_read(struct snapshot_reader *reader, void *into, size_t len)

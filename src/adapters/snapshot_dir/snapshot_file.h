@@ -48,15 +48,18 @@ struct snapshot_reader {
     size_t used;     /* ... and how much of it was handed out */
     uint64_t hash;
     uint64_t content_bytes;
+    bool damaged; /* a block could not be proved, or all together aren't what the footer says */
 };
 
-/* Proves the whole file: every block, the footer, the position. Afterwards the reader stands at the
- * beginning. False: reader->footer.version is not SNAPSHOT_VERSION and not 0 when it is whole, but of
- * that version. */
-bool snapshot_reader_open(struct snapshot_reader *reader,
-                          const struct snapshot_file *file,
-                          uint8_t *buffer,
-                          uint64_t position);
+/* Proves the footer and the position, and stands at the beginning. False: reader->footer.version is not
+ * SNAPSHOT_VERSION and not 0 when it is whole, but of that version. */
+bool snapshot_reader_begin(struct snapshot_reader *reader,
+                           const struct snapshot_file *file,
+                           uint8_t *buffer,
+                           uint64_t position);
 
-/* Exactly len bytes; false at the end or on damage. */
+/* Proves all blocks, and goes back to the beginning. */
+bool snapshot_reader_prove(struct snapshot_reader *reader);
+
+/* Exactly len bytes, proved; false at the end, or on damage: reader->damaged. */
 bool snapshot_reader_read(struct snapshot_reader *reader, void *into, size_t len);

@@ -270,7 +270,8 @@ bool spill_relieve(struct spill *spill, uint32_t number, size_t used_bytes, bool
     for (size_t full = used_bytes / SPILL_CHUNK_BYTES; region->known < full; region->known++) {
         count_pages(region, &region->chunks[region->known], CHUNK_PAGES);
     }
-    size_t rest = used_bytes - region->known * SPILL_CHUNK_BYTES;
+    size_t known_bytes = region->known * SPILL_CHUNK_BYTES;
+    size_t rest = used_bytes > known_bytes ? used_bytes - known_bytes : 0; /* less: begun anew */
     bool more = is_too_much(spill, region, rest);
     if (hand_on(region, more, copied)) {
         look(spill, region, region->hand);

@@ -127,7 +127,29 @@ static void take(struct fixture *fixture, uint64_t position, struct content *con
     assert_int_equal(wait_for_end(fixture, &oldest), SNAPSHOT_DONE);
 }
 
-/* Opens the newest until `until`; checks position and content. */
+/* Reads the opened one; false: it was found to be damaged, behind nothing but what it should be. */
+static bool read_to_end(struct fixture *fixture, const struct content *content)
+{
+    uint8_t piece[777];
+    uint64_t damaged_before = snapshot_dir_damaged_count(fixture->dir);
+    for (size_t i = 0; i < content->len;) {
+        size_t len = content->len - i < sizeof piece ? content->len - i : sizeof piece;
+        if (!fixture->port.ops->read(fixture->port.ctx, piece, len)) {
+            assert_int_equal(snapshot_dir_damaged_count(fixture->dir), damaged_before + 1);
+            assert_false(fixture->port.ops->read(fixture->port.ctx, piece, 1));
+            assert_int_equal(snapshot_dir_damaged_count(fixture->dir), damaged_before + 1);
+            return false;
+        }
+        for (size_t j = 0; j < len; j++, i++) {
+            assert_int_equal(piece[j], content_byte(content, i));
+        }
+    }
+    assert_false(fixture->port.ops->read(fixture->port.ctx, piece, 1));
+    assert_int_equal(snapshot_dir_damaged_count(fixture->dir), damaged_before);
+    return true;
+}
+
+/* Opens the newest until `until` that is good; checks position and content. */
 static void check_newest(struct fixture *fixture,
                          uint64_t until,
                          uint64_t expected,
@@ -135,16 +157,17 @@ static void check_newest(struct fixture *fixture,
 {
     uint64_t position = 0;
     assert_int_equal(fixture->port.ops->open(fixture->port.ctx, until, &position), OK);
-    assert_int_equal(position, expected);
-    uint8_t piece[777];
-    for (size_t i = 0; i < content->len;) {
-        size_t len = content->len - i < sizeof piece ? content->len - i : sizeof piece;
-        assert_true(fixture->port.ops->read(fixture->port.ctx, piece, len));
-        for (size_t j = 0; j < len; j++, i++) {
-            assert_int_equal(piece[j], content_byte(content, i));
+    while (position != expected) {
+        uint8_t byte = 0;
+        uint64_t damaged_before = snapshot_dir_damaged_count(fixture->dir);
+        assert_true(position > expected);
+        while (fixture->port.ops->read(fixture->port.ctx, &byte, 1)) {
         }
+        assert_int_equal(snapshot_dir_damaged_count(fixture->dir), damaged_before + 1);
+        fixture->port.ops->close(fixture->port.ctx);
+        assert_int_equal(fixture->port.ops->open(fixture->port.ctx, until, &position), OK);
     }
-    assert_false(fixture->port.ops->read(fixture->port.ctx, piece, 1));
+    assert_true(read_to_end(fixture, content));
     fixture->port.ops->close(fixture->port.ctx);
 }
 
@@ -314,6 +337,46 @@ static void any_byte_changed_falls_back_to_the_older_one_and_is_counted(void **s
     fixture_end(&fixture);
 }
 
+static void what_stands_before_the_damage_is_handed_out_and_nothing_behind(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_make(&fixture, true);
+    struct content old = {.len = 300, .seed = 1};
+    struct content new = {.len = 3 * SNAPSHOT_BLOCK_BYTES, .seed = 2};
+    take(&fixture, 4096, &old);
+    take(&fixture, 8192, &new);
+    const off_t stride = SNAPSHOT_HEADER_BYTES + SNAPSHOT_BLOCK_BYTES;
+    for (off_t block = 0; block < 3; block++) {
+        flip(&fixture, "snap-00000000000000008192", block * stride + 1000);
+        snapshot_dir_close(fixture.dir);
+        fixture_open(&fixture);
+        uint64_t position = 0;
+        assert_int_equal(fixture.port.ops->open(fixture.port.ctx, UINT64_MAX, &position), OK);
+        assert_int_equal(position, 8192);
+        struct content whole = {.len = (size_t)block * SNAPSHOT_BLOCK_BYTES, .seed = 2};
+        for (size_t i = 0; i < whole.len; i++) {
+            uint8_t byte = 0;
+            assert_true(fixture.port.ops->read(fixture.port.ctx, &byte, 1));
+            assert_int_equal(byte, content_byte(&whole, i));
+        }
+        assert_false(read_to_end(&fixture, &new));
+        fixture.port.ops->close(fixture.port.ctx);
+        check_newest(&fixture, UINT64_MAX, 4096, &old);
+        assert_int_equal(snapshot_dir_damaged_count(fixture.dir), 1);
+        snapshot_dir_close(fixture.dir);
+        fixture_open(&fixture);
+        assert_int_equal(snapshot_dir_prove(fixture.dir, &position), OK);
+        assert_int_equal(position, 4096);
+        assert_int_equal(snapshot_dir_damaged_count(fixture.dir), 1);
+        flip(&fixture, "snap-00000000000000008192", block * stride + 1000);
+    }
+    snapshot_dir_close(fixture.dir);
+    fixture_open(&fixture);
+    check_newest(&fixture, UINT64_MAX, 8192, &new);
+    fixture_end(&fixture);
+}
+
 static void cut_off_grown_and_renamed_files_are_not_taken(void **state)
 {
     (void)state;
@@ -402,6 +465,7 @@ int main(void)
         cmocka_unit_test(a_killed_writer_fails_and_leaves_nothing),
         cmocka_unit_test(half_written_files_are_removed_at_start_and_strange_ones_left),
         cmocka_unit_test(any_byte_changed_falls_back_to_the_older_one_and_is_counted),
+        cmocka_unit_test(what_stands_before_the_damage_is_handed_out_and_nothing_behind),
         cmocka_unit_test(cut_off_grown_and_renamed_files_are_not_taken),
         cmocka_unit_test(a_damaged_one_is_neither_counted_nor_removed),
         cmocka_unit_test(the_writer_does_not_outlive_its_parent_nor_hold_its_files),

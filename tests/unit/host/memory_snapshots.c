@@ -94,7 +94,7 @@ static enum err open_newest(void *ctx, uint64_t until, uint64_t *position)
     struct memory_snapshots *snapshots = ctx;
     CHECK(snapshots->opened == 0);
     for (uint32_t n = snapshots->count; n > 0; n--) {
-        if (snapshots->kept[n - 1].position <= until) {
+        if (snapshots->kept[n - 1].position <= until && !snapshots->kept[n - 1].known_damaged) {
             snapshots->opened = n;
             snapshots->read_at = 0;
             *position = snapshots->kept[n - 1].position;
@@ -108,7 +108,12 @@ static bool read_exactly(void *ctx, void *into, size_t len)
 {
     struct memory_snapshots *snapshots = ctx;
     CHECK(snapshots->opened > 0);
-    const struct memory_snapshot *opened = &snapshots->kept[snapshots->opened - 1];
+    struct memory_snapshot *opened = &snapshots->kept[snapshots->opened - 1];
+    if (opened->damaged_from > 0 && snapshots->read_at + len > opened->damaged_from) {
+        snapshots->damaged_count += !opened->known_damaged;
+        opened->known_damaged = true;
+        return false;
+    }
     if (len > opened->len - snapshots->read_at) {
         return false;
     }
@@ -126,8 +131,8 @@ static void close_opened(void *ctx)
 
 static uint64_t damaged(void *ctx)
 {
-    (void)ctx; /* memory isn't */
-    return 0;
+    const struct memory_snapshots *snapshots = ctx;
+    return snapshots->damaged_count;
 }
 
 static const struct snapshot_ops snapshot_ops = {

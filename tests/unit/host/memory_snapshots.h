@@ -11,6 +11,8 @@ struct memory_snapshot {
     uint8_t *bytes;
     size_t len;
     size_t cap;
+    size_t damaged_from; /* reading this byte or one behind shows the damage; 0: there is none */
+    bool known_damaged;
 };
 
 struct memory_snapshots {
@@ -29,6 +31,7 @@ struct memory_snapshots {
     uint32_t started;
     uint32_t opened; /* index + 1 of the one that is read */
     size_t read_at;
+    uint64_t damaged_count;
 };
 
 void memory_snapshots_init(struct memory_snapshots *snapshots);
