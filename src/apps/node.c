@@ -45,6 +45,8 @@
 #define PAYLOADS_SHARE                    16 /* a sixteenth; */
 #define PAYLOADS_TIMES                    2  /* in all, most of them on disk: twice the memory */
 #define RELIEVE_EVERY_US                  1000
+#define SETTLE_US                         500000 /* after work: payloads that came back are seen, and go */
+#define SETTLE_EVERY_US                   2000
 #define FEED_SHARE                        16 /* a sixteenth */
 #define ANSWERS_SHARE                     32
 #define FEED_KEEP_US                      (7 * US_PER_DAY)
@@ -199,6 +201,14 @@ static bool relieve(struct node *node, const struct runner *runner)
     return more;
 }
 
+/* How long a runner without work may sleep. */
+static int64_t
+runner_rest_us(const struct node *node, const struct runner *runner, int64_t worked_us)
+{
+    bool settles = worked_us < SETTLE_US && spill_in_use(node->payloads);
+    return settles ? SETTLE_EVERY_US : runner_patience_us(runner);
+}
+
 static void relieve_loading(void *ctx, uint32_t partition)
 {
     const struct node *node = ctx;
@@ -213,6 +223,7 @@ static void *runner_main(void *ctx)
     struct runner *runner = &start.node->runners[start.number];
     struct clock_port clock = clock_system_port();
     int64_t relieved_us = 0;
+    int64_t worked_us = 0;
     bool relieve_more = false;
     crash_watch_thread(&runner->applying);
     while (!atomic_load(&start.node->end)) {
@@ -222,9 +233,11 @@ static void *runner_main(void *ctx)
             relieve_more = relieve(start.node, runner);
             relieved_us = now_us;
         }
-        if (!busy) {
-            int64_t patience_us = relieve_more ? RELIEVE_EVERY_US : runner_patience_us(runner);
-            rest(start.node, runner->address, patience_us);
+        if (busy) {
+            worked_us = now_us;
+        } else {
+            int64_t rest_us = runner_rest_us(start.node, runner, now_us - worked_us);
+            rest(start.node, runner->address, relieve_more ? RELIEVE_EVERY_US : rest_us);
         }
     }
     return NULL;

@@ -23,6 +23,8 @@
 #define FILE_NAME   "spill"
 #define PAGE_BYTES  ((size_t)4096)
 #define CHUNK_PAGES (SPILL_CHUNK_BYTES / PAGE_BYTES)
+#define PIECE_BYTES                                                                                \
+    ((size_t)64 << 10) /* written at once: newer kernels bring back as much at a touch */
 
 /* Of an entry of /proc/self/pagemap (Documentation/admin-guide/mm/pagemap.rst). */
 #define PAGE_THERE   (UINT64_C(1) << 63)
@@ -184,8 +186,9 @@ static void look(const struct spill *spill, struct region *region, size_t number
 static bool write_out(struct spill *spill, struct region *region, size_t begin, size_t end)
 {
     while (begin < end) {
-        ssize_t n = pwrite(
-            spill->file, region->base + begin, end - begin, (off_t)(region->file_offset + begin));
+        size_t piece = end - begin < PIECE_BYTES ? end - begin : PIECE_BYTES;
+        off_t at = (off_t)(region->file_offset + begin);
+        ssize_t n = pwrite(spill->file, region->base + begin, piece, at);
         if (n <= 0 && !(n < 0 && errno == EINTR)) {
             atomic_fetch_add_explicit(&region->failures, 1, memory_order_relaxed);
             return false;
@@ -216,12 +219,37 @@ static bool write_own(struct spill *spill, struct region *region, size_t at)
     return written;
 }
 
+/* While a copy of the process reads the file: only what is in memory as it is there goes. */
+static void drop_unchanged(const struct spill *spill, struct region *region, size_t number)
+{
+    uint64_t pages[CHUNK_PAGES];
+    uint8_t *begin = region->base + number * SPILL_CHUNK_BYTES;
+    size_t own = 0;
+    if (!pages_read(spill, begin, pages)) {
+        return;
+    }
+    for (size_t n = 0; n < CHUNK_PAGES;) {
+        size_t end = n;
+        while (end < CHUNK_PAGES && !is_own(pages[end])) {
+            end++;
+        }
+        CHECK(madvise(begin + n * PAGE_BYTES, (end - n) * PAGE_BYTES, MADV_DONTNEED) == 0);
+        own += end < CHUNK_PAGES ? 1 : 0;
+        n = end + 1;
+    }
+    count_pages(region, &region->chunks[number], own);
+}
+
 /* False: it could not be written, and stays. */
-static bool send_to_disk(struct spill *spill, struct region *region, size_t number)
+static bool send_to_disk(struct spill *spill, struct region *region, size_t number, bool copied)
 {
     struct chunk *chunk = &region->chunks[number];
     size_t at = number * SPILL_CHUNK_BYTES;
     uint8_t *begin = region->base + at;
+    if (chunk->on_disk && copied) {
+        drop_unchanged(spill, region, number);
+        return true;
+    }
     bool written = chunk->on_disk ? write_own(spill, region, at)
                                   : write_out(spill, region, at, at + SPILL_CHUNK_BYTES);
     if (!written) {
@@ -249,13 +277,12 @@ static bool is_too_much(const struct spill *spill, const struct region *region, 
     return region->pages > 0 && region->pages * PAGE_BYTES + rest > spill->options.budget_bytes;
 }
 
-/* The next chunk round the clock, or the next that can be written. False: none can. */
-static bool hand_on(struct region *region, bool to_write, bool copied)
+/* The next chunk round the clock, or the next that has something in memory. False: there is none. */
+static bool hand_on(struct region *region, bool to_write)
 {
     for (size_t n = 0; n < region->known; n++) {
         region->hand = region->hand + 1 < region->known ? region->hand + 1 : 0;
-        const struct chunk *chunk = &region->chunks[region->hand];
-        if (!to_write || (chunk->pages > 0 && !(chunk->on_disk && copied))) {
+        if (!to_write || region->chunks[region->hand].pages > 0) {
             return true;
         }
     }
@@ -273,16 +300,25 @@ bool spill_relieve(struct spill *spill, uint32_t number, size_t used_bytes, bool
     size_t known_bytes = region->known * SPILL_CHUNK_BYTES;
     size_t rest = used_bytes > known_bytes ? used_bytes - known_bytes : 0; /* less: begun anew */
     bool more = is_too_much(spill, region, rest);
-    if (hand_on(region, more, copied)) {
+    if (hand_on(region, more)) {
         look(spill, region, region->hand);
-        more =
-            more && send_to_disk(spill, region, region->hand) && is_too_much(spill, region, rest);
+        more = more && send_to_disk(spill, region, region->hand, copied) &&
+               is_too_much(spill, region, rest);
     } else {
         more = false;
     }
     atomic_store_explicit(
         &region->memory_bytes, region->pages * PAGE_BYTES + rest, memory_order_relaxed);
     return more;
+}
+
+bool spill_in_use(const struct spill *spill)
+{
+    bool used = false;
+    for (uint32_t n = 0; n < spill->options.region_count && !used; n++) {
+        used = atomic_load_explicit(&spill->regions[n].written_bytes, memory_order_relaxed) > 0;
+    }
+    return used;
 }
 
 static struct payload_stats stats(const void *ctx)

@@ -50,5 +50,9 @@ void *spill_region(const struct spill *spill, uint32_t number);
  * a millisecond, when there is something to write. */
 bool spill_relieve(struct spill *spill, uint32_t number, size_t used_bytes, bool copied);
 
+/* Anything was ever written: what was may come back by being looked at, and has to be looked after. Any
+ * thread. */
+bool spill_in_use(const struct spill *spill);
+
 /* Sums over all regions. */
 struct payload_port spill_port(const struct spill *spill);
