@@ -366,6 +366,12 @@ void calendar_init(struct calendar *calendar, struct heap *heap, int64_t now)
     *calendar = (struct calendar){.heap = heap, .origin = now};
 }
 
+void calendar_begin(struct calendar *calendar, int64_t now)
+{
+    CHECK(calendar->count == 0 && calendar->run_count == 0);
+    calendar->origin = now;
+}
+
 bool calendar_add(struct calendar *calendar, struct calendar_item item)
 {
     if (!fill_spares(calendar) || !item_file(calendar, item)) {

@@ -78,6 +78,9 @@ struct calendar {
 /* `now` is only a hint: times around it are found fastest. */
 void calendar_init(struct calendar *calendar, struct heap *heap, int64_t now);
 
+/* For one without items: times around `now` are found fastest from here on. */
+void calendar_begin(struct calendar *calendar, int64_t now);
+
 /* False when there is no memory; nothing has changed then. O(1). */
 bool calendar_add(struct calendar *calendar, struct calendar_item item);
 

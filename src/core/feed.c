@@ -116,6 +116,9 @@ static void forget_first(struct feed *feed)
         feed->first_mark = entry->next_mark;
         feed->last_mark = feed->first_mark == NULL ? NULL : feed->last_mark;
     }
+    for (uint32_t n = 0; n < FEED_READ; n++) {
+        feed->read[n] = feed->read[n] == entry ? NULL : feed->read[n];
+    }
     feed->count--;
     feed->forgotten_count++;
     feed->bytes -= heap_class_size(size);
@@ -207,17 +210,39 @@ is_behind(const struct feed *feed, const struct feed_entry *entry, struct feed_p
     return feed_place_compare(feed_place_of(feed, entry), place) > 0;
 }
 
-const struct feed_entry *feed_after(const struct feed *feed, struct feed_place place)
+/* The last mark at or before a place; NULL: there is none. */
+static const struct feed_entry *mark_before(struct feed *feed, struct feed_place place)
+{
+    const struct feed_entry *mark = feed->first_mark;
+    uint32_t best = FEED_READ;
+    if (mark == NULL || is_behind(feed, mark, place)) {
+        return NULL;
+    }
+    for (uint32_t n = 0; n < FEED_READ; n++) {
+        const struct feed_entry *read = feed->read[n];
+        bool nearer = read != NULL && !is_behind(feed, read, place) &&
+                      is_behind(feed, read, feed_place_of(feed, mark));
+        best = nearer ? n : best;
+        mark = nearer ? read : mark;
+    }
+    while (mark->next_mark != NULL && !is_behind(feed, mark->next_mark, place)) {
+        mark = mark->next_mark;
+    }
+    if (best == FEED_READ) {
+        best = feed->read_next;
+        feed->read_next = (feed->read_next + 1) % FEED_READ;
+    }
+    feed->read[best] = mark;
+    return mark;
+}
+
+const struct feed_entry *feed_after(struct feed *feed, struct feed_place place)
 {
     if (feed->last == NULL || !is_behind(feed, feed->last, place)) {
         return NULL;
     }
-    const struct feed_entry *at = feed->first;
-    for (const struct feed_entry *next = feed->first_mark;
-         next != NULL && !is_behind(feed, next, place);
-         next = next->next_mark) {
-        at = next;
-    }
+    const struct feed_entry *mark = mark_before(feed, place);
+    const struct feed_entry *at = mark == NULL ? feed->first : mark;
     while (!is_behind(feed, at, place)) {
         at = at->next;
     }

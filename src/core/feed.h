@@ -72,6 +72,8 @@ struct feed_entry {
     uint8_t bytes[]; /* the note */
 };
 
+#define FEED_READ 8
+
 struct feed_options {
     uint32_t partition;
     size_t budget_bytes;
@@ -92,6 +94,9 @@ struct feed {
     struct feed_entry *first_mark;
     struct feed_entry *last_mark;
     uint32_t since_mark; /* entries behind the last mark */
+    const struct feed_entry
+        *read[FEED_READ]; /* marks that readers came to: most go on from there */
+    uint32_t read_next;   /* of them: which is given up next */
 };
 
 void feed_init(struct feed *feed, struct heap *heap, struct feed_options options);
@@ -103,8 +108,9 @@ void feed_add(struct feed *feed, uint64_t ordinal, const struct note *note);
 void feed_expire(struct feed *feed, struct clock_time now);
 
 /* The first entry behind a place; NULL: none. Its `next` lead on, until the feed changes.
- * O(entries / 64). A reader whose place is before `forgotten` has missed something. */
-const struct feed_entry *feed_after(const struct feed *feed, struct feed_place place);
+ * O(entries / 64), and O(1) for one of few readers that go on where they were. A reader whose place is
+ * before `forgotten` has missed something. */
+const struct feed_entry *feed_after(struct feed *feed, struct feed_place place);
 
 /* Where an entry stands, as a cursor. */
 struct feed_place feed_place_of(const struct feed *feed, const struct feed_entry *entry);

@@ -169,7 +169,7 @@ static enum timeout_outcome arm(struct order *order)
     struct arming arming = arming_of(order);
     bool by_events = (arming.flags & TIMER_BY_EVENTS) != 0;
     struct calendar_item item = {arming.deadline, order->place, timeouts->arming + 1};
-    if (!calendar_add(by_events ? &timeouts->by_events : &timeouts->by_clock, item)) {
+    if (!timer_add_item(timeouts, by_events, item)) {
         if (is_new) {
             timer_remove(timeouts, order->place);
             order->place = TIMER_NONE;
@@ -318,7 +318,7 @@ static enum timeout_outcome heartbeat(struct order *order)
     }
     if (deadline < timer->deadline && (timer->flags & TIMER_UNFILED) == 0) {
         struct calendar_item item = {deadline, order->place, timeouts->arming + 1};
-        if (!calendar_add(timer_calendar(timeouts, timer), item)) {
+        if (!timer_add_item(timeouts, by_events, item)) {
             return TIMEOUT_NO_ROOM;
         }
         timer->arming = ++timeouts->arming;

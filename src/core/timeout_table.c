@@ -466,11 +466,26 @@ void timer_forget_oldest(struct timeouts *timeouts)
     timer_remove(timeouts, place);
 }
 
+/* An empty calendar begins where time is now, so that what is far is filed as such: millions of items that
+ * stand in one bucket would be spread in one go, when the first of them is due. */
+bool timer_add_item(struct timeouts *timeouts, bool by_events, struct calendar_item item)
+{
+    struct calendar *calendar = by_events ? &timeouts->by_events : &timeouts->by_clock;
+    if (calendar->count == 0 && by_events) {
+        int64_t watermark = timeouts->now.watermark;
+        bool known = watermark != WATERMARK_NONE && watermark != WATERMARK_FINAL;
+        calendar_begin(calendar, known ? watermark : time_add(item.time, -1));
+    } else if (calendar->count == 0) {
+        calendar_begin(calendar, timeouts->now.clock.us);
+    }
+    return calendar_add(calendar, item);
+}
+
 bool timer_file(struct timeouts *timeouts, uint32_t place)
 {
     const struct timer *timer = timer_at(timeouts, place);
     struct calendar_item item = {.time = timer->deadline, .timer = place, .arming = timer->arming};
-    return calendar_add(timer_calendar(timeouts, timer), item);
+    return timer_add_item(timeouts, (timer->flags & TIMER_BY_EVENTS) != 0, item);
 }
 
 void timer_unfile(struct timeouts *timeouts, uint32_t place)

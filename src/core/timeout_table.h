@@ -81,11 +81,6 @@ static inline struct bytes timer_data(const struct timer *timer)
     return bytes_of(timer->cold->bytes + timer->cold->key_len, timer->cold->data_len);
 }
 
-static inline struct calendar *timer_calendar(struct timeouts *timeouts, const struct timer *timer)
-{
-    return (timer->flags & TIMER_BY_EVENTS) != 0 ? &timeouts->by_events : &timeouts->by_clock;
-}
-
 /* What a timer with such a key and data takes of the budgets. */
 struct timer_cost timer_cost(const struct timeouts *timeouts, size_t key_len, size_t data_len);
 
@@ -124,6 +119,9 @@ void timer_count(struct timeouts *timeouts, const struct timer *timer, int by);
 
 /* Puts an ended timer that was loaded at the end of the list of the ended. */
 void timer_link_ended(struct timeouts *timeouts, uint32_t place);
+
+/* An item in the calendar of that clock. False: no memory. */
+bool timer_add_item(struct timeouts *timeouts, bool by_events, struct calendar_item item);
 
 /* An item in the calendar of its clock, at its deadline. False: no memory. */
 bool timer_file(struct timeouts *timeouts, uint32_t place);

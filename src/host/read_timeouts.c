@@ -206,7 +206,7 @@ static void heads_init(struct feed_heads *heads, struct engine *engine, struct f
 {
     heads->count = engine->limits.partitions;
     for (uint32_t n = 0; n < heads->count; n++) {
-        const struct partition *partition = engine->partitions[n];
+        struct partition *partition = engine->partitions[n];
         heads->next[n] = partition == NULL ? NULL : feed_after(&partition->feed, place);
     }
 }

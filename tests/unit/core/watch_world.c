@@ -275,7 +275,7 @@ const char *world_told(struct world *world)
     static char text[WORLD_TEXT_BYTES];
     uint32_t count = 0;
     for (uint32_t n = 0; n < world->options.partitions; n++) {
-        const struct feed *feed = &world->owners[n]->partitions[n]->feed;
+        struct feed *feed = &world->owners[n]->partitions[n]->feed;
         const struct feed_entry *entry = feed_after(feed, world->read[n]);
         for (; entry != NULL; entry = entry->next) {
             assert_true(count < NOTES_MAX);
