@@ -12,7 +12,8 @@
  *     a silence      each event is a start, and what is expected is another one behind it.
  *
  * Left open, because the contract does: what a heartbeat behind W gives time to, when signs that had
- * acted and might be met then lie behind W by more than the grace: nobody has to remember these. */
+ * acted and might be met then lie behind W by more than the grace: nobody has to remember these. And what
+ * becomes of a start behind W that comes together with other evidence behind W: which of them acts first. */
 #include "sim/rule_model.h"
 
 #include "base/check.h"
@@ -241,11 +242,26 @@ void rule_follow(const struct rule_life *life,
     }
 }
 
+/* Whether the pulse of a start that lies behind W brings other signs behind W that concern it. */
+static bool has_late_company(const struct rule_life *life, const struct sign *start)
+{
+    int64_t passed = life->pulses[start->pulse - 1].watermark;
+    for (size_t n = 0; n < life->count; n++) {
+        const struct sign *sign = life->by_time[n];
+        if (sign->kind != SIGN_START && sign->pulse == start->pulse && sign->time > start->time &&
+            sign->time <= passed) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool rule_start_is_open(const struct rule_life *life, const struct sign *start)
 {
     if (life->rule->by_clock || start->pulse == 0 ||
         start->time > life->pulses[start->pulse - 1].watermark) {
         return false;
     }
-    return life->rule->silence || may_have_forgotten(life, start->pulse, start->time);
+    return life->rule->silence || may_have_forgotten(life, start->pulse, start->time) ||
+           has_late_company(life, start);
 }
