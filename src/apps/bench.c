@@ -92,6 +92,33 @@ int bench_lane_open(struct server *server, const char *disorder)
                : code;
 }
 
+int bench_lane_final(struct server *server, const char *metric)
+{
+    char target[160];
+    struct http_client_response response;
+    const struct http_client_request final = {
+        .method = "POST",
+        .target = "/v1/sources/%2A/watermark",
+        .content_type = "application/json",
+        .body = BYTES("{\"final\":true}"),
+    };
+    int code = server_ask(server, &final, &response);
+    if (code != EXIT_CODE_OK) {
+        return code;
+    }
+    if (response.status >= 300) {
+        return problem_complain(&response, (struct bytes){0});
+    }
+    struct bytes token = http_reply_field(&response.head, "Tidemark-As-Of");
+    text_put(target,
+             sizeof(target),
+             "/v1/metrics/%s/values?limit=1&min_as_of=%.*s",
+             metric,
+             (int)token.len,
+             token.len > 0 ? (const char *)token.data : "");
+    return server_get(server, target, &response);
+}
+
 int bench_sql(struct server *server, const char *sql)
 {
     return bench_say(server, "POST", "/v1/sql", sql);

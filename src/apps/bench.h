@@ -34,6 +34,9 @@ int bench_say(struct server *server, const char *method, const char *target, con
 /* The default lane as a benchmark needs it: with this disorder, and open again if it was final. */
 int bench_lane_open(struct server *server, const char *disorder) MUST_CHECK;
 
+/* Ends the default lane, and waits until the metric's values show everything before that. */
+int bench_lane_final(struct server *server, const char *metric) MUST_CHECK;
+
 /* A number off the server's /metrics page, as the line begins with `name`; 0 when it isn't there.
  */
 int bench_figure(struct server *server, const char *name, double *value) MUST_CHECK;

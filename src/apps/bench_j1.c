@@ -81,33 +81,6 @@ static struct bytes slice_body(void *ctx, uint32_t thread, uint64_t index)
     return bytes_slice(slices->file, begin, slices->ends[index] - begin);
 }
 
-/* Ends the lane, and waits until values show everything before that. */
-static int final_wait(struct server *server)
-{
-    char target[160];
-    struct http_client_response response;
-    const struct http_client_request final = {
-        .method = "POST",
-        .target = "/v1/sources/%2A/watermark",
-        .content_type = "application/json",
-        .body = BYTES("{\"final\":true}"),
-    };
-    int code = server_ask(server, &final, &response);
-    if (code != EXIT_CODE_OK) {
-        return code;
-    }
-    if (response.status >= 300) {
-        return problem_complain(&response, (struct bytes){0});
-    }
-    struct bytes token = http_reply_field(&response.head, "Tidemark-As-Of");
-    text_put(target,
-             sizeof(target),
-             "/v1/metrics/j1/values?limit=1&min_as_of=%.*s",
-             (int)token.len,
-             token.len > 0 ? (const char *)token.data : "");
-    return server_get(server, target, &response);
-}
-
 /* --- Reading back --- */
 
 struct counts {
@@ -247,7 +220,7 @@ static int j1_run(const struct settings *settings, struct slices *slices, struct
     code = code == EXIT_CODE_OK ? bench_sql(server, METRIC_SQL) : code;
     int64_t start_us = steady_us();
     code = code == EXIT_CODE_OK ? blast_run(&blast) : code;
-    code = code == EXIT_CODE_OK ? final_wait(server) : code;
+    code = code == EXIT_CODE_OK ? bench_lane_final(server, "j1") : code;
     int64_t counted_us = steady_us() - start_us;
     int64_t final_us = steady_us();
     code = code == EXIT_CODE_OK ? values_read(settings, server, &counts) : code;

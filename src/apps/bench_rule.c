@@ -177,33 +177,6 @@ static int passes_make(const struct settings *settings, uint32_t threads, struct
     return EXIT_CODE_OK;
 }
 
-/* Ends the lane, and waits until all before that shows. */
-static int final_wait(struct server *server)
-{
-    char target[160];
-    struct http_client_response response;
-    const struct http_client_request final = {
-        .method = "POST",
-        .target = "/v1/sources/%2A/watermark",
-        .content_type = "application/json",
-        .body = BYTES("{\"final\":true}"),
-    };
-    int code = server_ask(server, &final, &response);
-    if (code != EXIT_CODE_OK) {
-        return code;
-    }
-    if (response.status >= 300) {
-        return problem_complain(&response, (struct bytes){0});
-    }
-    struct bytes token = http_reply_field(&response.head, "Tidemark-As-Of");
-    text_put(target,
-             sizeof(target),
-             "/v1/metrics/bench_events/values?limit=1&min_as_of=%.*s",
-             (int)token.len,
-             token.len > 0 ? (const char *)token.data : "");
-    return server_get(server, target, &response);
-}
-
 /* What is due fires over some pulses: until nothing is pending. */
 static int decided_wait(struct server *server, double *fired, double *lost)
 {
@@ -277,7 +250,7 @@ static int passes_run(struct passes_run *run)
     }
     int64_t start_us = steady_us();
     code = code == EXIT_CODE_OK ? blast_run(run->blast) : code;
-    code = code == EXIT_CODE_OK ? final_wait(run->server) : code;
+    code = code == EXIT_CODE_OK ? bench_lane_final(run->server, "bench_events") : code;
     if (code == EXIT_CODE_OK && run->rule) {
         code = decided_wait(run->server, &fired, &lost);
     }

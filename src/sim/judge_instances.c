@@ -72,13 +72,7 @@ static bool counts_are(struct run *run, struct bytes name, const uint64_t *seen)
     if (question == NULL) {
         return finding_say(&run->finding, "instances were not counted");
     }
-    for (uint32_t n = 0; n < question->query.runner_count; n++) {
-        struct reader rows = reader_of(buf_bytes(&question->query.answers[n].rows));
-        struct count_row row;
-        while (count_row_next(&rows, &row) && row.index < TIMEOUT_STATES) {
-            counts[row.index] += row.count;
-        }
-    }
+    question_counts(question, counts);
     question_free(question);
     for (uint32_t state = 1; state < TIMEOUT_STATES; state++) {
         if (counts[state] != seen[state]) {

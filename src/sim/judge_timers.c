@@ -138,13 +138,7 @@ static bool judge_counted(struct run *run, const struct expected_timeouts *expec
     if (question == NULL) {
         return finding_say(&run->finding, "timeouts were not counted");
     }
-    for (uint32_t n = 0; n < question->query.runner_count; n++) {
-        struct reader rows = reader_of(buf_bytes(&question->query.answers[n].rows));
-        struct count_row row;
-        while (count_row_next(&rows, &row) && row.index < TIMEOUT_STATES) {
-            counts[row.index] += row.count;
-        }
-    }
+    question_counts(question, counts);
     question_free(question);
     return judge_states(run, expected, counts);
 }

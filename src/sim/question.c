@@ -1,6 +1,7 @@
 #include "sim/question.h"
 
 #include "base/check.h"
+#include "host/timeout_rows.h"
 #include "sim/memory.h"
 
 #include <stdlib.h>
@@ -57,4 +58,15 @@ void question_free(struct question *question)
     query_free(&question->query);
     free(question);
     memory_switch(false);
+}
+
+void question_counts(const struct question *question, uint64_t counts[TIMEOUT_STATES])
+{
+    for (uint32_t n = 0; n < question->query.runner_count; n++) {
+        struct reader rows = reader_of(buf_bytes(&question->query.answers[n].rows));
+        struct count_row row;
+        while (count_row_next(&rows, &row) && row.index < TIMEOUT_STATES) {
+            counts[row.index] += row.count;
+        }
+    }
 }

@@ -18,3 +18,6 @@ void question_wait(struct run *run);
 /* NULL: it was not answered, or a runner said no; *why is its reason then (OK: there is none). */
 struct question *question_ask(struct run *run, const struct query *asked, enum err *why);
 void question_free(struct question *question);
+
+/* Adds the counts by state that it was answered. */
+void question_counts(const struct question *question, uint64_t counts[TIMEOUT_STATES]);
