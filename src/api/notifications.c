@@ -225,3 +225,8 @@ void notifications_consumers(struct call *call)
         call_inspect(call, consumers_back);
     }
 }
+
+void notifications_forget(struct call *call)
+{
+    config_drop(call, PROPOSE_CONSUMER); /* without a place: it is forgotten */
+}

@@ -6,3 +6,4 @@
 void notifications_get(struct call *call);
 void notifications_ack(struct call *call);
 void notifications_consumers(struct call *call);
+void notifications_forget(struct call *call);

@@ -107,6 +107,8 @@ const struct route routes[] = {
      "A consumer has seen all notifications up to a cursor"},
     {HTTP_GET, "/v1/notifications/consumers", notifications_consumers, "limit cursor", BODY_NONE,
      BODY_IGNORED_MAX, false, "All consumers, and how far each is"},
+    {HTTP_DELETE, "/v1/notifications/consumers/{name}", notifications_forget, "", BODY_NONE,
+     BODY_IGNORED_MAX, false, "Forgets a consumer and its position"},
     {HTTP_GET, "/v1/watermark", sources_overall, "", BODY_NONE, BODY_IGNORED_MAX, false,
      "The watermark over all lanes, and who holds it"},
 };

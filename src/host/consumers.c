@@ -76,7 +76,7 @@ void consumers_propose(const struct consumers *consumers,
         return;
     }
     if (!exists && consumers->count == CONSUMERS_MAX) {
-        refuse(proposal, ERR_LIMIT, "there are 1000 consumers already; forget one first");
+        refuse(proposal, ERR_LIMIT, "there are 1000 consumers already; DELETE one first");
         return;
     }
     if (exists &&

@@ -258,6 +258,22 @@ class Consumers(Feed):
         self.assertEqual([], page(self.server, consumer=a)["items"])
         self.assertEqual(whole[:5], page(self.server, consumer=b, limit=5)["items"])
 
+    def test_a_consumer_can_be_forgotten(self):
+        name = self.name("reader")
+        self.fire(2)
+        whole, cursor = read(self.server)
+        acknowledge(self.server, name, cursor)
+        listed = f"{FEED}/consumers"
+        self.assertIn(name, [one["consumer"] for one in self.server.walk(listed)])
+        self.assertEqual(204, self.server.request("DELETE", f"{listed}/{name}").status)
+        self.assertNotIn(name, [one["consumer"] for one in self.server.walk(listed)])
+        self.assertEqual(whole[:1], page(self.server, consumer=name, limit=1)["items"], "from the beginning again")
+        self.check_problem(self.server.request("DELETE", f"{listed}/{name}"), 404)
+        self.check_problem(self.server.request("DELETE", f"{listed}/Not%20one"), 422)
+        self.server.kill9()
+        self.server.start()
+        self.assertNotIn(name, [one["consumer"] for one in self.server.walk(listed)])
+
     def test_a_position_is_kept_over_any_end(self):
         name = self.name("reader")
         _, start = read(self.server)
