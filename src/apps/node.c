@@ -44,9 +44,9 @@
 #define TIMEOUTS_SHARE                    4  /* of the memory: a quarter */
 #define PAYLOADS_SHARE                    16 /* a sixteenth; */
 #define PAYLOADS_TIMES                    2  /* in all, most of them on disk: twice the memory */
+#define PAYLOADS_REACH                    8 /* times that, in address space: blocks keep their size */
 #define RELIEVE_EVERY_US                  1000
-#define SETTLE_US                         500000 /* after work: payloads that came back are seen, and go */
-#define SETTLE_EVERY_US                   2000
+#define SETTLE_US                         5000000 /* after work: payloads that came back are seen, and go */
 #define FEED_SHARE                        16 /* a sixteenth */
 #define ANSWERS_SHARE                     32
 #define FEED_KEEP_US                      (7 * US_PER_DAY)
@@ -186,27 +186,28 @@ struct runner_start {
 };
 
 /* Payloads go to the disk while there are too many of them in memory, by the thread that changes them:
- * while a snapshot is loaded, not by the runner (relieve_loading). True: there is more to do. */
-static bool relieve(struct node *node, const struct runner *runner)
+ * while a snapshot is loaded, not by the runner (relieve_loading). One partition has its turn at a time, so
+ * that records wait for one write at most; *partition goes round. */
+static void relieve(struct node *node, const struct runner *runner, uint32_t *partition)
 {
-    bool more = false;
     if (!atomic_load(&node->restored)) {
-        return false;
+        return;
     }
     bool copied = snapshot_dir_copies(node->snapshots);
-    for (uint32_t p = runner->number; p < node->genesis.partitions; p += node->options.runners) {
-        size_t used_bytes = runner->engine->partitions[p]->cold.top;
-        more |= spill_relieve(node->payloads, p, used_bytes, copied);
+    size_t used_bytes = runner->engine->partitions[*partition]->cold.top;
+    (void)spill_relieve(node->payloads, *partition, used_bytes, copied);
+    *partition += node->options.runners;
+    if (*partition >= node->genesis.partitions) {
+        *partition = runner->number;
     }
-    return more;
 }
 
 /* How long a runner without work may sleep. */
 static int64_t
 runner_rest_us(const struct node *node, const struct runner *runner, int64_t worked_us)
 {
-    bool settles = worked_us < SETTLE_US && spill_in_use(node->payloads);
-    return settles ? SETTLE_EVERY_US : runner_patience_us(runner);
+    bool settles = worked_us < SETTLE_US && spill_is_needed(node->payloads);
+    return settles ? RELIEVE_EVERY_US : runner_patience_us(runner);
 }
 
 static void relieve_loading(void *ctx, uint32_t partition)
@@ -224,20 +225,21 @@ static void *runner_main(void *ctx)
     struct clock_port clock = clock_system_port();
     int64_t relieved_us = 0;
     int64_t worked_us = 0;
-    bool relieve_more = false;
+    uint32_t partition = start.number;
     crash_watch_thread(&runner->applying);
     while (!atomic_load(&start.node->end)) {
         bool busy = runner_step(runner);
         int64_t now_us = clock.ops->boot_us(clock.ctx);
         if (now_us - relieved_us >= RELIEVE_EVERY_US) {
-            relieve_more = relieve(start.node, runner);
-            relieved_us = now_us;
+            relieve(start.node, runner, &partition);
+            relieved_us = clock.ops->boot_us(clock.ctx);
         }
         if (busy) {
             worked_us = now_us;
         } else {
-            int64_t rest_us = runner_rest_us(start.node, runner, now_us - worked_us);
-            rest(start.node, runner->address, relieve_more ? RELIEVE_EVERY_US : rest_us);
+            rest(start.node,
+                 runner->address,
+                 runner_rest_us(start.node, runner, now_us - worked_us));
         }
     }
     return NULL;
@@ -350,7 +352,8 @@ static void *sequencer_main(void *ctx)
 /* Address space: freed blocks of other sizes stand between those in use. */
 static size_t payload_region_bytes(const struct node *node)
 {
-    uint64_t bytes = 2 * PAYLOADS_TIMES * node->options.memory_bytes / node->genesis.partitions;
+    uint64_t bytes =
+        PAYLOADS_REACH * PAYLOADS_TIMES * node->options.memory_bytes / node->genesis.partitions;
     return (size_t)(bytes + SPILL_CHUNK_BYTES - 1) / SPILL_CHUNK_BYTES * SPILL_CHUNK_BYTES;
 }
 
@@ -363,6 +366,9 @@ static enum err open_payloads(struct node *node, struct node_start *start, struc
         .budget_bytes = node->options.payload_bytes / node->genesis.partitions,
     };
     enum err err = spill_open(&options, &node->payloads, error);
+    if (err != OK && errno == ENOMEM) {
+        node->needed_bytes = options.region_count * options.region_bytes;
+    }
     start->exit_code = err == OK ? start->exit_code : 78;
     return err;
 }

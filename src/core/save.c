@@ -318,7 +318,8 @@ bool engine_load_partition(struct engine *engine, uint32_t number, struct loader
     partition->duplicates = load_u64(in);
     partition->unverifiable = load_u64(in);
     if (!dedup_load(&partition->dedup, in) || !late_load(&partition->late, in) ||
-        !timeouts_load(&partition->timeouts, in) || !feed_load(&partition->feed, in)) {
+        !timeouts_load(&partition->timeouts, in) || !feed_load(&partition->feed, in) ||
+        partition->feed.newest.ordinal > engine->pulse_ordinal) {
         return false;
     }
     if (!watch_load(&partition->watch, engine->rules, engine->rule_end, in)) {

@@ -337,7 +337,10 @@ bool timers_enter_all(struct timeouts *timeouts, uint32_t count)
     while ((uint64_t)count * 4 > (uint64_t)slots * 3 || timeouts->timer_count >= slots) {
         slots *= 2;
     }
-    if (timeouts->timer_count > 0 && !slots_make(timeouts, slots)) {
+    bool made = timeouts->timer_count == 0 || slots_make(timeouts, slots);
+    slots /= 2; /* as full as it may get where memory is short */
+    bool half = slots > timeouts->timer_count && (uint64_t)count * 16 <= (uint64_t)slots * 15;
+    if (!made && !(half && slots_make(timeouts, slots))) {
         return false;
     }
     for (uint32_t place = 0; place < timeouts->timer_count; place++) {

@@ -107,7 +107,8 @@ static bool load_timer(struct timeouts *timeouts, uint32_t place, struct loader 
     uint32_t flags = state_and_flags >> 8;
     *timer =
         (struct timer){.next = read_u32(&reader), .state = (uint8_t)state, .flags = (uint8_t)flags};
-    if (in->bad || state >= TIMEOUT_STATES || flags > TIMER_FLAGS_ALL) {
+    bool known = state < TIMEOUT_STATES && state != TIMEOUT_RETRACTED; /* which is for rules */
+    if (in->bad || !known || flags > TIMER_FLAGS_ALL) {
         return false;
     }
     timer_count(timeouts, timer, 1);
@@ -122,7 +123,8 @@ static bool link_ended(struct timeouts *timeouts, uint32_t first, uint64_t count
 {
     uint32_t place = first;
     for (uint64_t n = 0; n < count; n++) {
-        if (place >= timeouts->timer_count || !timer_is_ended(timer_at(timeouts, place))) {
+        if (place >= timeouts->timer_count || place == timeouts->ended_last ||
+            !timer_is_ended(timer_at(timeouts, place))) {
             return false;
         }
         uint32_t next = timer_at(timeouts, place)->next;

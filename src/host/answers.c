@@ -168,7 +168,7 @@ static void forget(struct answers *answers, struct answer_entry *entry)
 
 static bool is_too_old(const struct answer_entry *entry, struct clock_time now)
 {
-    return entry->kept.us <= now.us - ANSWERS_KEEP_US;
+    return entry->kept.us <= time_add(now.us, -ANSWERS_KEEP_US);
 }
 
 void answers_expire(struct answers *answers, struct clock_time now)

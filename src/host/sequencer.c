@@ -67,22 +67,7 @@ void sequencer_deinit(struct sequencer *sequencer)
     free(sequencer->attempt.host_state);
 }
 
-/* The process stood still (stopped, suspended): what was sent meanwhile lies unread, so nobody may be
- * called silent because of that time. Looked for behind the clock: whatever time the clock jumped by is
- * seen here, at whatever instruction the process was stopped. */
-static void watch_turns(struct sequencer *sequencer)
-{
-    const struct clock_port *clock = &sequencer->options.clock;
-    int64_t boot_us = clock->ops->boot_us(clock->ctx);
-    bool known = sequencer->options.pause_us > 0 && sequencer->turned_us > 0;
-    if (known && boot_us - sequencer->turned_us > sequencer->options.pause_us) {
-        sequencer->last_resumed = sequencer->clock;
-        tide_refused(&sequencer->tide, sequencer->clock);
-    }
-    sequencer->turned_us = boot_us;
-}
-
-static void move_clock(struct sequencer *sequencer)
+static void look_at_clock(struct sequencer *sequencer)
 {
     struct steady *steady = sequencer->options.steady;
     struct clock_time now = steady != NULL
@@ -91,6 +76,28 @@ static void move_clock(struct sequencer *sequencer)
     if (now.us > sequencer->clock.us) {
         sequencer->clock = now;
     }
+}
+
+/* The process stood still (stopped, suspended): what was sent meanwhile lies unread, so nobody may be
+ * called silent because of that time. Looked for behind the clock: whatever time the clock jumped by is
+ * seen here, at whatever instruction the process was stopped; and if it was between the two, the clock is
+ * looked at once more, so that the stop counts from its end. */
+static void watch_turns(struct sequencer *sequencer)
+{
+    const struct clock_port *clock = &sequencer->options.clock;
+    int64_t boot_us = clock->ops->boot_us(clock->ctx);
+    bool known = sequencer->options.pause_us > 0 && sequencer->turned_us > 0;
+    if (known && boot_us - sequencer->turned_us > sequencer->options.pause_us) {
+        look_at_clock(sequencer);
+        sequencer->last_resumed = sequencer->clock;
+        tide_refused(&sequencer->tide, sequencer->clock);
+    }
+    sequencer->turned_us = boot_us;
+}
+
+static void move_clock(struct sequencer *sequencer)
+{
+    look_at_clock(sequencer);
     watch_turns(sequencer);
 }
 

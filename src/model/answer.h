@@ -10,7 +10,7 @@
 #include "model/record.h"
 
 #define IDEMPOTENCY_KEY_MAX    255
-#define KEPT_ANSWER_FIELDS_MAX 16
+#define KEPT_ANSWER_FIELDS_MAX 9
 #define KEPT_ANSWER_BYTES_MAX  ((size_t)256 * 1024) /* of the whole record */
 #define KEPT_ANSWER_STATUS_MIN 200
 #define KEPT_ANSWER_STATUS_MAX 599

@@ -269,6 +269,9 @@ static bool send_to_disk(struct spill *spill, struct region *region, size_t numb
         chunk->on_disk = true;
     }
     count_pages(region, chunk, 0);
+    /* What the kernel took and then could not write would come back as zeros, or as it was before. */
+    int lost = sync_file_range(spill->file, 0, 1, SYNC_FILE_RANGE_WAIT_BEFORE);
+    CHECK(lost == 0 || errno == ENOSYS);
     return true;
 }
 
@@ -312,13 +315,16 @@ bool spill_relieve(struct spill *spill, uint32_t number, size_t used_bytes, bool
     return more;
 }
 
-bool spill_in_use(const struct spill *spill)
+bool spill_is_needed(const struct spill *spill)
 {
-    bool used = false;
-    for (uint32_t n = 0; n < spill->options.region_count && !used; n++) {
-        used = atomic_load_explicit(&spill->regions[n].written_bytes, memory_order_relaxed) > 0;
+    bool needed = false;
+    for (uint32_t n = 0; n < spill->options.region_count && !needed; n++) {
+        const struct region *region = &spill->regions[n];
+        needed = atomic_load_explicit(&region->written_bytes, memory_order_relaxed) > 0 ||
+                 atomic_load_explicit(&region->memory_bytes, memory_order_relaxed) >
+                     spill->options.budget_bytes;
     }
-    return used;
+    return needed;
 }
 
 static struct payload_stats stats(const void *ctx)

@@ -16,7 +16,8 @@
  * long as it is told to spill_relieve: what was on disk then is not written anew before the copy ended.
  *
  * Invariants:
- *  1. A page is dropped only after its bytes are in the file; a write that fails leaves it in memory.
+ *  1. A page is dropped only after its bytes are in the file; a write that fails leaves it in memory. When the
+ *     kernel says later that it could not write what it had taken, the process ends: the log has all.
  *  2. Beyond `used_bytes` and in the chunk that they end in nothing is written. */
 #pragma once
 
@@ -50,9 +51,9 @@ void *spill_region(const struct spill *spill, uint32_t number);
  * a millisecond, when there is something to write. */
 bool spill_relieve(struct spill *spill, uint32_t number, size_t used_bytes, bool copied);
 
-/* Anything was ever written: what was may come back by being looked at, and has to be looked after. Any
- * thread. */
-bool spill_in_use(const struct spill *spill);
+/* There is too much, or something was ever written, which may come back by being looked at: spill_relieve is
+ * to be called for a while when the work is done. Any thread. */
+bool spill_is_needed(const struct spill *spill);
 
 /* Sums over all regions. */
 struct payload_port spill_port(const struct spill *spill);

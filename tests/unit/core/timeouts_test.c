@@ -713,6 +713,30 @@ static void what_was_cut_or_damaged_is_not_loaded(void **state)
     free(copy);
 }
 
+#define SAVED_HEAD_BYTES  52 /* before the first timer (docs/formats/snapshot.md) */
+#define SAVED_TIMER_BYTES 97 /* with a key of one byte and no data */
+
+/* Whole, but not what any engine writes: a ring of ended ones, and the state that only rules have. */
+static void what_no_engine_writes_is_not_loaded(void **state)
+{
+    struct timeouts_rig *rig = *state;
+    assert_outcome(rig, just(TIMEOUT_COMPLETE, "a"), TIMEOUT_EARLY, TIMEOUT_COMPLETED_EARLY);
+    assert_outcome(rig, just(TIMEOUT_COMPLETE, "b"), TIMEOUT_EARLY, TIMEOUT_COMPLETED_EARLY);
+    struct bytes saved = timeouts_rig_save(rig);
+    assert_int_equal(saved.len, SAVED_HEAD_BYTES + 2 * SAVED_TIMER_BYTES);
+    uint8_t copy[SAVED_HEAD_BYTES + 2 * SAVED_TIMER_BYTES];
+    memcpy(copy, saved.data, saved.len);
+    struct reader first = reader_of(bytes_of(copy + SAVED_HEAD_BYTES, 8));
+    assert_int_equal(read_u32(&first) & 0xff, TIMEOUT_COMPLETED_EARLY);
+    assert_int_equal(read_u32(&first), 1); /* behind "a" stands "b" */
+    copy[SAVED_HEAD_BYTES + 4] = 0;        /* "a" once more, and "b" in no list */
+    assert_false(timeouts_rig_load(rig, bytes_of(copy, saved.len)));
+    copy[SAVED_HEAD_BYTES + 4] = 1;
+    assert_true(timeouts_rig_load(rig, bytes_of(copy, saved.len)));
+    copy[SAVED_HEAD_BYTES] = TIMEOUT_RETRACTED;
+    assert_false(timeouts_rig_load(rig, bytes_of(copy, saved.len)));
+}
+
 #define STORY(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
 
 int main(void)
@@ -749,6 +773,7 @@ int main(void)
         STORY(dead_items_of_the_calendar_do_not_pile_up),
         STORY(all_are_walked_and_counted_by_when_they_are_due),
         STORY(what_was_cut_or_damaged_is_not_loaded),
+        STORY(what_no_engine_writes_is_not_loaded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
