@@ -10,6 +10,7 @@
 #define FRAME_ALIGN         4096
 #define FRAME_RESERVE       ((size_t)128 * 1024) /* room that a pulse may need: lanes that changed */
 #define REFUSED_RECENTLY_US US_PER_SECOND
+#define REST_MAX_US         US_PER_SECOND /* between two turns: a longer one looks like a stop */
 
 static struct frame *frame_create(size_t bytes)
 {
@@ -778,6 +779,7 @@ int64_t sequencer_patience_us(const struct sequencer *sequencer)
     if (sequencer->handover || sequencer->moved) {
         int64_t age = sequencer->clock.us - sequencer->last_pulse.us;
         int64_t rest = sequencer->options.pulse_every_us - age;
+        rest = rest < REST_MAX_US ? rest : REST_MAX_US;
         return rest > 0 ? rest : 0;
     }
     return until_timer(sequencer);
