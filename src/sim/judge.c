@@ -420,6 +420,7 @@ void judge(struct run *run)
         good = run->finding.text[0] == '\0';
     }
     if (good) {
+        history = judge_history(run); /* frames came while the others were judged */
         (void)oracle_time_holds(&history, &run->finding);
     }
 }
