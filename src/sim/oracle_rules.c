@@ -312,26 +312,13 @@ static int compare_times(const void *a, const void *b, const void *ctx)
     return (left->kind > right->kind) - (left->kind < right->kind);
 }
 
-/* A silence by the clock has begun later already: two network threads may stamp what arrives in another
- * order than the log's, and time does not go back. */
-static bool begins_nothing(const struct rule_life *life, const struct sign *start)
-{
-    for (size_t n = 0; life->rule->silence && life->rule->by_clock && n < life->count; n++) {
-        const struct sign *sign = life->by_order[n];
-        if (sign->kind == SIGN_START && sign->order < start->order && sign->time > start->time) {
-            return true;
-        }
-    }
-    return false;
-}
-
 const struct sign *rule_next_start(const struct rule_life *life, size_t *at)
 {
     const struct sign *before = *at == 0 ? NULL : life->by_time[*at - 1];
     for (; *at < life->count; before = life->by_time[(*at)++]) {
         const struct sign *sign = life->by_time[*at];
         bool again = before != NULL && before->kind == SIGN_START && before->time == sign->time;
-        if (sign->kind == SIGN_START && !again && !begins_nothing(life, sign)) {
+        if (sign->kind == SIGN_START && !again) {
             (*at)++;
             return sign;
         }

@@ -6,10 +6,11 @@
  *                    fires at the first pulse without HOLD whose W is behind deadline and grace, by what
  *                    stands in the log before. Then evidence that would have ended it or given it more
  *                    time is told once, or takes it back, and all is looked at anew.
- *     by the clock   the order of the log alone, each sign at its arrival. It fires at the first pulse
- *                    whose clock has reached deadline and grace; what stands in the log before counts,
- *                    what follows is nothing.
- *     a silence      each event is a start, and what is expected is another one behind it.
+ *     by the clock   the order of the log alone, each sign at its arrival; where arrivals and the log
+ *                    disagree, a heartbeat takes no time away. It fires at the first pulse whose clock
+ *                    has reached deadline and grace; what stands in the log before counts, what follows
+ *                    is nothing.
+ *     a silence      each event is a start, and what is expected is another one of a later time.
  *
  * Left open, because the contract does: what a heartbeat behind W gives time to, when signs that had
  * acted and might be met then lie behind W by more than the grace: nobody has to remember these. And what
@@ -162,7 +163,8 @@ static void follow_events(const struct rule_life *life,
                 return;
             }
         } else {
-            look_at_all(life, start, known, seen, fate);
+            /* With what came since and gives no more time than it has: until W has passed the rest. */
+            look_at_all(life, start, last, seen, fate);
             return;
         }
         look_at_all(life, start, known, INT64_MAX, fate);
@@ -189,6 +191,22 @@ static size_t find_due_by_clock(const struct rule_life *life, size_t from, int64
     return NO_PULSE;
 }
 
+/* It acts on the instance: of a silence also what stands in the log before it and arrived later. */
+static bool is_met(const struct rule_life *life, const struct sign *start, const struct sign *sign)
+{
+    if (life->rule->silence) {
+        return is_hit(life, start, sign);
+    }
+    return sign->order > start->order || (sign->order == start->order && sign->kind > start->kind);
+}
+
+static void see(const struct sign *start, int64_t time, struct rule_fate *fate)
+{
+    fate->last_seen = time > fate->last_seen ? time : fate->last_seen;
+    fate->deadline = fate->last_seen + start->span_us;
+    fate->extended++;
+}
+
 static void follow_clock(const struct rule_life *life,
                          const struct sign *start,
                          size_t last,
@@ -200,9 +218,7 @@ static void follow_clock(const struct rule_life *life,
     size_t due = find_due_by_clock(life, start->pulse, fate->deadline);
     for (size_t n = 0; n < life->count; n++) {
         const struct sign *sign = life->by_order[n];
-        bool behind =
-            sign->order > start->order || (sign->order == start->order && sign->kind > start->kind);
-        if (!behind || sign->kind == SIGN_START || !is_hit(life, start, sign)) {
+        if (sign->kind == SIGN_START || !is_met(life, start, sign)) {
             continue;
         }
         if (sign->pulse > due || sign->pulse > last) {
@@ -213,9 +229,7 @@ static void follow_clock(const struct rule_life *life,
             fate->ended_at = sign->pulse;
             return;
         }
-        fate->deadline = sign->time + start->span_us;
-        fate->last_seen = sign->time;
-        fate->extended++;
+        see(start, sign->time, fate);
         due = find_due_by_clock(life, sign->pulse, fate->deadline);
     }
     if (due <= last) {

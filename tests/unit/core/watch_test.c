@@ -353,6 +353,28 @@ static void by_the_engines_clock_the_order_of_the_log_decides(void **state)
     assert_told(&world, "");
 }
 
+static void
+by_the_engines_clock_arrivals_that_lie_otherwise_than_the_log_change_nothing(void **state)
+{
+    (void)state;
+    uint32_t rule = world_rule(&world, OVERDUE "CLOCK PROCESSING");
+    world.clock = 100;
+    world_event(&world, "start", "a", 0);
+    world_event(&world, "start", "b", 0);
+    world_event(&world, "beat", "b", 0);
+    world.clock = 99;
+    world_event(
+        &world, "stop", "a", 0); /* of another gateway: it arrived before, and is logged behind */
+    world_event(&world, "beat", "b", 0);
+    world.clock = 109;
+    world_pulse(&world, 1000000);
+    assert_told(&world, "");
+    assert_int_equal(world_count(&world, rule, TIMEOUT_COMPLETED), 1);
+    world.clock = 110;
+    world_pulse(&world, 1000000);
+    assert_told(&world, "fired b 100..110 seen 100\n");
+}
+
 static void a_silence_by_the_engines_clock(void **state)
 {
     (void)state;
@@ -638,6 +660,7 @@ int main(void)
         STORY(a_finished_source_is_not_silent),
         STORY(when_all_is_final_every_timeout_fires),
         STORY(by_the_engines_clock_the_order_of_the_log_decides),
+        STORY(by_the_engines_clock_arrivals_that_lie_otherwise_than_the_log_change_nothing),
         STORY(a_silence_by_the_engines_clock),
         STORY(a_rule_on_chosen_sources_waits_for_them_alone),
         STORY(within_may_be_an_expression_of_the_start),

@@ -32,12 +32,16 @@ static void put_rule(const char *sql)
     fixture_frame_end(fixture);
 }
 
-static void event(uint32_t number)
+static void event_at(uint32_t number, int64_t arrival)
 {
     fixture_frame(fixture);
-    fixture_events(
-        fixture, fixture->universe[number].time.us, (struct stamped[]){{number, NONE}}, 1);
+    fixture_events(fixture, arrival, (struct stamped[]){{number, NONE}}, 1);
     fixture_frame_end(fixture);
+}
+
+static void event(uint32_t number)
+{
+    event_at(number, fixture->universe[number].time.us);
 }
 
 static void pulse_at(int64_t clock, int64_t watermark)
@@ -249,6 +253,66 @@ static void by_the_clock_the_watermark_means_nothing(void **state)
     assert_int_equal(expected.counts.rules_by_clock, 1);
 }
 
+static void by_the_clock_the_log_decides_though_arrivals_lie_otherwise(void **state)
+{
+    (void)state;
+    begin(false);
+    recipe.by_clock = true;
+    event_at(0, AT(2));
+    event_at(4, AT(1)); /* behind it in the log, so that it is met */
+    pulse_at(AT(7), AT(50));
+    assert_true(holds());
+    assert_int_equal(expected.counts.rules_met, 1);
+    begin(false);
+    recipe.by_clock = true;
+    event_at(4, AT(2)); /* before it in the log: that is nothing */
+    event_at(0, AT(1));
+    pulse_at(AT(5), AT(50));
+    assert_false(holds());
+    tell(NOTE_TIMEOUT_FIRED, 1, AT(5));
+    notes[0].flags = 0;
+    assert_true(holds());
+}
+
+static void by_the_clock_a_heartbeat_takes_no_time_away(void **state)
+{
+    (void)state;
+    begin(false);
+    recipe.by_clock = true;
+    recipe.beats = true;
+    recipe.beat_type = 2;
+    fixture->universe[2].type = 2;
+    fixture->universe[3].type = 2;
+    event_at(0, AT(2));
+    event_at(2, AT(4));
+    event_at(3, AT(3));
+    pulse_at(AT(7), AT(50));
+    assert_true(holds());
+    pulse_at(AT(8), AT(50));
+    assert_false(holds());
+    tell(NOTE_TIMEOUT_FIRED, 2, AT(8));
+    notes[0].flags = 0;
+    notes[0].started = AT(2);
+    assert_true(holds());
+}
+
+static void by_the_clock_a_silence_counts_from_the_last_arrival(void **state)
+{
+    (void)state;
+    begin(true);
+    recipe.by_clock = true;
+    event_at(0, AT(2));
+    event_at(4, AT(1));
+    pulse_at(AT(7), AT(50));
+    assert_false(holds());
+    tell(NOTE_TIMEOUT_FIRED, 1, AT(6));
+    notes[0].flags = NOTE_SILENCE;
+    assert_true(holds());
+    tell(NOTE_TIMEOUT_FIRED, 1, AT(5));
+    notes[1].flags = NOTE_SILENCE;
+    assert_false(holds()); /* it is one silence */
+}
+
 static void behind_its_drop_a_rule_tells_nothing(void **state)
 {
     (void)state;
@@ -273,7 +337,7 @@ static bool shown(enum timeout_state state, int64_t deadline)
                                                   .clock = TIMEOUT_BY_EVENTS,
                                                   .deadline = deadline,
                                                   .event_time = {AT(0)},
-                                                  .last_seen = {AT(0)}}};
+                                                  .last_seen = {deadline - recipe.span_us}}};
     const struct watch_sight sight = {
         .whole = true, .at_least = UINT64_MAX, .at_most = UINT64_MAX, .count = 1};
     fixture->history.watch_sights = &sight;
@@ -300,6 +364,28 @@ static void an_instance_is_shown_as_it_is(void **state)
     assert_false(shown(TIMEOUT_CANCELLED, AT(4)));
 }
 
+static void what_gives_no_more_time_is_shown_until_the_rest_has_acted(void **state)
+{
+    (void)state;
+    begin(false);
+    recipe.beats = true;
+    recipe.beat_type = 2;
+    fixture->universe[1].type = 2;
+    fixture->universe[3].type = 2;
+    event(0);
+    event(3);
+    pulse(AT(2)); /* 3 is known and waits */
+    assert_true(shown(TIMEOUT_PENDING, AT(4)));
+    event(1);
+    pulse(AT(2)); /* 1 is late, and acts at once */
+    assert_true(shown(TIMEOUT_PENDING, AT(5)));
+    assert_false(shown(TIMEOUT_PENDING, AT(4)));
+    assert_false(shown(TIMEOUT_PENDING, AT(7)));
+    pulse(AT(4));
+    assert_true(shown(TIMEOUT_PENDING, AT(7)));
+    assert_false(shown(TIMEOUT_PENDING, AT(5)));
+}
+
 static void a_note_about_nothing_is_found(void **state)
 {
     (void)state;
@@ -324,8 +410,12 @@ int main(void)
         TEST(what_is_cancelled_does_not_fire),
         TEST(within_the_grace_what_comes_late_counts),
         TEST(by_the_clock_the_watermark_means_nothing),
+        TEST(by_the_clock_the_log_decides_though_arrivals_lie_otherwise),
+        TEST(by_the_clock_a_heartbeat_takes_no_time_away),
+        TEST(by_the_clock_a_silence_counts_from_the_last_arrival),
         TEST(behind_its_drop_a_rule_tells_nothing),
         TEST(an_instance_is_shown_as_it_is),
+        TEST(what_gives_no_more_time_is_shown_until_the_rest_has_acted),
         TEST(a_note_about_nothing_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
