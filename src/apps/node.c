@@ -185,17 +185,23 @@ struct runner_start {
     uint32_t number;
 };
 
-/* Payloads go to the disk while there are too many of them in memory, by the thread that changes them:
- * while a snapshot is loaded, not by the runner (relieve_loading). One partition has its turn at a time, so
- * that records wait for one write at most; *partition goes round. */
-static void relieve(struct node *node, const struct runner *runner, uint32_t *partition)
+/* Payloads go to the disk while there are too many of them in memory, by the thread that changes them: the
+ * sequencer's while it loads a snapshot, then the runner's. */
+static void relieve(void *ctx, uint32_t partition)
+{
+    const struct node *node = ctx;
+    size_t used_bytes = node->owners[partition]->partitions[partition]->cold.top;
+    bool copied = snapshot_dir_copies(node->snapshots);
+    (void)spill_relieve(node->payloads, partition, used_bytes, copied);
+}
+
+/* One partition has its turn at a time, so that records wait for one write at most; *partition goes round. */
+static void relieve_next(struct node *node, const struct runner *runner, uint32_t *partition)
 {
     if (!atomic_load(&node->restored)) {
         return;
     }
-    bool copied = snapshot_dir_copies(node->snapshots);
-    size_t used_bytes = runner->engine->partitions[*partition]->cold.top;
-    (void)spill_relieve(node->payloads, *partition, used_bytes, copied);
+    relieve(node, *partition);
     *partition += node->options.runners;
     if (*partition >= node->genesis.partitions) {
         *partition = runner->number;
@@ -208,13 +214,6 @@ runner_rest_us(const struct node *node, const struct runner *runner, int64_t wor
 {
     bool settles = worked_us < SETTLE_US && spill_is_needed(node->payloads);
     return settles ? RELIEVE_EVERY_US : runner_patience_us(runner);
-}
-
-static void relieve_loading(void *ctx, uint32_t partition)
-{
-    const struct node *node = ctx;
-    size_t used_bytes = node->owners[partition]->partitions[partition]->cold.top;
-    (void)spill_relieve(node->payloads, partition, used_bytes, false);
 }
 
 static void *runner_main(void *ctx)
@@ -231,7 +230,7 @@ static void *runner_main(void *ctx)
         bool busy = runner_step(runner);
         int64_t now_us = clock.ops->boot_us(clock.ctx);
         if (now_us - relieved_us >= RELIEVE_EVERY_US) {
-            relieve(start.node, runner, &partition);
+            relieve_next(start.node, runner, &partition);
             relieved_us = clock.ops->boot_us(clock.ctx);
         }
         if (busy) {
@@ -578,7 +577,7 @@ static bool make_sequencer(struct node *node)
         .replay_until = node->options.replay_until,
         .answers = {.bytes_max = answers_bytes_max(&node->options)},
         .abandon = &node->drain,
-        .loading = relieve_loading,
+        .loading = relieve,
         .loading_ctx = node,
         .frame_bytes_max = log_file_frame_bytes_max(node->log),
     };

@@ -166,8 +166,7 @@ struct commands_ahead {
 };
 
 static void apply_ahead(struct commands_ahead *ahead,
-                        const struct timeouts_reader *reader,
-                        uint64_t position,
+                        const struct timeouts_moment *moment,
                         struct timeout_result *results)
 {
     struct timeout_result result;
@@ -177,9 +176,8 @@ static void apply_ahead(struct commands_ahead *ahead,
     for (uint32_t n = 0; n < ahead->count; n++) {
         timeouts_command(ahead->list[n].timeouts,
                          &ahead->list[n].command,
-                         reader->clock,
-                         reader->watermark,
-                         position,
+                         ahead->list[n].hash,
+                         moment,
                          results != NULL ? &results[ahead->list[n].index] : &result);
     }
     ahead->count = 0;
@@ -191,11 +189,12 @@ static void apply_timeouts(struct engine *engine,
                            uint64_t frame_position,
                            struct timeout_result *results)
 {
-    uint64_t position = frame_position + record->offset;
     struct timeouts_reader reader;
     struct commands_ahead ahead;
     ahead.count = 0;
     CHECK(timeouts_open(record->body, &reader));
+    const struct timeouts_moment moment = {
+        frame_position + record->offset, reader.clock, reader.watermark};
     while (timeouts_next(&reader)) {
         CHECK(reader.partition < engine->limits.partitions);
         struct partition *partition = engine->partitions[reader.partition];
@@ -209,11 +208,11 @@ static void apply_timeouts(struct engine *engine,
         ahead.list[n].hash =
             timeouts_approach_slot(&partition->timeouts, ahead.list[n].command.key);
         if (ahead.count == COMMANDS_AHEAD) {
-            apply_ahead(&ahead, &reader, position, results);
+            apply_ahead(&ahead, &moment, results);
         }
     }
     CHECK(!reader.commands.bad);
-    apply_ahead(&ahead, &reader, position, results);
+    apply_ahead(&ahead, &moment, results);
 }
 
 void engine_apply(struct engine *engine,

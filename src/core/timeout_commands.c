@@ -369,21 +369,19 @@ static enum timeout_outcome decide(struct order *order)
 
 void timeouts_command(struct timeouts *timeouts,
                       const struct timeout_command *command,
-                      struct clock_time clock,
-                      int64_t watermark,
-                      uint64_t position,
+                      uint32_t hash,
+                      const struct timeouts_moment *moment,
                       struct timeout_result *result)
 {
-    if (clock.us > timeouts->now.clock.us) {
-        timeouts->now.clock = clock;
+    if (moment->clock.us > timeouts->now.clock.us) {
+        timeouts->now.clock = moment->clock;
     }
-    uint32_t hash = (uint32_t)timeout_hash(command->key, timeouts->limits.seed);
     struct order order = {
         .timeouts = timeouts,
         .command = command,
         .clock = timeouts->now.clock,
-        .watermark = watermark,
-        .position = position,
+        .watermark = moment->watermark,
+        .position = moment->position,
         .hash = hash,
         .place = timer_find(timeouts, command->key, hash),
     };

@@ -31,7 +31,8 @@
  *     or before its deadline (an extended one is filed again when its item comes out), or stands in
  *     the list of the unfiled: its item came out when there was no memory to file it again.
  *  2. A timer fires once per generation, and never before its deadline.
- *  3. counts[state] = timers in that state, pending_by_events those pending by events; ended ones stand in the order in which they ended.
+ *  3. counts[state] = timers in that state, pending_by_events those pending by events; ended ones stand in
+ *     the order in which they ended.
  *  4. What happens depends on what is saved alone, not on the calendars' insides. */
 #pragma once
 
@@ -116,18 +117,23 @@ void timeouts_init(struct timeouts *timeouts,
                    struct heap *cold,
                    const struct timeouts_limits *limits);
 
-/* What a command on this key is going to look at comes nearer to the processor: first its slot (the key's
- * hash, for the next), some commands later its timer. Nothing changes, and nothing depends on it. */
+/* What a command on this key is going to look at comes nearer to the processor: first its slot (returns the
+ * key's hash), some commands later its timer. Nothing changes. */
 uint32_t timeouts_approach_slot(const struct timeouts *timeouts, struct bytes key);
 void timeouts_approach_timer(const struct timeouts *timeouts, uint32_t hash);
 
-/* One command at this place of the log, by its record's clock and watermark (which tells whether it is
- * born late). O(1) but for a table that grows. */
+/* Where and when a command stands in the log: by its record. */
+struct timeouts_moment {
+    uint64_t position;
+    struct clock_time clock;
+    int64_t watermark; /* tells whether it is born late */
+};
+
+/* One command, by its key's hash. O(1) but for a table that grows. */
 void timeouts_command(struct timeouts *timeouts,
                       const struct timeout_command *command,
-                      struct clock_time clock,
-                      int64_t watermark,
-                      uint64_t position,
+                      uint32_t hash,
+                      const struct timeouts_moment *moment,
                       struct timeout_result *result);
 
 /* A pulse: what is due fires into the feed, what ended long ago goes. */

@@ -23,8 +23,7 @@
 #define FILE_NAME   "spill"
 #define PAGE_BYTES  ((size_t)4096)
 #define CHUNK_PAGES (SPILL_CHUNK_BYTES / PAGE_BYTES)
-#define PIECE_BYTES                                                                                \
-    ((size_t)64 << 10) /* written at once: newer kernels bring back as much at a touch */
+#define PIECE_BYTES ((size_t)64 << 10) /* written at once: a touch may bring back as much */
 
 /* Of an entry of /proc/self/pagemap (Documentation/admin-guide/mm/pagemap.rst). */
 #define PAGE_THERE   (UINT64_C(1) << 63)
@@ -160,6 +159,15 @@ static bool is_own(uint64_t page)
     return is_there(page) && (page & PAGE_OF_FILE) == 0;
 }
 
+/* Where the run of own pages, or of others, that begins at `at` ends; `at` itself when none does. */
+static size_t run_end(const uint64_t pages[CHUNK_PAGES], size_t at, bool own)
+{
+    while (at < CHUNK_PAGES && is_own(pages[at]) == own) {
+        at++;
+    }
+    return at;
+}
+
 static void count_pages(struct region *region, struct chunk *chunk, size_t pages)
 {
     region->pages += pages;
@@ -209,10 +217,7 @@ static bool write_own(struct spill *spill, struct region *region, size_t at)
     }
     bool written = true;
     for (size_t n = 0; written && n < CHUNK_PAGES;) {
-        size_t end = n;
-        while (end < CHUNK_PAGES && is_own(pages[end])) {
-            end++;
-        }
+        size_t end = run_end(pages, n, true);
         written = write_out(spill, region, at + n * PAGE_BYTES, at + end * PAGE_BYTES);
         n = end + 1;
     }
@@ -229,10 +234,7 @@ static void drop_unchanged(const struct spill *spill, struct region *region, siz
         return;
     }
     for (size_t n = 0; n < CHUNK_PAGES;) {
-        size_t end = n;
-        while (end < CHUNK_PAGES && !is_own(pages[end])) {
-            end++;
-        }
+        size_t end = run_end(pages, n, false);
         CHECK(madvise(begin + n * PAGE_BYTES, (end - n) * PAGE_BYTES, MADV_DONTNEED) == 0);
         own += end < CHUNK_PAGES ? 1 : 0;
         n = end + 1;

@@ -1,5 +1,7 @@
 #include "timeouts_rig.h"
 
+#include "../base/saved.h"
+
 #define REGION_BYTES ((size_t)32 << 20)
 #define SAVED_BYTES  ((size_t)16 << 20)
 
@@ -55,12 +57,10 @@ struct timeout_result timeouts_rig_do(struct timeouts_rig *rig,
 {
     struct timeout_result result;
     rig->position += 10;
-    timeouts_command(&rig->timeouts,
-                     command,
-                     (struct clock_time){rig->clock},
-                     rig->timeouts.now.watermark,
-                     rig->position,
-                     &result);
+    const struct timeouts_moment moment = {
+        rig->position, {rig->clock}, rig->timeouts.now.watermark};
+    uint32_t hash = timeouts_approach_slot(&rig->timeouts, command->key);
+    timeouts_command(&rig->timeouts, command, hash, &moment, &result);
     return result;
 }
 
@@ -119,35 +119,22 @@ void timeouts_rig_pulse(struct timeouts_rig *rig, int64_t clock)
     feed_expire(&rig->feed, (struct clock_time){INT64_MAX});
 }
 
-static void append(void *ctx, struct bytes part)
-{
-    buf_put_bytes(ctx, part);
-}
-
 struct bytes timeouts_rig_save(struct timeouts_rig *rig)
 {
     uint8_t room[512];
     rig->saved.len = 0;
-    struct writer out = {.buf = buf_of(room, sizeof(room)), .flush = append, .ctx = &rig->saved};
+    struct writer out = {
+        .buf = buf_of(room, sizeof(room)), .flush = saved_take, .ctx = &rig->saved};
     timeouts_save(&rig->timeouts, &out);
     writer_flush(&out);
     assert_false(rig->saved.overflow);
     return buf_bytes(&rig->saved);
 }
 
-static bool read_part(void *ctx, void *into, size_t len)
-{
-    struct bytes part = read_bytes(ctx, len);
-    if (part.len > 0) {
-        memcpy(into, part.data, part.len);
-    }
-    return part.len == len;
-}
-
 bool timeouts_rig_load(struct timeouts_rig *rig, struct bytes saved)
 {
     begin(rig);
     struct reader in = reader_of(saved);
-    struct loader loader = {.read = read_part, .ctx = &in};
+    struct loader loader = {.read = saved_give, .ctx = &in};
     return timeouts_load(&rig->timeouts, &loader) && reader_left(&in) == 0;
 }

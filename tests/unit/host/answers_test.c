@@ -1,4 +1,5 @@
 /* Kept answers: claims and records by themselves, then in a world, through crashes and snapshots. */
+#include "../base/saved.h"
 #include "../base/support.h"
 
 #include "host/answers.h"
@@ -261,37 +262,22 @@ static void many_keys_come_and_go_as_a_model_says(void **state)
 static uint8_t saved[64 * 1024];
 static size_t saved_len;
 
-static void take(void *ctx, struct bytes part)
-{
-    (void)ctx;
-    assert_true(saved_len + part.len <= sizeof(saved));
-    memcpy(saved + saved_len, part.data, part.len);
-    saved_len += part.len;
-}
-
-static bool give(void *ctx, void *into, size_t len)
-{
-    struct reader *reader = ctx;
-    struct bytes part = read_bytes(reader, len);
-    if (!reader->bad) {
-        memcpy(into, part.data, len);
-    }
-    return !reader->bad;
-}
-
 static void save(void)
 {
     uint8_t memory[64];
-    struct writer writer = {.buf = buf_of(memory, sizeof(memory)), .flush = take};
-    saved_len = 0;
+    struct buf out = buf_of(saved, sizeof(saved));
+    struct writer writer = {
+        .buf = buf_of(memory, sizeof(memory)), .flush = saved_take, .ctx = &out};
     answers_save(&answers, &writer);
     writer_flush(&writer);
+    assert_false(out.overflow);
+    saved_len = out.len;
 }
 
 static bool load(size_t len)
 {
     struct reader reader = reader_of(bytes_of(saved, len));
-    struct loader loader = {.read = give, .ctx = &reader};
+    struct loader loader = {.read = saved_give, .ctx = &reader};
     fresh((struct answers_limits){0});
     return answers_load(&answers, &loader) && reader_left(&reader) == 0;
 }

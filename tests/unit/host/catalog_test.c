@@ -1,4 +1,5 @@
 /* The catalogue by itself: proposals decide, records change, bytes bring it back. */
+#include "../base/saved.h"
 #include "../base/support.h"
 
 #include "host/catalog.h"
@@ -372,26 +373,10 @@ static void there_is_room_for_so_many_rules_beside_the_metrics(void **state)
 
 /* --- saved bytes --- */
 
-static void keep(void *ctx, struct bytes part)
-{
-    buf_put_bytes(ctx, part);
-}
-
-static bool give(void *ctx, void *into, size_t len)
-{
-    struct reader *in = ctx;
-    if (reader_left(in) < len) {
-        return false;
-    }
-    memcpy(into, in->at, len);
-    in->at += len;
-    return true;
-}
-
 static bool load(struct catalog *into, struct bytes saved)
 {
     struct reader in = reader_of(saved);
-    struct loader loader = {.read = give, .ctx = &in};
+    struct loader loader = {.read = saved_give, .ctx = &in};
     catalog_init(into);
     return catalog_load(into, &loader) && reader_left(&in) == 0;
 }
@@ -420,7 +405,8 @@ static void what_is_saved_is_what_is_loaded_and_nothing_shorter(void **state)
     static uint8_t kept[1 << 16];
     uint8_t buffer[256];
     struct buf out = buf_of(kept, sizeof(kept));
-    struct writer writer = {.buf = buf_of(buffer, sizeof(buffer)), .flush = keep, .ctx = &out};
+    struct writer writer = {
+        .buf = buf_of(buffer, sizeof(buffer)), .flush = saved_take, .ctx = &out};
     catalog_save(&catalog, &writer);
     writer_flush(&writer);
     static struct catalog copy;

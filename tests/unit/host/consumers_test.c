@@ -1,4 +1,5 @@
 /* The consumers by themselves: proposals decide, records change, bytes bring them back. */
+#include "../base/saved.h"
 #include "../base/support.h"
 
 #include "host/consumers.h"
@@ -120,28 +121,10 @@ static void there_are_so_many_and_no_more_and_they_stand_by_name(void **state)
 static uint8_t saved[64 * 1024];
 static size_t saved_len;
 
-static void keep(void *ctx, struct bytes part)
-{
-    (void)ctx;
-    assert_true(saved_len + part.len <= sizeof(saved));
-    memcpy(saved + saved_len, part.data, part.len);
-    saved_len += part.len;
-}
-
-static bool give(void *ctx, void *into, size_t len)
-{
-    struct reader *reader = ctx;
-    struct bytes part = read_bytes(reader, len);
-    if (!reader->bad) {
-        memcpy(into, part.data, len);
-    }
-    return !reader->bad;
-}
-
 static bool load(size_t len)
 {
     struct reader reader = reader_of(bytes_of(saved, len));
-    struct loader loader = {.read = give, .ctx = &reader};
+    struct loader loader = {.read = saved_give, .ctx = &reader};
     consumers_init(&consumers);
     return consumers_load(&consumers, &loader) && reader_left(&reader) == 0;
 }
@@ -150,13 +133,16 @@ static void what_is_saved_is_loaded_and_a_part_of_it_is_not(void **state)
 {
     (void)state;
     uint8_t memory[64];
-    struct writer writer = {.buf = buf_of(memory, sizeof(memory)), .flush = keep};
+    struct buf out = buf_of(saved, sizeof(saved));
+    struct writer writer = {
+        .buf = buf_of(memory, sizeof(memory)), .flush = saved_take, .ctx = &out};
     (void)propose("b", (struct feed_place){2, 1, 3});
     (void)propose("a", (struct feed_place){UINT64_MAX, 63, UINT32_MAX});
     (void)propose("longer-name", (struct feed_place){5, 0, 0});
-    saved_len = 0;
     consumers_save(&consumers, &writer);
     writer_flush(&writer);
+    assert_false(out.overflow);
+    saved_len = out.len;
     for (size_t len = 0; len < saved_len; len++) {
         assert_false(load(len));
     }

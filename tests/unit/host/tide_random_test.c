@@ -1,5 +1,6 @@
 /* Tide against a naive model of the same rules, and against itself by way of the log and of saved
  * bytes. Random streams with several declared sources. */
+#include "../base/saved.h"
 #include "../base/support.h"
 
 #include "tide_bench.h"
@@ -310,28 +311,13 @@ static void a_replay_never_falls_below_a_watermark_that_was_written(void **state
 
 /* --- saved bytes --- */
 
-static void keep(void *ctx, struct bytes part)
-{
-    buf_put_bytes(ctx, part);
-}
-
-static bool give(void *ctx, void *into, size_t len)
-{
-    struct reader *in = ctx;
-    if (reader_left(in) < len) {
-        return false;
-    }
-    memcpy(into, in->at, len);
-    in->at += len;
-    return true;
-}
-
 static struct buf save(const struct tide *tide)
 {
     static uint8_t kept[1 << 16];
     static uint8_t buffer[4096];
     struct buf out = buf_of(kept, sizeof(kept));
-    struct writer writer = {.buf = buf_of(buffer, sizeof(buffer)), .flush = keep, .ctx = &out};
+    struct writer writer = {
+        .buf = buf_of(buffer, sizeof(buffer)), .flush = saved_take, .ctx = &out};
     tide_save(tide, &writer);
     writer_flush(&writer);
     assert_false(out.overflow);
@@ -341,7 +327,7 @@ static struct buf save(const struct tide *tide)
 static bool load(struct tide *tide, struct bytes saved)
 {
     struct reader in = reader_of(saved);
-    struct loader loader = {.read = give, .ctx = &in};
+    struct loader loader = {.read = saved_give, .ctx = &in};
     assert_true(tide_init(tide, 7));
     return tide_load(tide, &loader) && reader_left(&in) == 0;
 }
