@@ -456,6 +456,17 @@ int64_t process_next(const struct process *process)
     return next;
 }
 
+bool process_is_calm(const struct process *process)
+{
+    CHECK(process->state == PROCESS_READY);
+    uint32_t under_way = 0;
+    for (uint32_t n = 0; n < process->options.gateways; n++) {
+        under_way += gateway_under_way(process->gateways[n]);
+    }
+    return under_way == 0 && process->threads[THREAD_SEQUENCER].on_letters &&
+           process->threads[THREAD_LIBRARIAN].on_letters;
+}
+
 void process_drain(struct process *process)
 {
     process->drain = true;

@@ -106,6 +106,11 @@ void process_settle(struct process *process);
 /* The next moment of true time at which a part wants to go on; INT64_MAX: none does. */
 int64_t process_next(const struct process *process);
 
+/* Nothing that was asked is under way, and no thread still waits for the disk: a slow operation may
+ * take longer than the storm it began in, and what comes meanwhile lies unread. Of a process that is
+ * READY. */
+bool process_is_calm(const struct process *process);
+
 /* From now on: refuse, come to rest, seal, close (PROCESS_CLOSED). */
 void process_drain(struct process *process);
 

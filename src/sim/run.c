@@ -488,13 +488,13 @@ static bool nothing_is_due(const struct process *process)
             !sequencer->last_held);
 }
 
-/* Everything was taken, defined, handed over: the engine is at rest. */
+/* Everything was taken, defined, handed over, answered: the engine is at rest. */
 static bool at_rest(struct run *run)
 {
     return run->alive && run->process.state == PROCESS_READY && clients_content(&run->clients) &&
            readers_content(&run->readers) && timers_content(&run->timers) &&
            listeners_content(&run->listeners) && nothing_is_due(&run->process) &&
-           visitor_define_all(&run->visitor, &run->process) &&
+           visitor_define_all(&run->visitor, &run->process) && process_is_calm(&run->process) &&
            sequencer_is_idle(&run->process.sequencer) && !run->process.sequencer.moved;
 }
 
