@@ -267,7 +267,9 @@ static bool head_accept(struct call *call, const struct http_request *request)
         return false;
     }
     if (call->route->body == BODY_EVENTS) {
-        return ingest_head(call, request);
+        /* A stream is under way before anybody knows all of it: its events are known by their ids. */
+        return ingest_head(call, request) &&
+               (ingest_streams(call) || idempotency_head(call, request));
     }
     if (!idempotency_head(call, request)) {
         return false;

@@ -1,7 +1,8 @@
 /* Requests that may be repeated: see idempotency.h for their states and invariants.
  *
- * Two requests are the same when method, path, query and (decoded) body are: compared by a hash of 128
- * bits under the log's own seed, which nobody outside knows.
+ * Two requests are the same when method, path, query and (decoded) body are, and of events the fields
+ * that say what the body is: compared by a hash of 128 bits under the log's own seed, which nobody
+ * outside knows.
  *
  * Kept is what was decided: a success, or a refusal that follows from what is there (404, 409, 412,
  * 422 of a proposal that came back). What a client may mend or wait for is not: then the key is free
@@ -10,6 +11,7 @@
 #include "api/idempotency.h"
 
 #include "api/config.h"
+#include "api/ingest.h"
 #include "api/problem.h"
 #include "api/routes.h"
 #include "base/check.h"
@@ -139,6 +141,9 @@ static uint64_t request_hash(const struct call *call, uint64_t seed)
     const struct http_request *request = call->exchange->request;
     uint64_t hash = hash64_pair(request->path, request->query, seed);
     hash = hash64_mix(hash, (uint64_t)request->method);
+    if (call->ingest != NULL) {
+        hash = hash64_mix(hash, ingest_fields_hash(request, seed));
+    }
     return hash64(buf_bytes(&call->body.whole), hash);
 }
 

@@ -157,11 +157,12 @@ static void chunk_back(struct letter *letter)
         chunk_failed(ingest, chunk, proposal->err);
     }
     chunk_destroy(chunk);
+    call->letters--;
+    call->decided = true;
     if (ingest_streams(call)) {
         lines_chunk_back(call);
     }
     ingest_maybe_answer(call);
-    call->letters--;
     call_settle(call);
 }
 
@@ -243,7 +244,7 @@ static void answer_failed(struct call *call, enum err err, const char *detail)
 void ingest_maybe_answer(struct call *call)
 {
     struct ingest *ingest = call->ingest;
-    if (!call_open(call) || ingest->chunks > 0 || (call->reading && ingest->failed == OK)) {
+    if (!call_wanted(call) || ingest->chunks > 0 || (call->reading && ingest->failed == OK)) {
         return;
     }
     if (ingest->form == INGEST_LINES && !ingest->ended && ingest->failed == OK) {

@@ -13,6 +13,9 @@ bool ingest_head(struct call *call, const struct http_request *request);
 bool ingest_streams(const struct call *call);
 void ingest_part(struct call *call, struct bytes part);
 
+/* Of the fields that tell what the body is, in whatever order they came: Content-Type, ce-*. */
+uint64_t ingest_fields_hash(const struct http_request *request, uint64_t seed);
+
 /* The body is complete: the route's handler. */
 void ingest_run(struct call *call);
 

@@ -9,8 +9,10 @@
  * Invariants:
  *  1. What is wrong with a header is kept, and told when the body is complete.
  *  2. All texts live in the call's memory or in the gathered body. */
+#include "api/ingest.h"
 #include "api/ingest_state.h"
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/text.h"
 
 struct header_reading {
@@ -37,6 +39,23 @@ bool binary_mode(const struct http_request *request)
         }
     }
     return false;
+}
+
+uint64_t ingest_fields_hash(const struct http_request *request, uint64_t seed)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < request->field_count; i++) {
+        const struct http_field *field = &request->fields[i];
+        if (!is_attribute(field->name) && !http_name_equal(field->name, BYTES("Content-Type"))) {
+            continue;
+        }
+        uint64_t hash = seed;
+        for (size_t n = 0; n < field->name.len; n++) {
+            hash = hash64_mix(hash, lower(field->name.data[n]));
+        }
+        sum += hash64(field->value, hash);
+    }
+    return sum;
 }
 
 static void refuse(struct ingest *ingest, enum err err, struct bytes member, const char *detail)

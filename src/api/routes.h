@@ -37,10 +37,10 @@ struct route_match {
 
 void route_find(struct bytes path, enum http_method method, struct route_match *match);
 
-/* True when it changes something and honours an Idempotency-Key; events have their ids instead. */
+/* True when it changes something, and so honours an Idempotency-Key. */
 static inline bool route_takes_key(const struct route *route)
 {
-    return route->method != HTTP_GET && route->body != BODY_EVENTS;
+    return route->method != HTTP_GET;
 }
 
 /* True when the route takes a parameter of that name. */

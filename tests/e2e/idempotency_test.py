@@ -96,6 +96,21 @@ class Replays(Keys):
         other = post(self.server, lines + lines, word, TIMEOUTS + ":batch", content_type=LINES)
         self.check_problem(other, 422, kind="idempotency-key-reused")
 
+    def test_events_in_one_body_are_answered_as_the_first_time(self):
+        one, two = (event("2020-01-01T00:00:00Z", "a", "/idem", self.name("id")) for _ in range(2))
+        binary = {f"ce-{name}": value for name, value in one.items() if name != "data"}
+        for body, form, headers in ((one, "application/cloudevents+json", {}),
+                                    ([two, one, {"specversion": "1.0"}], "application/cloudevents-batch+json", {}),
+                                    ("hello", "text/plain", binary)):
+            with self.subTest(form=form):
+                word = self.name("word")
+                sent = body if isinstance(body, str) else json.dumps(body)
+                first = self.check_repeats(lambda: post(
+                    self.server, sent, word, "/v1/events?ack=applied", content_type=form, **headers))
+                self.assertEqual(200, first.status, first)
+                other = post(self.server, sent, word, "/v1/events", content_type=form, **headers)
+                self.check_problem(other, 422, kind="idempotency-key-reused")
+
     def test_metrics_rules_sources_scripts_and_consumers_too(self):
         metric, rule, source = self.name("m"), self.name("r"), self.name("s")
         select = "SELECT count(*) AS n FROM TUMBLE(events, time, INTERVAL '1 minute')"
@@ -160,7 +175,7 @@ class Refusals(Keys):
         self.assertEqual(415, post(self.server, "x", word, content_type="text/plain").status)
         self.assertEqual(201, post(self.server, {"key": key, "within": "PT15M"}, word).status)
 
-    def test_a_dry_run_and_events_and_reads_have_no_use_for_a_key(self):
+    def test_a_dry_run_and_lines_of_events_and_reads_have_no_use_for_a_key(self):
         word = self.name("word")
         sql = {"sql": f"CREATE METRIC {self.name()} AS SELECT count(*) AS n FROM TUMBLE(events, time, INTERVAL '1 day')"}
         for _ in range(2):
@@ -170,7 +185,7 @@ class Refusals(Keys):
         one = event("2020-01-01T00:00:00Z", "a", "/idem", self.name("id"))
         for duplicates in (0, 1):
             reply = post(self.server, json.dumps(one), word, "/v1/events?ack=applied",
-                         content_type="application/cloudevents+json")
+                         content_type=LINES)
             self.assertEqual((200, None), (reply.status, reply.headers.get(REPLAYED)), reply)
             self.assertEqual(duplicates, reply.json["duplicates"])
         self.assertEqual(201, post(self.server, sql, word, "/v1/sql").status)

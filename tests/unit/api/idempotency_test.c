@@ -16,6 +16,12 @@
 #define CREATE "{\"key\":\"order-17\",\"within\":\"PT15M\"}"
 #define SOURCE "/v1/sources/%2Fshop"
 
+#define EVENT(id) "{\"specversion\":\"1.0\",\"id\":\"" id "\",\"source\":\"/s\",\"type\":\"t\"}"
+#define ONE       "Content-Type: application/cloudevents+json\n"
+#define BATCH     "Content-Type: application/cloudevents-batch+json\n"
+#define BINARY                                                                                     \
+    "Content-Type: text/plain\nce-specversion: 1.0\nce-id: 1\nce-source: /s\nce-type: t\n"
+
 static struct fake_client *client;
 
 static void result_is(enum timeout_outcome outcome, enum timeout_state state)
@@ -116,6 +122,55 @@ static void every_kind_of_write_keeps_its_answer(void **state)
     assert_int_equal(kept(), 11);
 }
 
+static void events_in_one_body_keep_their_answer(void **state)
+{
+    (void)state;
+    static const char some[] = "[" EVENT("1") "," EVENT("2") ",{\"specversion\":\"1.0\"}]";
+    assert_repeats("POST", "/v1/events", ONE "Idempotency-Key: 1\n", EVENT("1"));
+    assert_repeats("POST", "/v1/events?ack=applied", BATCH "Idempotency-Key: 2\n", some);
+    assert_true(fake_has(client, "\"accepted\":2"));
+    assert_repeats("POST", "/v1/events", BINARY "Idempotency-Key: 3\n", "hello");
+    assert_int_equal(kept(), 3);
+    /* In binary mode the fields are a part of the event, in whatever order and case they come. */
+    assert_int_equal(fake_call(client,
+                               "POST",
+                               "/v1/events",
+                               "Idempotency-Key: 3\nCE-Type: t\nce-source: /s\nce-id: 1\n"
+                               "ce-specversion: 1.0\ncontent-type: text/plain\n",
+                               "hello"),
+                     200);
+    assert_true(fake_field(client, "Idempotent-Replayed: true\n"));
+    static const char *const others[] = {
+        BINARY "ce-more: 1\nIdempotency-Key: 3\n",
+        "ce-specversion: 1.0\nce-id: 1\nce-source: t\nce-type: /s\nContent-Type: text/plain\n"
+        "Idempotency-Key: 3\n",
+        "ce-specversion: 1.0\nce-id: 1\nce-source: /s\nce-type: t\nIdempotency-Key: 3\n",
+    };
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        assert_int_equal(fake_call(client, "POST", "/v1/events", others[i], "hello"), 422);
+        assert_true(fake_has(client, "urn:tidemark:problem:idempotency-key-reused"));
+    }
+}
+
+static void events_that_were_not_taken_leave_the_key_free(void **state)
+{
+    (void)state;
+    static const char headers[] = ONE "Idempotency-Key: 1\n";
+    struct gateway *gateway = client->gateway;
+    assert_int_equal(fake_call(client, "POST", "/v1/events", headers, "{"), 400);
+    assert_int_equal(fake_call(client, "POST", "/v1/events", headers, "{\"specversion\":\"1.0\"}"),
+                     400);
+    assert_int_equal(
+        fake_call(client, "POST", "/v1/events", ONE "Idempotency-Key: a b\n", EVENT("1")), 400);
+    gateway->propose_result = ERR_NO_SPACE;
+    assert_int_equal(fake_call(client, "POST", "/v1/events", headers, EVENT("1")), 507);
+    gateway->propose_result = OK;
+    assert_int_equal(kept(), 0);
+    assert_int_equal(fake_call(client, "POST", "/v1/events", headers, EVENT("1")), 200);
+    assert_false(fake_field(client, "Idempotent-Replayed"));
+    assert_int_equal(kept(), 1);
+}
+
 static void another_request_with_the_key_is_refused(void **state)
 {
     (void)state;
@@ -208,12 +263,10 @@ static void a_key_is_the_same_bare_and_as_a_string(void **state)
     assert_int_equal(kept(), 1);
 }
 
-static void reads_and_dry_runs_and_events_pass_it_by(void **state)
+static void reads_and_dry_runs_and_streams_pass_it_by(void **state)
 {
     (void)state;
     static const char script[] = "DROP METRIC IF EXISTS a";
-    static const char event[] =
-        "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\",\"type\":\"t\"}";
     assert_int_equal(fake_call(client, "GET", "/v1/metrics", "Idempotency-Key: a b\n", NULL), 200);
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(fake_call(client,
@@ -222,13 +275,12 @@ static void reads_and_dry_runs_and_events_pass_it_by(void **state)
                                    "Content-Type: text/plain\nIdempotency-Key: k\n",
                                    script),
                          200);
-        assert_int_equal(
-            fake_call(client,
-                      "POST",
-                      "/v1/events",
-                      "Content-Type: application/cloudevents+json\nIdempotency-Key: a b\n",
-                      event),
-            200);
+        assert_int_equal(fake_call(client,
+                                   "POST",
+                                   "/v1/events",
+                                   "Content-Type: application/x-ndjson\nIdempotency-Key: a b\n",
+                                   EVENT("1")),
+                         200);
         assert_false(fake_field(client, "Idempotent-Replayed"));
     }
     assert_int_equal(fake_call(client,
@@ -295,6 +347,34 @@ static void who_went_away_meanwhile_gets_the_answer_on_repeating_it(void **state
     result_is(TIMEOUT_UNCHANGED, TIMEOUT_PENDING);
     assert_int_equal(fake_call(client, "POST", "/v1/timeouts", KEYED, CREATE), 201);
     assert_true(fake_field(client, "Idempotent-Replayed: true\n"));
+}
+
+static void events_whose_sender_went_away_or_waited_too_long_are_answered_on_repeating(void **state)
+{
+    (void)state;
+    for (uint32_t waits = 0; waits <= 1; waits++) {
+        const char *headers = waits == 0 ? ONE "Idempotency-Key: 1\n" : ONE "Idempotency-Key: 2\n";
+        const char *body = EVENT("1");
+        uint32_t responses = (uint32_t)client->responses;
+        fake_head(client, "POST", "/v1/events?ack=applied", headers, body, strlen(body));
+        fake_body(client, body, strlen(body));
+        fake_end(client);
+        deliver_claim();
+        if (waits == 0) {
+            fake_gone(client);
+        } else {
+            client->gateway->now_us += 31 * US_PER_SECOND;
+            api_tick(client->api);
+            assert_int_equal(client->status, 503);
+        }
+        (void)fake_gateway_deliver(client->gateway);
+        assert_int_equal((uint32_t)client->responses, responses + waits);
+        assert_int_equal(kept(), 1 + waits);
+        uint32_t done = client->gateway->proposals;
+        assert_int_equal(fake_call(client, "POST", "/v1/events?ack=applied", headers, body), 200);
+        assert_true(fake_field(client, "Idempotent-Replayed: true\n"));
+        assert_int_equal(client->gateway->proposals, done);
+    }
 }
 
 static void who_went_away_before_the_claim_has_done_nothing(void **state)
@@ -375,13 +455,16 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_same_again_is_answered_as_before),
         TEST(every_kind_of_write_keeps_its_answer),
+        TEST(events_in_one_body_keep_their_answer),
+        TEST(events_that_were_not_taken_leave_the_key_free),
         TEST(another_request_with_the_key_is_refused),
         TEST(while_it_is_worked_on_the_same_is_refused),
         TEST(what_is_no_key_is_refused_before_anything_is_done),
         TEST(a_key_is_the_same_bare_and_as_a_string),
-        TEST(reads_and_dry_runs_and_events_pass_it_by),
+        TEST(reads_and_dry_runs_and_streams_pass_it_by),
         TEST(what_a_client_can_mend_or_wait_for_is_not_kept),
         TEST(who_went_away_meanwhile_gets_the_answer_on_repeating_it),
+        TEST(events_whose_sender_went_away_or_waited_too_long_are_answered_on_repeating),
         TEST(who_went_away_before_the_claim_has_done_nothing),
         TEST(who_waited_too_long_gets_the_answer_on_repeating_it),
         TEST(an_answer_that_can_not_be_kept_is_given_all_the_same),
