@@ -277,10 +277,14 @@ static bool read_pages(struct run *run, struct web_exchange *exchange)
     return true;
 }
 
-/* A snapshot that is being written is not the readers'. */
-static void let_writer_end(struct run *run)
+/* A snapshot, or a segment, that is being written is not the readers'. */
+static void let_writers_end(struct run *run)
 {
-    for (uint32_t turn = 0; run->process.snapshots.writing && turn < TURNS_MAX; turn++) {
+    const struct process *process = &run->process;
+    for (uint32_t turn = 0; turn < TURNS_MAX; turn++) {
+        if (!process->snapshots.writing && process_is_calm(process)) {
+            return;
+        }
         pass_time(run);
     }
 }
@@ -294,7 +298,7 @@ static bool read_lists(struct run *run, struct footprint *after)
         exchange.path, WEB_PATH_BYTES, "/v1/metrics/%s/values", run->plan.recipes[0].name);
     good = good && read_pages(run, &exchange);
     web_reset(&exchange);
-    let_writer_end(run);
+    let_writers_end(run);
     *after = (struct footprint){.memory_bytes = memory_held_bytes(),
                                 .files = sim_disk_open_count(run->machine.disk),
                                 .snapshots = 1 + run->process.snapshots.begun,
