@@ -198,18 +198,13 @@ static bool is_kept(const struct watch_act *act, const struct watch_signal *sign
     return keeps_signals(act) && signal->kind != SIGNAL_START;
 }
 
-static bool acts_before(const struct watch_signal *a, const struct watch_signal *b)
-{
-    return a->time < b->time || (a->time == b->time && watch_signal_order(&a->node, &b->node) < 0);
-}
-
 void watch_list_kept(struct watch_signal *signal)
 {
     struct watch_key *key = signal->key;
     struct watch_signal *last = key->kept_last;
-    bool at_end = last != NULL && acts_before(last, signal); /* nearly always */
+    bool at_end = last != NULL && watch_acts_before(last, signal); /* nearly always */
     struct watch_signal **at = at_end ? &last->next : &key->kept;
-    while (*at != NULL && acts_before(*at, signal)) {
+    while (*at != NULL && watch_acts_before(*at, signal)) {
         at = &(*at)->next;
     }
     signal->next = *at;
@@ -218,7 +213,7 @@ void watch_list_kept(struct watch_signal *signal)
     key->kept_count++;
 }
 
-/* It has acted, and may act again; the oldest goes when there are too many. */
+/* It has acted, and may act on more instances; the oldest goes when there are too many. */
 static void keep(const struct watch_act *act, struct watch_signal *signal)
 {
     signal->kept = true;

@@ -16,7 +16,7 @@
  *   Evidence is a signal that comes behind what has acted already: t < horizon, the rule's W at the pulse
  *   before. Of an open instance it acts as any other. Of a fired one, when start <= t <= deadline, it
  *   takes the firing back (LATE RETRACT) or is told once as completed late. What has acted is kept until
- *   W has passed it by `grace`, and acts again behind a late START or HEARTBEAT of its key.
+ *   W has passed it by `grace`, for the instances that a late START opens or a late HEARTBEAT keeps alive.
  *
  *   SILENCE, by events:  a key is a row of runs, in which no two neighbours lie more than EVERY apart:
  *

@@ -18,6 +18,11 @@ struct watch_signal {
 /* By kind and place: tells all signals of one event time apart. */
 int watch_signal_order(const struct due_node *a, const struct due_node *b);
 
+static inline bool watch_acts_before(const struct watch_signal *a, const struct watch_signal *b)
+{
+    return a->time < b->time || (a->time == b->time && watch_signal_order(&a->node, &b->node) < 0);
+}
+
 struct watch_instance {
     struct due_node node; /* in its rule's `deadlines` while pending */
     uint8_t state;        /* enum timeout_state */
@@ -183,7 +188,7 @@ void watch_list_ended_of_key(struct watch_instance *instance);
 
 /* --- what signals do (watch_timeout.c, watch_silence.c) --- */
 
-void watch_timeout_signal(const struct watch_act *act, struct watch_signal *signal);
+void watch_timeout_signal(const struct watch_act *act, const struct watch_signal *signal);
 void watch_silence_event(const struct watch_act *act, struct watch_key *key, int64_t time);
 
 /* A silence comes to its deadline. */

@@ -40,6 +40,38 @@ static bool starts_at(const struct watch_instance *last, int64_t start)
     return instance != NULL && instance->start == start;
 }
 
+static void see(struct watch_instance *instance, int64_t time)
+{
+    int64_t deadline = time_add(time, instance->within_us);
+    instance->last_seen = time > instance->last_seen ? time : instance->last_seen;
+    instance->deadline = deadline > instance->deadline ? deadline : instance->deadline;
+}
+
+static enum timeout_state ends_as(const struct watch_signal *signal)
+{
+    return signal->kind == SIGNAL_EXPECT ? TIMEOUT_COMPLETED : TIMEOUT_CANCELLED;
+}
+
+/* A late signal opened this instance, or made its reach longer: what has acted already and stands behind
+ * it in event time acts on this instance too. Of all others it did so when it came. */
+static void catch_up(const struct watch_act *act,
+                     struct watch_instance *instance,
+                     const struct watch_signal *late)
+{
+    for (const struct watch_signal *kept = instance->key->kept;
+         kept != NULL && kept->time <= instance->deadline;
+         kept = kept->next) {
+        if (!watch_acts_before(late, kept) || !concerns(act, instance, kept)) {
+            continue;
+        }
+        if (kept->kind != SIGNAL_HEARTBEAT) {
+            watch_end(act, instance, ends_as(kept));
+            return;
+        }
+        see(instance, kept->time);
+    }
+}
+
 static void start(const struct watch_act *act, const struct watch_signal *signal)
 {
     struct watch_key *key = signal->key;
@@ -48,11 +80,15 @@ static void start(const struct watch_act *act, const struct watch_signal *signal
     }
     int64_t deadline = time_add(signal->time, signal->within_us);
     struct watch_instance *instance = watch_open(act, key, signal->time, deadline);
-    if (instance != NULL) {
-        instance->within_us = signal->within_us;
-        instance->place = signal->place;
-        instance->born_late =
-            watch_by_events(act) && watch_fires_at(act, instance) < act->rule->horizon;
+    if (instance == NULL) {
+        return;
+    }
+    instance->within_us = signal->within_us;
+    instance->place = signal->place;
+    instance->born_late =
+        watch_by_events(act) && watch_fires_at(act, instance) < act->rule->horizon;
+    if (signal->late) {
+        catch_up(act, instance, signal);
     }
 }
 
@@ -73,7 +109,6 @@ static void tell_late_once(const struct watch_act *act, struct watch_instance *i
 /* EXPECT or CANCEL. */
 static void satisfy(const struct watch_act *act, const struct watch_signal *signal)
 {
-    enum timeout_state to = signal->kind == SIGNAL_EXPECT ? TIMEOUT_COMPLETED : TIMEOUT_CANCELLED;
     struct watch_instance *next;
     for (struct watch_instance *open = signal->key->open_first; open != NULL; open = next) {
         next = open->next;
@@ -81,7 +116,7 @@ static void satisfy(const struct watch_act *act, const struct watch_signal *sign
             break;
         }
         if (concerns(act, open, signal)) {
-            watch_end(act, open, to);
+            watch_end(act, open, ends_as(signal));
         }
     }
 }
@@ -105,22 +140,22 @@ static void satisfy_fired(const struct watch_act *act, const struct watch_signal
     }
 }
 
-static void see(struct watch_instance *instance, int64_t time)
-{
-    int64_t deadline = time_add(time, instance->within_us);
-    instance->last_seen = time > instance->last_seen ? time : instance->last_seen;
-    instance->deadline = deadline > instance->deadline ? deadline : instance->deadline;
-}
-
 /* Its entry in `deadlines` stays where it is, and is looked at again when it comes out. */
 static void keep_alive(const struct watch_act *act, const struct watch_signal *signal)
 {
-    for (struct watch_instance *open = signal->key->open_first; open != NULL; open = open->next) {
+    struct watch_instance *next;
+    for (struct watch_instance *open = signal->key->open_first; open != NULL; open = next) {
+        next = open->next;
         if (is_beyond(act, open, signal)) {
             break;
         }
-        if (concerns(act, open, signal)) {
-            see(open, signal->time);
+        if (!concerns(act, open, signal)) {
+            continue;
+        }
+        int64_t before = open->deadline;
+        see(open, signal->time);
+        if (signal->late && open->deadline > before) {
+            catch_up(act, open, signal);
         }
     }
 }
@@ -148,52 +183,30 @@ static void keep_alive_fired(const struct watch_act *act, const struct watch_sig
         see(ended, signal->time);
         if (watch_reopen(act, ended)) {
             ended->generation++;
+            catch_up(act, ended, signal);
         }
     }
 }
 
-/* `behind`: instances may have ended before it acts, although its time was in their reach. */
-static void act_once(const struct watch_act *act, const struct watch_signal *signal, bool behind)
+/* Behind a late one instances may have ended, although its time was in their reach. */
+void watch_timeout_signal(const struct watch_act *act, const struct watch_signal *signal)
 {
-    behind = behind && watch_by_events(act);
     switch ((enum signal_kind)signal->kind) {
     case SIGNAL_START:
         start(act, signal);
         break;
     case SIGNAL_HEARTBEAT:
         keep_alive(act, signal);
-        if (behind) {
+        if (signal->late) {
             keep_alive_fired(act, signal);
         }
         break;
     case SIGNAL_EXPECT:
     case SIGNAL_CANCEL:
         satisfy(act, signal);
-        if (behind) {
+        if (signal->late) {
             satisfy_fired(act, signal);
         }
         break;
-    }
-}
-
-/* What acted already, and stands behind this signal in event time, acts once more: on the instance that
- * a late START made, or for as long as a late HEARTBEAT keeps one alive. */
-static void act_again(const struct watch_act *act, const struct watch_signal *late)
-{
-    for (struct watch_signal *kept = late->key->kept; kept != NULL; kept = kept->next) {
-        bool after = kept->time > late->time ||
-                     (kept->time == late->time && watch_signal_order(&kept->node, &late->node) > 0);
-        if (after && kept != late) {
-            act_once(act, kept, true);
-        }
-    }
-}
-
-void watch_timeout_signal(const struct watch_act *act, struct watch_signal *signal)
-{
-    act_once(act, signal, signal->late);
-    bool opens = signal->kind == SIGNAL_START || signal->kind == SIGNAL_HEARTBEAT;
-    if (signal->late && opens) {
-        act_again(act, signal);
     }
 }
