@@ -81,9 +81,13 @@ def control():
 
 def hunt(name, purpose):
     """Runs seeds until one fails; whether one did."""
-    failed, _, took = simulate()
+    failed, done, took = simulate()
+    through = re.search(r"^sim: (\d+) seeds", done.stdout, re.MULTILINE)
+    if failed is None and through is None:
+        print(f"{name}: NO RESULT: the simulator was ended ({done.returncode}) after {took:.0f} s")
+        return False
     if failed is None:
-        print(f"{name}: NOT FOUND in {SEEDS_MAX} seeds, {took:.0f} s ({purpose})")
+        print(f"{name}: NOT FOUND in {through[1]} seeds, {took:.0f} s ({purpose})")
         return False
     print(f"{name}: found by seed {failed[1]} of {SEEDS_MAX}, {took:.1f} s: {failed[2]}")
     print("totals: planted_bugs_found=1")

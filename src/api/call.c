@@ -283,6 +283,7 @@ struct inspection *call_inspection(struct call *call, enum inspection_kind kind)
     struct inspection *inspection = letter_memory(call, call->inspection, sizeof(*inspection));
     if (inspection != NULL) {
         inspection->kind = kind;
+        inspection->owed = call->decided;
         call->inspection = inspection;
     }
     return inspection;

@@ -47,23 +47,25 @@ static void list_answer(struct call *call)
     call_answer_json(call);
 }
 
-static void ask_stats(struct call *call, void (*then)(struct call *call))
+static struct query *stats_query(struct call *call)
 {
     if (call->inspection->err != OK) {
         call_fail(call, call->inspection->err, NULL);
-        return;
+        return NULL;
     }
     struct query *query = call_query(call, QUERY_STATS);
     if (query != NULL) {
         query->metric = call->name;
         query->deadline.us = gateway_now(call->api->gateway).us + 10 * US_PER_SECOND;
-        call_ask_runners(call, then);
     }
+    return query;
 }
 
 static void list_stats(struct call *call)
 {
-    ask_stats(call, list_answer);
+    if (stats_query(call) != NULL) {
+        call_ask_runners(call, list_answer);
+    }
 }
 
 void metrics_list(struct call *call)
@@ -79,7 +81,7 @@ void metrics_list(struct call *call)
 }
 
 /* The object itself; after a PUT with what the proposal says about it. */
-static void one_answer(struct call *call)
+static void put_one(struct call *call, const struct query *figures)
 {
     struct metric_list list;
     const struct proposal *proposal = call->proposal;
@@ -93,11 +95,16 @@ static void one_answer(struct call *call)
     if (proposal != NULL) {
         answer_as_of(&answer, proposal->as_of);
     }
+    out_clear(&call->api->out);
+    metric_put(&call->api->out, list.items[0], figures);
+    call_answer(call, &answer);
+}
+
+static void one_answer(struct call *call)
+{
     const char *detail = NULL;
     bool counted = query_err(call->query, &detail) == OK;
-    out_clear(&call->api->out);
-    metric_put(&call->api->out, list.items[0], counted ? call->query : NULL);
-    call_answer(call, &answer);
+    put_one(call, counted ? call->query : NULL);
 }
 
 static void one_stats(struct call *call)
@@ -106,7 +113,15 @@ static void one_stats(struct call *call)
         call_fail(call, ERR_UNKNOWN_METRIC, NULL);
         return;
     }
-    ask_stats(call, one_answer);
+    if (stats_query(call) == NULL) {
+        return;
+    }
+    enum err err = call_try_runners(call, one_answer);
+    if (err != OK && !call->decided) {
+        call_fail(call, err, NULL);
+    } else if (err != OK) {
+        put_one(call, NULL); /* a PUT that was done is told so, if without its figures */
+    }
 }
 
 static void one_inspect(struct call *call)

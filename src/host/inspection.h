@@ -56,6 +56,7 @@ struct inspection {
     struct letter letter;
     enum inspection_kind kind;
     struct bytes name; /* borrowed until done; data NULL = all */
+    bool owed;         /* it tells of a change that was done: never refused as one too many */
 
     /* The answer; texts live in `memory`. inspection_free releases it. */
     enum err err;

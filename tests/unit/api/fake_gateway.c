@@ -91,6 +91,12 @@ static enum err post(struct gateway *gateway, struct letter *letter, enum letter
     return gateway->refuse != OK ? gateway->refuse : send(gateway, letter, kind);
 }
 
+static enum err ask(struct gateway *gateway, struct letter *letter, enum letter_kind kind)
+{
+    return gateway->refuse_questions != OK ? gateway->refuse_questions
+                                           : post(gateway, letter, kind);
+}
+
 enum err gateway_claim(struct gateway *gateway, struct claim *claim)
 {
     claim->err = OK;
@@ -106,12 +112,12 @@ enum err gateway_propose(struct gateway *gateway, struct proposal *proposal)
 
 enum err gateway_inspect(struct gateway *gateway, struct inspection *inspection)
 {
-    return post(gateway, &inspection->letter, LETTER_INSPECTION);
+    return (inspection->owed ? send : ask)(gateway, &inspection->letter, LETTER_INSPECTION);
 }
 
 enum err gateway_query(struct gateway *gateway, struct query *query)
 {
-    return post(gateway, &query->letter, LETTER_QUERY);
+    return ask(gateway, &query->letter, LETTER_QUERY);
 }
 
 enum err gateway_scan(struct gateway *gateway, struct scan *scan)

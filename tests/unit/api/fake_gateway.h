@@ -37,8 +37,9 @@ struct gateway {
     int64_t now_us;
     int64_t skew_us;
     bool ready;
-    enum err refuse;         /* what the next questions are refused with, at once */
-    enum err propose_result; /* what proposals come back with */
+    enum err refuse;           /* what the next questions are refused with, at once */
+    enum err refuse_questions; /* inspections and queries */
+    enum err propose_result;   /* what proposals come back with */
     uint64_t position;
     struct letter *queue[256];
     size_t queue_len;

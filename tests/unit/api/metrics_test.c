@@ -63,6 +63,22 @@ static void sql_may_come_in_json(void **state)
     assert_int_equal(fake_call(client, "POST", "/v1/sql", TEXT, " -- nothing"), 400);
 }
 
+static void a_put_that_was_done_is_told_however_much_is_asked(void **state)
+{
+    (void)state;
+    static const char path[] = "/v1/metrics/m";
+    assert_int_equal(fake_call(client, "PUT", path, TEXT, SELECT), 201);
+    assert_true(fake_has(client, "\"version\":1"));
+    client->gateway->refuse_questions = ERR_OVERLOADED;
+    assert_int_equal(
+        fake_call(client, "PUT", path, TEXT, SELECT " ALLOW LATENESS INTERVAL '1 minute'"), 200);
+    assert_true(fake_has(client, "\"version\":2"));
+    assert_true(fake_field(client, "ETag: \"2\"\n"));
+    assert_int_equal(fake_call(client, "GET", path, "", NULL), 429);
+    client->gateway->refuse_questions = OK;
+    assert_int_equal(fake_call(client, "GET", path, "", NULL), 200);
+}
+
 static void errors_say_where(void **state)
 {
     (void)state;
@@ -215,6 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_metric_is_created_once),
         TEST(sql_may_come_in_json),
+        TEST(a_put_that_was_done_is_told_however_much_is_asked),
         TEST(errors_say_where),
         TEST(a_script_runs_in_order_and_stops_at_the_first_failure),
         TEST(nothing_runs_when_a_later_statement_is_broken),
