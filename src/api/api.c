@@ -266,13 +266,11 @@ static bool head_accept(struct call *call, const struct http_request *request)
         call_fail(call, ERR_MEDIA_TYPE, media_types_wanted(call->route->body));
         return false;
     }
-    if (call->route->body == BODY_EVENTS) {
-        /* A stream is under way before anybody knows all of it: its events are known by their ids. */
-        return ingest_head(call, request) &&
-               (ingest_streams(call) || idempotency_head(call, request));
-    }
     if (!idempotency_head(call, request)) {
         return false;
+    }
+    if (call->route->body == BODY_EVENTS) {
+        return ingest_head(call, request);
     }
     enum err err = body_init(&call->body, &api->held, api->codec, request, call->route->body_max);
     if (err != OK) {

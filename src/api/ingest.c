@@ -2,7 +2,7 @@
  *
  * Invariants:
  *  1. The answer comes when the body has ended and no chunk is under way; a 2xx means durable.
- *  2. A whole-body form proposes one chunk; nothing of a broken text is proposed.
+ *  2. A whole-body form proposes one chunk; nothing of a broken text is proposed, of lines all good ones.
  *  3. A chunk lives until its proposal is back, also when nobody waits for the answer any more. */
 #include "api/ingest.h"
 
@@ -42,7 +42,7 @@ static bool form_choose(const struct http_request *request, enum ingest_form *fo
     return true;
 }
 
-static uint64_t form_bytes_max(enum ingest_form form)
+static uint64_t form_bytes_max(enum ingest_form form, bool streams)
 {
     switch (form) {
     case INGEST_ONE:
@@ -52,7 +52,7 @@ static uint64_t form_bytes_max(enum ingest_form form)
     case INGEST_BINARY:
         return EVENT_BYTES_MAX;
     case INGEST_LINES:
-        return UINT64_MAX;
+        return streams ? UINT64_MAX : INGEST_BATCH_BYTES_MAX;
     }
     return 0;
 }
@@ -82,19 +82,22 @@ bool ingest_head(struct call *call, const struct http_request *request)
     if (!ack_read(call, &wants_applied)) {
         return false;
     }
-    enum err err =
-        body_init(&call->body, &call->api->held, call->api->codec, request, form_bytes_max(form));
+    bool streams = form == INGEST_LINES && call->idempotency == NULL;
+    enum err err = body_init(
+        &call->body, &call->api->held, call->api->codec, request, form_bytes_max(form, streams));
     struct ingest *ingest = calloc(1, sizeof(*ingest));
     if (err != OK || ingest == NULL) {
         free(ingest);
         call_fail(call,
                   err != OK ? err : ERR_UNAVAILABLE,
                   err == ERR_TOO_LARGE ? "a batch is at most 8 MiB, a single event 1 MiB; "
-                                         "application/x-ndjson may have any length"
+                                         "application/x-ndjson without an Idempotency-Key may "
+                                         "have any length"
                                        : NULL);
         return false;
     }
     ingest->form = form;
+    ingest->streams = streams;
     ingest->wants_applied = wants_applied;
     call->ingest = ingest;
     if (form == INGEST_BINARY) {
@@ -105,7 +108,7 @@ bool ingest_head(struct call *call, const struct http_request *request)
 
 bool ingest_streams(const struct call *call)
 {
-    return call->ingest != NULL && call->ingest->form == INGEST_LINES;
+    return call->ingest != NULL && call->ingest->streams;
 }
 
 void ingest_part(struct call *call, struct bytes part)
@@ -169,7 +172,7 @@ static void chunk_back(struct letter *letter)
 /* A stream waits instead of failing when there is too much under way. */
 static bool chunk_wait(struct ingest *ingest, struct chunk *chunk, enum err err)
 {
-    if (err != ERR_OVERLOADED || ingest->form != INGEST_LINES || ingest->blocked != NULL) {
+    if (err != ERR_OVERLOADED || !ingest->streams || ingest->blocked != NULL) {
         return false;
     }
     ingest->blocked = chunk;
@@ -247,7 +250,7 @@ void ingest_maybe_answer(struct call *call)
     if (!call_wanted(call) || ingest->chunks > 0 || (call->reading && ingest->failed == OK)) {
         return;
     }
-    if (ingest->form == INGEST_LINES && !ingest->ended && ingest->failed == OK) {
+    if (ingest->streams && !ingest->ended && ingest->failed == OK) {
         return;
     }
     gateway_counters(call->api->gateway)->events_refused += ingest->tally.rejected;
@@ -271,7 +274,7 @@ void ingest_run(struct call *call)
     struct ingest *ingest = call->ingest;
     struct bytes text = buf_bytes(&call->body.whole);
     enum err err = OK;
-    if (ingest->form == INGEST_LINES) {
+    if (ingest->streams) {
         lines_end(call);
         return;
     }
@@ -285,6 +288,8 @@ void ingest_run(struct call *call)
         err = ingest_parse_one(call, text, chunk);
     } else if (ingest->form == INGEST_BATCH) {
         err = ingest_parse_batch(call, text, chunk);
+    } else if (ingest->form == INGEST_LINES) {
+        ingest_parse_lines(call, text, chunk);
     } else {
         binary_parse(call, text, chunk);
     }

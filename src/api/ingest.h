@@ -6,7 +6,8 @@
 #define INGEST_BATCH_BYTES_MAX (8ull * 1024 * 1024)
 #define INGEST_CHUNKS_MAX      4 /* under way at once, per request */
 
-/* In head: which form it is, and what it may cost. False: the call was answered. */
+/* In head, behind idempotency_head: which form it is, and what it may cost; lines with a key don't stream,
+ * as their request must be known as a whole. False: the call was answered. */
 bool ingest_head(struct call *call, const struct http_request *request);
 
 /* The body is a stream of lines, to be handed to ingest_part as it comes (else: gathered). */

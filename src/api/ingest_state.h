@@ -1,6 +1,6 @@
 /* What the parts of POST /v1/events share: one request's state while its events are on their way.
  *
- *   whole body:  gather ─► parse all ─► one chunk ─► answer when it is durable
+ *   whole body:  gather ─► parse all ─► one chunk ─► answer when it is durable (lines with a key, too)
  *   lines:       input ─► every MiB, parse its complete lines ─► a chunk, at most four under way
  *                └─ full or too many under way: pause, and keep what came in `stash` */
 #pragma once
@@ -20,6 +20,7 @@ enum ingest_form {
 
 struct ingest {
     enum ingest_form form;
+    bool streams; /* lines that are taken as they come */
     bool wants_applied;
     struct tally tally;
     struct memory texts; /* of the events being parsed: unescaped, decoded */

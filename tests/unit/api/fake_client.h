@@ -24,7 +24,7 @@ struct fake_client {
     uint32_t pushes;
     size_t backlog; /* how much waits for the peer, as pushes are told */
     void (*on_response)(struct fake_client *client); /* called once, inside the next response */
-    char body[1 << 20];
+    char body[1 << 24];
     size_t body_len;
     char fields[2048]; /* "Name: value\n" each */
 };
