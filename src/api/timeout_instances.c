@@ -1,8 +1,7 @@
 /* GET /v1/timeouts/{key}?rule=name: what a rule over the stream makes of one key.
  *
  * Each start is an instance of its own, so a key may have many. The answer is the one that started last,
- * and "instances" are all of them, the newest first. The rule's own log of events ends them: commands
- * reach explicit timeouts alone. */
+ * and "instances" are all of them, the newest first. Commands with ?rule= are in timeouts.c. */
 #include "api/problem.h"
 #include "api/sort.h"
 #include "api/stats.h"

@@ -150,10 +150,20 @@ enum err timeout_outcome_err(enum timeout_outcome outcome, int *status)
     return ERR_INTERNAL;
 }
 
+void timeout_put_named(struct out *out,
+                       const struct timeout_named *named,
+                       const struct timeout_object *object)
+{
+    if (named->rule.data == NULL) {
+        timeout_put_members(out, named->key, object, named->data);
+    } else {
+        timeout_put_instance(out, named->rule, named->key, object);
+    }
+}
+
 void timeout_put_problem(struct out *out,
-                         struct bytes key,
-                         const struct timeout_result *result,
-                         struct bytes data)
+                         const struct timeout_named *named,
+                         const struct timeout_result *result)
 {
     const struct timeout_object *object = &result->object;
     if (object->state == TIMEOUT_ABSENT) {
@@ -166,6 +176,6 @@ void timeout_put_problem(struct out *out,
     out_u64(out, object->decided_at);
     out_member(out, "current");
     out_char(out, '{');
-    timeout_put_members(out, key, object, data);
+    timeout_put_named(out, named, object);
     out_char(out, '}');
 }

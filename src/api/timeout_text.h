@@ -25,12 +25,22 @@ void timeout_put_instance(struct out *out,
                           struct bytes key,
                           const struct timeout_object *object);
 
+/* What is told of a timeout beside what it is: its rule (data NULL: it is an explicit one), key, data. */
+struct timeout_named {
+    struct bytes rule;
+    struct bytes key;
+    struct bytes data;
+};
+
+/* Whichever of the two it is. */
+void timeout_put_named(struct out *out,
+                       const struct timeout_named *named,
+                       const struct timeout_object *object);
+
 /* How an outcome is told. OK: it is no problem; *status says more. */
 enum err timeout_outcome_err(enum timeout_outcome outcome, int *status);
 
-/* The members that a problem about a timeout has beside the usual: fired_at, decided_at, current with
- * its data, NULL: it is not known here. */
+/* The members that a problem about a timeout has beside the usual: fired_at, decided_at, current. */
 void timeout_put_problem(struct out *out,
-                         struct bytes key,
-                         const struct timeout_result *result,
-                         struct bytes data);
+                         const struct timeout_named *named,
+                         const struct timeout_result *result);

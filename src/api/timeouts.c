@@ -11,6 +11,9 @@
  * behind it: when something else has changed the timeout meanwhile, the answer leaves data out, as it is
  * about the version that the command saw.
  *
+ * With ?rule= a command is for what that rule began of the key: the rule's number is asked for first, and
+ * the answer shows an instance, as it is shown by a read (timeout_instances.c).
+ *
  * Sending a command twice is safe without any memory of requests: the key says which timeout is meant,
  * and a create with the same parameters, or a second end of the same kind, finds itself done. */
 #include "api/timeouts.h"
@@ -22,6 +25,7 @@
 #include "api/timeout_text.h"
 #include "base/check.h"
 #include "host/timeout_rows.h"
+#include "model/rule.h"
 
 /* So long a command's answer waits for the data that it shows. */
 #define DATA_WAIT_US US_PER_SECOND
@@ -29,7 +33,9 @@
 /* A command under way, in the call's memory. */
 struct timeout_write {
     struct timeout_command command;
+    struct bytes rule; /* its name; data NULL: an explicit timeout is meant */
     struct timeout_result result;
+    size_t record_cap;
     uint8_t record[];
 };
 
@@ -43,20 +49,6 @@ bool timeout_query_refused(struct call *call)
         call_fail(call, err, detail);
     }
     return err != OK;
-}
-
-/* Commands reach explicit timeouts alone. False: answered. */
-static bool rule_absent(struct call *call)
-{
-    if (params_find(&call->params, "rule").data == NULL) {
-        return true;
-    }
-    call_fail_member(call,
-                     ERR_UNPROCESSABLE,
-                     BYTES("rule"),
-                     "events end what a rule began, not commands: send one that its EXPECT, "
-                     "HEARTBEAT or CANCEL names");
-    return false;
 }
 
 uint32_t timeouts_partition(const struct call *call, struct bytes key)
@@ -93,7 +85,8 @@ static void answer_problem(struct call *call, enum err err, struct bytes data)
 {
     const struct timeout_write *write = call->timeout_write;
     struct out extra = {0};
-    timeout_put_problem(&extra, write->command.key, &write->result, data);
+    timeout_put_problem(
+        &extra, &(struct timeout_named){write->rule, write->command.key, data}, &write->result);
     const struct problem problem = {
         .err = err,
         .extra = extra.buf.overflow ? (struct bytes){0} : buf_bytes(&extra.buf),
@@ -130,14 +123,16 @@ static void write_answer(struct call *call, struct bytes data)
     struct out *out = &call->api->out;
     struct answer answer;
     answer_init(&answer, status, "application/json");
-    answer_version_tag(&answer, object->version);
+    if (write->rule.data == NULL) {
+        answer_version_tag(&answer, object->version);
+    }
     answer_as_of(&answer, proposal->as_of);
     if (write->result.outcome == TIMEOUT_UNCHANGED && is_same(&write->command, object)) {
         answer_field(&answer, "Idempotent-Replayed", BYTES("true"));
     }
     out_clear(out);
     out_char(out, '{');
-    timeout_put_members(out, write->command.key, object, data);
+    timeout_put_named(out, &(struct timeout_named){write->rule, write->command.key, data}, object);
     out_char(out, '}');
     call_answer(call, &answer);
 }
@@ -193,48 +188,107 @@ static bool condition_read(struct call *call, struct timeout_command *command)
     return config_version(call, &command->has_version, &command->version);
 }
 
-static void write_propose(struct call *call, const struct timeout_command *command)
+static void write_propose(struct call *call)
 {
-    size_t size = RECORD_HEADER_BYTES + TIMEOUT_HEADER_BYTES + timeout_command_bytes_max(command);
-    struct timeout_write *write = memory_take(&call->memory, sizeof(*write) + size);
-    if (write == NULL) {
-        call_fail(call, memory_err(&call->memory), "there is no memory for this command");
-        return;
-    }
+    struct timeout_write *write = call->timeout_write;
+    const struct timeout_command *command = &write->command;
+    const struct gateway_facts *facts = gateway_facts(call->api->gateway);
+    uint64_t hash = command->rule == 0
+                        ? timeout_hash(command->key, facts->seed)
+                        : timeout_rule_hash(command->rule, command->key, facts->seed);
     struct proposal *proposal = call_proposal(call, PROPOSE_TIMEOUTS);
     if (proposal == NULL) {
         return;
     }
-    write->command = *command;
-    write->result = (struct timeout_result){.outcome = TIMEOUT_UNANSWERED};
-    struct buf record = buf_of(write->record, size);
+    struct buf record = buf_of(write->record, write->record_cap);
     size_t body = timeouts_begin(&record, 1);
-    timeout_command_put(&record, command, timeouts_partition(call, command->key));
+    timeout_command_put(&record, command, timeout_partition(hash, facts->partitions));
     record_end(&record, body);
     CHECK(!record.overflow);
     proposal->records = buf_bytes(&record);
     proposal->event_count = 1;
     proposal->results = &write->result;
-    call->timeout_write = write;
     call_propose(call, write_back);
 }
 
-static bool key_check(struct call *call)
+static void rule_back(struct call *call)
+{
+    const struct inspection *inspection = call->inspection;
+    struct rule rule;
+    if (inspection->err == ERR_UNKNOWN_RULE) {
+        call_fail_member(call, ERR_UNKNOWN_RULE, BYTES("rule"), NULL);
+        return;
+    }
+    if (inspection->err != OK) {
+        call_fail(call, inspection->err, NULL);
+        return;
+    }
+    CHECK(inspection->rule_count == 1);
+    CHECK(rule_read(inspection->rules[0].definition, &rule)); /* the engine has it */
+    if (rule.kind == RULE_SILENCE) {
+        call_fail_member(call,
+                         ERR_UNPROCESSABLE,
+                         BYTES("rule"),
+                         "a silence is not ended by commands: its next event begins it anew");
+        return;
+    }
+    call->timeout_write->command.rule = inspection->rules[0].metric;
+    write_propose(call);
+}
+
+/* The rule of that name, for its number. */
+static void rule_ask(struct call *call)
+{
+    const struct timeout_command *command = &call->timeout_write->command;
+    if (command->generation > 0 || command->has_version) {
+        call_fail_member(call,
+                         ERR_UNPROCESSABLE,
+                         command->has_version ? BYTES("If-Match") : BYTES("generation"),
+                         "what a rule began is told apart by its start alone");
+        return;
+    }
+    struct inspection *inspection = call_inspection(call, INSPECT_RULES);
+    if (inspection != NULL) {
+        inspection->name = call->timeout_write->rule;
+        call_inspect(call, rule_back);
+    }
+}
+
+/* Keeps the command until it is answered. False: there is no memory, and the call is answered. */
+static bool write_begin(struct call *call, const struct timeout_command *command, struct bytes rule)
+{
+    size_t cap = RECORD_HEADER_BYTES + TIMEOUT_HEADER_BYTES + timeout_command_bytes_max(command);
+    struct timeout_write *write = memory_take(&call->memory, sizeof(*write) + cap);
+    if (write == NULL) {
+        call_fail(call, memory_err(&call->memory), "there is no memory for this command");
+        return false;
+    }
+    *write = (struct timeout_write){.command = *command, .rule = rule, .record_cap = cap};
+    call->timeout_write = write;
+    return true;
+}
+
+static bool key_check(struct call *call, struct bytes rule)
 {
     const char *detail = NULL;
-    if (timeout_key_valid(call->name, &detail)) {
-        return true;
+    bool good = rule.data == NULL ? timeout_key_valid(call->name, &detail)
+                                  : call->name.len <= TIMEOUT_RULE_KEY_MAX;
+    if (!good) {
+        call_fail_member(call,
+                         ERR_UNPROCESSABLE,
+                         BYTES("key"),
+                         rule.data == NULL ? detail : "a rule's key has at most 1024 bytes");
     }
-    call_fail_member(call, ERR_UNPROCESSABLE, BYTES("key"), detail);
-    return false;
+    return good;
 }
 
 static void command_run(struct call *call, enum timeout_op op)
 {
     struct timeout_command command = {.op = op, .key = call->name};
+    struct bytes rule = params_find(&call->params, "rule");
     struct refusal refusal;
     struct bytes text = buf_bytes(&call->body.whole);
-    if (op != TIMEOUT_CREATE && (!rule_absent(call) || !key_check(call))) {
+    if (op != TIMEOUT_CREATE && !key_check(call, rule)) {
         return;
     }
     text = op != TIMEOUT_CREATE && text.len == 0 ? BYTES("{}") : text;
@@ -242,8 +296,8 @@ static void command_run(struct call *call, enum timeout_op op)
         call_fail_member(call, refusal.err, refusal.member, refusal.detail);
         return;
     }
-    if (condition_read(call, &command)) {
-        write_propose(call, &command);
+    if (condition_read(call, &command) && write_begin(call, &command, rule)) {
+        (rule.data == NULL ? write_propose : rule_ask)(call);
     }
 }
 
@@ -305,7 +359,7 @@ void timeouts_get(struct call *call)
         timeout_instances_get(call, rule);
         return;
     }
-    if (!key_check(call)) {
+    if (!key_check(call, (struct bytes){0})) {
         return;
     }
     struct query *query = call_query(call, QUERY_TIMEOUT);

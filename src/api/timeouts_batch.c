@@ -198,7 +198,7 @@ static void put_decided(struct out *out,
     out_member(out, "key");
     out_string(out, command->key);
     put_problem_members(out, &problem);
-    timeout_put_problem(out, command->key, result, (struct bytes){0});
+    timeout_put_problem(out, &(struct timeout_named){.key = command->key}, result);
 }
 
 static void batch_answer(struct call *call)

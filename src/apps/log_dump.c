@@ -308,6 +308,9 @@ command_say(struct dump *dump, const struct record *record, const struct timeout
     }
     put_text(dump, "op", bytes_of_string(ops[command->op]));
     put_text(dump, "key", command->key);
+    if (command->rule > 0) {
+        put_number(dump, "rule", command->rule);
+    }
     if (command->has_deadline) {
         put_time(dump, "deadline", command->deadline);
     } else if (command->within_us > 0) {

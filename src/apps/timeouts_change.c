@@ -205,6 +205,7 @@ int timeouts_change(const struct timeouts_call *call)
         timeouts_key_path(&target_out, call->key);
         buf_put_text(&target_out, "/");
         buf_put_text(&target_out, call->verb);
+        timeouts_parameter(&target_out, "rule", setting_text(call->settings, OPTION_RULE));
     }
     buf_put_u8(&target_out, 0);
     int code = EXIT_CODE_USAGE;

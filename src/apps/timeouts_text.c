@@ -121,38 +121,43 @@ bool refusal_put(struct buf *out, const struct timeout_refusal *refusal)
     static const struct {
         const char *name;
         const char *form;
+        const char *of_rule; /* where it is another */
     } rows[] = {
         {"already-fired",
          "{k} has fired already{w}; `--on-exists replace` at its create begins its next "
-         "generation"},
+         "generation",
+         "{k} of {r} has fired already{w}"},
         {"already-ended",
-         "{k} is {s} already{w}; `--on-exists replace` at its create begins its next generation"},
+         "{k} is {s} already{w}; `--on-exists replace` at its create begins its next generation",
+         "{k} of {r} is {s} already{w}"},
         {"conflict",
          "{k} is there already with other parameters{w}; `--on-exists return` takes it as it is, "
-         "`--on-exists replace` puts yours in its place"},
+         "`--on-exists replace` puts yours in its place",
+         NULL},
         {"other-generation",
-         "{k} is at generation {g} now, {s}; leave --generation out to mean whichever is there"},
+         "{k} is at generation {g} now, {s}; leave --generation out to mean whichever is there",
+         NULL},
         {"unknown-timeout",
-         "there is no timeout {k}; `tidemark timeouts list` shows those there are"},
+         "there is no timeout {k}; `tidemark timeouts list` shows those there are",
+         "there is no {k} of {r}, or not yet: it is there when the watermark has passed its start; "
+         "`tidemark timeouts list --rule {r}` shows those there are"},
         {"unknown-rule",
          "there is no rule {r}; `tidemark sql \"SHOW RULES\"` shows those there are, and without "
-         "--rule explicit timeouts are meant"},
+         "--rule explicit timeouts are meant",
+         NULL},
         {"no-room",
          "the memory for timeouts is used up; end some that nobody needs, or give the server more "
-         "--memory"},
+         "--memory",
+         NULL},
     };
     static const char prefix[] = "urn:tidemark:problem:";
-    static const char of_rule[] =
-        "there is no {k} of {r}, or not yet: it is there when the watermark has passed its start; "
-        "`tidemark timeouts list --rule {r}` shows those there are";
     if (strncmp(refusal->type, prefix, sizeof(prefix) - 1) != 0) {
         return false;
     }
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         if (strcmp(refusal->type + sizeof(prefix) - 1, rows[i].name) == 0) {
-            bool instance =
-                refusal->rule[0] != '\0' && strcmp(rows[i].name, "unknown-timeout") == 0;
-            put_form(out, instance ? of_rule : rows[i].form, refusal);
+            bool of_rule = refusal->rule[0] != '\0' && rows[i].of_rule != NULL;
+            put_form(out, of_rule ? rows[i].of_rule : rows[i].form, refusal);
             return true;
         }
     }

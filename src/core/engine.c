@@ -190,6 +190,7 @@ static void apply_timeouts(struct engine *engine,
                            struct timeout_result *results)
 {
     struct timeouts_reader reader;
+    struct timeout_result ignored;
     struct commands_ahead ahead;
     ahead.count = 0;
     CHECK(timeouts_open(record->body, &reader));
@@ -201,12 +202,18 @@ static void apply_timeouts(struct engine *engine,
         if (partition == NULL) {
             continue;
         }
-        uint32_t n = ahead.count++;
+        uint32_t n = ahead.count;
+        const struct timeout_command *command = &ahead.list[n].command;
         CHECK(timeout_command_read(&reader, &ahead.list[n].command));
+        if (command->rule > 0) {
+            struct timeout_result *result = results != NULL ? &results[reader.index] : &ignored;
+            rules_command(engine, partition, command, &moment, result);
+            continue;
+        }
+        ahead.count++;
         ahead.list[n].timeouts = &partition->timeouts;
         ahead.list[n].index = reader.index;
-        ahead.list[n].hash =
-            timeouts_approach_slot(&partition->timeouts, ahead.list[n].command.key);
+        ahead.list[n].hash = timeouts_approach_slot(&partition->timeouts, command->key);
         if (ahead.count == COMMANDS_AHEAD) {
             apply_ahead(&ahead, &moment, results);
         }

@@ -173,6 +173,24 @@ void rules_pulse(struct engine *engine,
     signals_clear(engine, partition->number);
 }
 
+void rules_command(const struct engine *engine,
+                   struct partition *partition,
+                   const struct timeout_command *command,
+                   const struct timeouts_moment *moment,
+                   struct timeout_result *result)
+{
+    struct watch_turn turn = rules_now(engine);
+    turn.position = moment->position;
+    turn.clock = moment->clock.us > turn.clock.us ? moment->clock : turn.clock;
+    *result = (struct timeout_result){.outcome = TIMEOUT_UNKNOWN};
+    for (uint32_t place = 0; place < engine->rule_end; place++) {
+        if (engine->rules[place].id == command->rule) {
+            uint64_t hash = signal_hash(engine, command->rule, command->key);
+            watch_command(&partition->watch, &turn, place, hash, command, result);
+        }
+    }
+}
+
 void rules_next_due(const struct engine *engine,
                     const struct partition *partition,
                     struct engine_due *due)

@@ -24,6 +24,13 @@ void rules_pulse(struct engine *engine,
                  const struct pulse *pulse,
                  struct engine *const *sources);
 
+/* A command on what a rule began, in the partition that owns it. What a rule that is gone began is gone. */
+void rules_command(const struct engine *engine,
+                   struct partition *partition,
+                   const struct timeout_command *command,
+                   const struct timeouts_moment *moment,
+                   struct timeout_result *result);
+
 /* Reading between pulses: how things stood at the last one. */
 struct watch_turn rules_now(const struct engine *engine);
 

@@ -35,7 +35,7 @@ int signal_place_compare(const struct log_place *a, const struct log_place *b)
 
 uint64_t signal_hash(const struct engine *engine, uint32_t rule_id, struct bytes key)
 {
-    return hash64(key, hash64_mix(engine->limits.seed, rule_id));
+    return timeout_rule_hash(rule_id, key, engine->limits.seed);
 }
 
 uint32_t signal_shard(const struct engine *engine, uint64_t hash)

@@ -10,6 +10,24 @@
 
 #include "core/engine.h"
 
+/* In the order in which they act at one time. */
+enum signal_kind {
+    SIGNAL_START = 1,
+    SIGNAL_HEARTBEAT = 2,
+    SIGNAL_EXPECT = 3,
+    SIGNAL_CANCEL = 4,
+};
+
+struct signal {
+    enum signal_kind kind;
+    uint16_t rule; /* its place */
+    uint64_t hash; /* of (rule, key) */
+    int64_t time;
+    int64_t within_us; /* START */
+    struct log_place place;
+    struct bytes key;
+};
+
 struct arrived {
     const struct event *event;
     const struct log_place *place;

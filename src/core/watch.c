@@ -2,7 +2,6 @@
 #include "core/watch.h"
 
 #include "base/check.h"
-#include "core/signals.h"
 #include "core/watch_parts.h"
 
 /* What is done many times is done for so many at once, so that their misses of the cache overlap. */
@@ -404,6 +403,31 @@ struct bytes watch_text(const struct watch_key *key)
     return watch_key_text(key);
 }
 
+void watch_show(const struct watch_turn *now,
+                const struct watch_instance *instance,
+                struct timeout_object *object)
+{
+    const struct rule *rule = &now->rules[instance->key->rule].rule;
+    bool pending = instance->state == TIMEOUT_PENDING;
+    bool overdue = time_add(instance->deadline, rule->grace_us) <= now->clock.us;
+    *object = (struct timeout_object){
+        .state = (enum timeout_state)instance->state,
+        .clock = rule->clock,
+        .generation = instance->generation,
+        .born_late = instance->born_late,
+        .held = pending && rule->clock == TIMEOUT_BY_EVENTS && now->hold && overdue,
+        .has_within = true,
+        .has_event_time = rule->clock == TIMEOUT_BY_EVENTS,
+        .event_time = {instance->start},
+        .last_seen = {instance->last_seen},
+        .within_us = instance->within_us,
+        .deadline = instance->deadline,
+        .created = instance->created,
+        .ended = instance->ended,
+        .decided_at = instance->decided_at,
+    };
+}
+
 bool watch_view_next(const struct watch_key *key,
                      const struct watch_turn *now,
                      const struct watch_instance **at,
@@ -418,26 +442,7 @@ bool watch_view_next(const struct watch_key *key,
         return false;
     }
     *at = instance;
-    const struct rule *rule = &now->rules[key->rule].rule;
-    bool pending = instance->state == TIMEOUT_PENDING;
-    bool overdue = time_add(instance->deadline, rule->grace_us) <= now->clock.us;
-    bool held = pending && rule->clock == TIMEOUT_BY_EVENTS && now->hold && overdue;
-    *view = (struct watch_view){
-        .object = {.state = (enum timeout_state)instance->state,
-                   .clock = rule->clock,
-                   .generation = instance->generation,
-                   .born_late = instance->born_late,
-                   .held = held,
-                   .has_within = true,
-                   .has_event_time = rule->clock == TIMEOUT_BY_EVENTS,
-                   .event_time = {instance->start},
-                   .last_seen = {instance->last_seen},
-                   .within_us = instance->within_us,
-                   .deadline = instance->deadline,
-                   .created = instance->created,
-                   .ended = instance->ended,
-                   .decided_at = instance->decided_at},
-        .key = watch_key_text(key),
-    };
+    watch_show(now, instance, &view->object);
+    view->key = watch_key_text(key);
     return true;
 }

@@ -44,7 +44,7 @@
 #include "core/late.h"
 #include "model/rule.h"
 
-#define WATCH_KEY_MAX     1024
+#define WATCH_KEY_MAX     TIMEOUT_RULE_KEY_MAX
 #define WATCH_PER_KEY_MAX 1024
 #define WATCH_SLICE       32768 /* may fire at one pulse, over all partitions */
 #define WATCH_ENDED_MAX   10000000u
@@ -65,24 +65,6 @@ struct watch_rule {
     int64_t
         horizon;   /* the lower of `watermark` at the last two pulses: what is behind it is late */
     bool by_clock; /* its chosen lanes are silent, and the clock speaks for one of them */
-};
-
-/* In the order in which they act at one time. */
-enum signal_kind {
-    SIGNAL_START = 1,
-    SIGNAL_HEARTBEAT = 2,
-    SIGNAL_EXPECT = 3,
-    SIGNAL_CANCEL = 4,
-};
-
-struct signal {
-    enum signal_kind kind;
-    uint16_t rule; /* its place */
-    uint64_t hash; /* of (rule, key) */
-    int64_t time;
-    int64_t within_us; /* START */
-    struct log_place place;
-    struct bytes key;
 };
 
 struct watch_key;
@@ -153,6 +135,16 @@ void watch_take(struct watch *watch, const struct watch_turn *turn, struct bytes
 
 /* Then: what W has passed acts, what is due fires into the feed, what ended long ago goes. */
 void watch_move(struct watch *watch, const struct watch_turn *turn);
+
+/* A command on what the rule at `place` began of a key, its hash at hand; turn->position and clock are the command's own. It
+ * concerns all pending instances, however far W is: commands are decided by the order of the log. The
+ * result shows the one that started last. */
+void watch_command(struct watch *watch,
+                   const struct watch_turn *turn,
+                   uint32_t place,
+                   uint64_t hash,
+                   const struct timeout_command *command,
+                   struct timeout_result *result);
 
 /* Lowers what this watch waits for (INT64_MIN: the next pulse, at once): a watermark over all lanes, one
  * over the chosen lanes that follow the clock, or the engine's clock. */

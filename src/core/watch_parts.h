@@ -1,6 +1,7 @@
 /* The parts of a watch, private to core/watch*.c. */
 #pragma once
 
+#include "core/signals.h"
 #include "core/watch.h"
 
 struct watch_signal {
@@ -177,6 +178,11 @@ bool watch_reopen(const struct watch_act *act, struct watch_instance *instance);
 void watch_tell(const struct watch_act *act,
                 const struct watch_instance *instance,
                 enum note_kind kind);
+
+/* One instance as it is read: event_time is its start. */
+void watch_show(const struct watch_turn *now,
+                const struct watch_instance *instance,
+                struct timeout_object *object);
 
 /* Forgets an instance, pending or ended, and its key if that was all. */
 void watch_forget(struct watch *watch, struct watch_instance *instance);

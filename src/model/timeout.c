@@ -1,4 +1,4 @@
-/* Explicit timeouts as bytes: see timeout.h for the layout.
+/* Commands on timeouts as bytes: see timeout.h for the layout.
  *
  *   flags:  1 generation | 2 version | 4 deadline | 8 event time | 16 by events | 32, 64 on_exists |
  *           128 data
@@ -22,7 +22,10 @@
 #define FLAG_DATA       128u
 #define FLAGS_OF_CREATE                                                                            \
     (FLAG_DEADLINE | FLAG_BY_EVENTS | ON_EXISTS_MASK << ON_EXISTS_SHIFT | FLAG_DATA)
-#define FIXED_BYTES_MAX  (5 + 3 + 2 + 5 + 10 + 8 + 10 + 8 + 3)
+#define FLAGS_OF_EXPLICIT                                                                          \
+    (FLAG_GENERATION | FLAG_VERSION) /* what a rule began has none of its own */
+#define OP_OF_RULE       128u
+#define FIXED_BYTES_MAX  (5 + 3 + 2 + 5 + 5 + 10 + 8 + 10 + 8 + 3)
 #define HASH_OF_TIMEOUTS 0x54494d454f555453u /* sets these hashes apart from those of groups */
 
 const char *timeout_state_name(enum timeout_state state)
@@ -49,6 +52,11 @@ const char *timeout_state_name(enum timeout_state state)
 uint64_t timeout_hash(struct bytes key, uint64_t seed)
 {
     return hash64(key, seed ^ HASH_OF_TIMEOUTS);
+}
+
+uint64_t timeout_rule_hash(uint32_t rule, struct bytes key, uint64_t seed)
+{
+    return hash64(key, hash64_mix(seed, rule));
 }
 
 /* By the upper half: the lower one chooses the place in the partition's table. */
@@ -100,8 +108,15 @@ static bool within_is_written(enum timeout_op op, uint32_t flags)
 /* Whether the parts of a command go together; what no client may ask is refused before the log. */
 static bool makes_sense(const struct timeout_command *command, uint32_t flags)
 {
-    if (command->key.len < 1 || command->key.len > TIMEOUT_KEY_MAX ||
-        command->data.len > TIMEOUT_DATA_MAX) {
+    bool of_rule = command->rule > 0;
+    size_t key_max = of_rule ? TIMEOUT_RULE_KEY_MAX : TIMEOUT_KEY_MAX;
+    if (command->key.len > key_max || command->data.len > TIMEOUT_DATA_MAX) {
+        return false;
+    }
+    if (of_rule && (command->op == TIMEOUT_CREATE || (flags & FLAGS_OF_EXPLICIT) != 0)) {
+        return false;
+    }
+    if (!of_rule && command->key.len < 1) {
         return false;
     }
     if (command->op != TIMEOUT_CREATE) {
@@ -122,6 +137,10 @@ void timeout_command_put(struct buf *out, const struct timeout_command *command,
     CHECK(makes_sense(command, flags));
     uint8_t fixed[FIXED_BYTES_MAX];
     struct buf head = buf_of(fixed, sizeof(fixed));
+    uint32_t op = (uint32_t)command->op | (command->rule > 0 ? OP_OF_RULE : 0);
+    if (command->rule > 0) {
+        buf_put_varint(&head, command->rule);
+    }
     if (command->generation > 0) {
         buf_put_varint(&head, command->generation);
     }
@@ -144,7 +163,7 @@ void timeout_command_put(struct buf *out, const struct timeout_command *command,
     size_t key_len_bytes = command->key.len < 0x80 ? 1 : 2;
     buf_put_varint(out, 3 + key_len_bytes + command->key.len + head.len + command->data.len);
     buf_put_u8(out, (uint8_t)partition);
-    buf_put_u8(out, (uint8_t)command->op);
+    buf_put_u8(out, (uint8_t)op);
     buf_put_u8(out, (uint8_t)flags);
     buf_put_string(out, command->key);
     buf_put_bytes(out, buf_bytes(&head));
@@ -184,12 +203,17 @@ bool timeouts_next(struct timeouts_reader *reader)
     return !in->bad;
 }
 
+static uint32_t read_number(struct reader *in)
+{
+    uint64_t number = read_varint(in);
+    in->bad = in->bad || number == 0 || number > UINT32_MAX;
+    return (uint32_t)number;
+}
+
 static void read_parts(struct reader *in, uint32_t flags, struct timeout_command *command)
 {
     if ((flags & FLAG_GENERATION) != 0) {
-        uint64_t generation = read_varint(in);
-        in->bad = in->bad || generation == 0 || generation > UINT32_MAX;
-        command->generation = (uint32_t)generation;
+        command->generation = read_number(in);
     }
     if (command->has_version) {
         command->version = read_varint(in);
@@ -212,8 +236,10 @@ static void read_parts(struct reader *in, uint32_t flags, struct timeout_command
 bool timeout_command_read(struct timeouts_reader *reader, struct timeout_command *command)
 {
     struct reader *in = &reader->rest;
-    uint8_t op = read_u8(in);
+    uint32_t op = read_u8(in);
     uint8_t flags = read_u8(in);
+    bool of_rule = (op & OP_OF_RULE) != 0;
+    op &= ~OP_OF_RULE;
     bool known = op >= TIMEOUT_CREATE && op <= TIMEOUT_HEARTBEAT;
     *command = (struct timeout_command){
         .op = known ? (enum timeout_op)op : TIMEOUT_CREATE,
@@ -224,6 +250,9 @@ bool timeout_command_read(struct timeouts_reader *reader, struct timeout_command
         .clock = (flags & FLAG_BY_EVENTS) != 0 ? TIMEOUT_BY_EVENTS : TIMEOUT_BY_PROCESSING,
         .on_exists = (enum timeout_on_exists)(flags >> ON_EXISTS_SHIFT & ON_EXISTS_MASK),
     };
+    if (of_rule) {
+        command->rule = read_number(in);
+    }
     read_parts(in, flags, command);
     bool good = known && !in->bad && reader_left(in) == 0 && makes_sense(command, flags);
     reader->commands.bad = reader->commands.bad || !good;

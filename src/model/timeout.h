@@ -1,17 +1,18 @@
-/* Explicit timeouts on their way: what a client asks (create, complete, cancel, heartbeat), as one
- * record of the log, and what became of each.
+/* Timeouts on their way: what a client asks of explicit ones (create, complete, cancel, heartbeat), or of
+ * those that a rule over the stream began (all but create), as one record of the log, and what became of
+ * each.
  *
  *   RECORD_TIMEOUTS body:  0       8           16      20
  *                          | clock | watermark | count | commands ... |
  *                          | i64   | i64       | u32   |
  *
- *   command:  varint length of the rest, u8 partition, u8 op, u8 flags (TIMEOUT_HAS_*, clock,
- *             on_exists), string key, then as the flags say: varint generation, varint version,
- *             i64 deadline, zigzag within (create) or extend (heartbeat), i64 event time, string data
+ *   command:  varint length of the rest, u8 partition, u8 op (+ 128: of a rule), u8 flags, string key,
+ *             [varint rule], then as the flags say: varint generation, varint version, i64 deadline,
+ *             zigzag within (create) or extend (heartbeat), i64 event time, string data
  *
  * The clock is written by the one that orders the log, so "within PT15M" counts from the moment that
  * the log gives the command, live and in every replay; and so is the watermark over all lanes, by which
- * one by events is born late. The partition is a function of the key and the
+ * one by events is born late. The partition is a function of the key, its rule and the
  * directory's seed; it is stored, so that a thread skips the commands of other threads' partitions. */
 #pragma once
 
@@ -19,6 +20,7 @@
 #include "model/record.h"
 
 #define TIMEOUT_KEY_MAX       256
+#define TIMEOUT_RULE_KEY_MAX  1024 /* of a rule's key, the text of its PER */
 #define TIMEOUT_DATA_MAX      (64 * 1024)
 #define TIMEOUT_COMMANDS_MAX  10000                /* of one batch */
 #define TIMEOUT_WITHIN_MAX_US (36525 * US_PER_DAY) /* a hundred years */
@@ -58,6 +60,7 @@ const char *timeout_state_name(enum timeout_state state);
 
 struct timeout_command {
     enum timeout_op op;
+    uint32_t rule; /* what this rule began of the key; 0: the explicit timeout */
     struct bytes key;
     uint32_t generation; /* 0: whichever there is; create: always 0 */
     bool has_version;    /* If-Match */
@@ -115,8 +118,9 @@ struct timeout_result {
     struct timeout_object object; /* what is there now; state TIMEOUT_ABSENT: nothing */
 };
 
-/* Which partition owns a key. */
+/* Which partition owns a key, of explicit timeouts or of a rule. */
 uint64_t timeout_hash(struct bytes key, uint64_t seed);
+uint64_t timeout_rule_hash(uint32_t rule, struct bytes key, uint64_t seed);
 uint32_t timeout_partition(uint64_t hash, uint32_t partitions);
 
 /* Begins a record with `count` commands to come; then timeout_command_put for each, then record_end.

@@ -69,16 +69,43 @@ class Commands(cases.Case):
         rest = self.server.get("/v1/timeouts", prefix="hundred-", cursor=page["next_cursor"])
         self.assertEqual((100, 30, None), (len(page["items"]), len(rest["items"]), rest["next_cursor"]))
 
-    def test_commands_do_not_reach_what_a_rule_began(self):
+    def test_commands_reach_what_a_rule_began_when_the_rule_is_named(self):
         self.server.sql("CREATE TIMEOUT of_rule AS AFTER type = 'a' EXPECT type = 'b' WITHIN INTERVAL '1 hour' PER subject "
                         "CLOCK PROCESSING")
-        self.server.send([event(id="rule-1", type="a", subject="both")], "applied")
+        for n, subject in enumerate(("both", "both", "other")):
+            self.server.send([event(id=f"rule-{n}", type="a", subject=subject)], "applied")
         create(self.server, "both", within="PT1H")
-        for verb in ("complete", "cancel", "heartbeat"):
-            reply = self.server.request("POST", f"/v1/timeouts/both/{verb}?rule=of_rule")
-            self.assertEqual((422, "rule"), (reply.status, reply.json["member"]), verb)
-        self.assertEqual("pending", self.server.get("/v1/timeouts/both")["state"])
-        self.assertEqual("pending", self.server.get("/v1/timeouts/both", rule="of_rule")["state"])
+
+        def post(key, verb, body=None, **headers):
+            return self.server.request("POST", f"/v1/timeouts/{key}/{verb}?rule=of_rule", body or {}, headers=headers)
+
+        def states(key):
+            return [one["state"] for one in self.server.get(f"/v1/timeouts/{key}", rule="of_rule")["instances"]]
+        beat = post("both", "heartbeat", {"extend": "PT3H"})
+        self.assertEqual(200, beat.status, beat)
+        self.assertGreater(time_us(beat.json["deadline"]), time_us(beat.json["created"]) + 3 * 3600 * 1000000 - 1)
+        done = post("both", "complete")
+        self.assertEqual((200, "of_rule", "completed"), (done.status, done.json["rule"], done.json["state"]), done)
+        self.assertEqual(["completed", "completed"], states("both"))
+        again = post("both", "complete")
+        self.assertEqual((200, "true", done.body), (again.status, again.headers.get("idempotent-replayed"), again.body))
+        late = post("both", "cancel")
+        self.assertEqual((409, "urn:tidemark:problem:already-ended"), (late.status, late.json["type"]), late)
+        self.assertEqual(done.json["decided_at"], late.json["decided_at"])
+        self.assertEqual(("completed", "of_rule"), (late.json["current"]["state"], late.json["current"]["rule"]))
+        self.assertEqual("pending", self.server.get("/v1/timeouts/both")["state"], "an explicit one is another")
+        self.assertEqual(["pending"], states("other"))
+        for key, verb, body, headers, told in (("nobody", "complete", None, {}, (404, None)),
+                                               ("other", "cancel", {"generation": 1}, {}, (422, "generation")),
+                                               ("other", "cancel", None, {"If-Match": '"1"'}, (422, "If-Match"))):
+            reply = post(key, verb, body, **headers)
+            self.assertEqual(told, (reply.status, reply.json.get("member")), reply)
+        self.server.kill9()
+        self.server.start()
+        self.assertEqual(["completed", "completed"], states("both"))
+        self.assertEqual(beat.json["deadline"], self.server.get("/v1/timeouts/both", rule="of_rule")["deadline"])
+        self.assertEqual(200, post("other", "cancel").status)
+        self.assertEqual(["cancelled"], states("other"))
 
     def test_a_read_shows_what_was_just_answered(self):
         for n in range(50):

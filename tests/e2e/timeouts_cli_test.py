@@ -160,7 +160,7 @@ class Changes(AtServer):
     ("create with both times", ("create", "k", "--within", "1m", "--deadline", "2020-01-01T00:00:00Z"), "only one of"),
     ("complete with within", ("complete", "k", "--within", "1m"), "--within"),
     ("cancel with extend", ("cancel", "k", "--extend", "1m"), "has no --extend: that is for heartbeat"),
-    ("due of a rule", ("due", "--rule", "overdue"), "has no --rule: that is for list, show, count"),
+    ("due of a rule", ("due", "--rule", "overdue"), "has no --rule: that is for list, show, count, complete, cancel, heartbeat"),
     ("create with a generation", ("create", "k", "--within", "1m", "--generation", "2"), "has no --generation"),
     ("list from a time", ("list", "--from", "2020-01-01T00:00:00Z"), "has no --from: that is for due"),
     ("a duration that is none", ("create", "k", "--within", "soon"), "--within"),
@@ -183,7 +183,7 @@ class Usage(AtServer):
     def test_options_of_other_subcommands_in_the_environment_are_passed_over(self):
         key = self.name("others")
         self.ask("create", key, "--within", "1h")
-        environment = {"TIDEMARK_WITHIN": "1m", "TIDEMARK_EXTEND": "1m", "TIDEMARK_RULE": "nosuch"}
+        environment = {"TIDEMARK_WITHIN": "1m", "TIDEMARK_EXTEND": "1m", "TIDEMARK_PREFIX": "nosuch"}
         said = self.run_it(0, "timeouts", "complete", key, environment=environment)
         self.assertEqual(f"{key} is completed\n", said)
 
@@ -256,6 +256,18 @@ class Questions(AtServer):
         self.assertRegex(self.ask("show", key), r"(?m)^  deadline +2013-01-01 03:00 +in 3 h of event time$")
         bars = self.ask("due", "--clock", "event", "--span", "1h", "--count", "5").splitlines()
         self.assertEqual([("2013-01-01 03:00", "1")], [tuple(line.split("\t")) for line in bars if line[-2:] == "\t1"])
+
+    def test_what_a_rule_began_is_kept_alive_and_ended(self):
+        rule = self.name("rule")
+        self.server.sql(f"CREATE TIMEOUT {rule} AS AFTER type = '{rule}' EXPECT type = 'b' WITHIN INTERVAL '1 hour' "
+                        "PER subject CLOCK PROCESSING")
+        self.server.send([event(id=rule, type=rule, subject="s/1")], acknowledge="applied")
+        said = self.ask("heartbeat", "s/1", "--rule", rule, "--extend", "3h")
+        self.assertRegex(said, r"^s/1 is due at .*, in (3 h|2 h 59 min)")
+        self.assertEqual("s/1 is cancelled\n", self.ask("cancel", "s/1", "--rule", rule))
+        self.assertEqual("s/1 was already cancelled\n", self.ask("cancel", "s/1", "--rule", rule))
+        self.run_it(EXIT_REFUSED, "timeouts", "complete", "s/1", "--rule", rule, says=f"s/1 of {rule} is cancelled already")
+        self.run_it(EXIT_REFUSED, "timeouts", "cancel", "s/2", "--rule", rule, says=f"there is no s/2 of {rule}")
 
     def test_counts_of_a_rule(self):
         rule = self.name("rule")

@@ -264,8 +264,6 @@ static void ends_and_heartbeats_take_their_members(void **state)
     }
     assert_int_equal(fake_call(client, "POST", "/v1/timeouts/k/cancel", "If-Match: 7\n", NULL),
                      412);
-    assert_int_equal(fake_call(client, "POST", "/v1/timeouts/k/cancel?rule=r", "", NULL), 422);
-    assert_true(fake_has(client, "\"member\":\"rule\""));
     assert_int_equal(fake_call(client, "POST", "/v1/timeouts/a%0Ab/cancel", "", NULL), 422);
 }
 
@@ -382,6 +380,63 @@ static void a_rule_tells_all_instances_of_a_key_the_newest_first(void **state)
     assert_null(strstr(at + 1, "\"started\""));
 }
 
+static void commands_reach_what_a_rule_began(void **state)
+{
+    (void)state;
+    static const char unpaid[] =
+        "AFTER type = 'a' EXPECT type = 'b' WITHIN INTERVAL '1 minute' PER subject";
+    static const char quiet[] = "EXPECT type = 'a' EVERY INTERVAL '1 minute' PER subject";
+    assert_int_equal(
+        fake_call(client, "PUT", "/v1/rules/unpaid", "Content-Type: text/plain\n", unpaid), 201);
+    assert_int_equal(
+        fake_call(client, "PUT", "/v1/rules/quiet", "Content-Type: text/plain\n", quiet), 201);
+    struct timeout_result *result = &client->gateway->results[0];
+    *result = (struct timeout_result){.outcome = TIMEOUT_CHANGED,
+                                      .object = {.state = TIMEOUT_COMPLETED, .decided_at = 77}};
+    for (size_t i = 1; i < 4; i++) {
+        client->gateway->results[i] = *result;
+    }
+    char target[1200];
+    (void)snprintf(target, sizeof(target), "/v1/timeouts/%01024d/complete?rule=unpaid", 7);
+    assert_int_equal(fake_call(client, "POST", target, "", NULL), 200);
+    const struct timeout_command *command = &client->gateway->command;
+    assert_int_equal(command->op, TIMEOUT_COMPLETE);
+    assert_int_equal(command->rule, client->gateway->catalog.rules.entries[0].info.metric);
+    const struct gateway_facts *facts = gateway_facts(client->gateway);
+    uint64_t hash = timeout_rule_hash(command->rule, command->key, facts->seed);
+    assert_int_equal(client->gateway->command_partition,
+                     timeout_partition(hash, facts->partitions));
+    assert_true(fake_has(client, "{\"rule\":\"unpaid\",\"key\":\"00"));
+    assert_true(fake_has(client, "\"decided_at\":77"));
+    assert_false(fake_field(client, "ETag"));
+    assert_true(fake_field(client, "Tidemark-As-Of"));
+
+    uint32_t sent = client->gateway->commands;
+    static const struct {
+        const char *target;
+        const char *headers;
+        const char *body;
+        int status;
+        const char *member;
+    } refused[] = {
+        {"/v1/timeouts/k/cancel?rule=nosuch", "", NULL, 404, "rule"},
+        {"/v1/timeouts/k/cancel?rule=quiet", "", NULL, 422, "rule"},
+        {"/v1/timeouts/k/cancel?rule=unpaid", "If-Match: \"1\"\n", NULL, 422, "If-Match"},
+        {"/v1/timeouts/k/cancel?rule=unpaid", JSON, "{\"generation\":1}", 422, "generation"},
+    };
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        int status =
+            fake_call(client, "POST", refused[i].target, refused[i].headers, refused[i].body);
+        assert_int_equal(status, refused[i].status);
+        char member[64];
+        (void)snprintf(member, sizeof(member), "\"member\":\"%s\"", refused[i].member);
+        assert_true(fake_has(client, member));
+    }
+    (void)snprintf(target, sizeof(target), "/v1/timeouts/%01025d/complete?rule=unpaid", 7);
+    assert_int_equal(fake_call(client, "POST", target, "", NULL), 422);
+    assert_int_equal(client->gateway->commands, sent);
+}
+
 static void an_unknown_rule_is_told_by_its_parameter(void **state)
 {
     (void)state;
@@ -492,6 +547,7 @@ int main(void)
         TEST(data_is_read_behind_a_command_that_did_not_bring_it),
         TEST(a_timeout_is_read_from_its_owner),
         TEST(a_rule_tells_all_instances_of_a_key_the_newest_first),
+        TEST(commands_reach_what_a_rule_began),
         TEST(an_unknown_rule_is_told_by_its_parameter),
         TEST(the_instances_of_a_rule_are_a_list_of_their_own),
         TEST(a_list_ends_where_its_last_partition_does),

@@ -86,12 +86,12 @@ static void what_is_not_nothing_has_a_bar(void **state)
     assert_string_equal(bar(1, 1000000000, 40), "▏");
 }
 
-static const char *refusal(const char *type, const char *when)
+static const char *refusal_of(const char *rule, const char *type, const char *when)
 {
     const struct timeout_refusal facts = {
         .type = type,
         .key = "order-17",
-        .rule = "overdue",
+        .rule = rule,
         .state = "cancelled",
         .generation = 3,
         .when = when,
@@ -102,6 +102,27 @@ static const char *refusal(const char *type, const char *when)
     assert_int_equal(said, out.len > 0);
     text[out.len] = '\0';
     return text;
+}
+
+static const char *refusal(const char *type, const char *when)
+{
+    return refusal_of("", type, when);
+}
+
+static void a_refusal_about_a_rule_names_it(void **state)
+{
+    (void)state;
+    assert_string_equal(refusal_of("overdue", "urn:tidemark:problem:already-fired", "3 s ago"),
+                        "order-17 of overdue has fired already, 3 s ago");
+    assert_string_equal(refusal_of("overdue", "urn:tidemark:problem:already-ended", ""),
+                        "order-17 of overdue is cancelled already");
+    assert_string_equal(refusal_of("overdue", "urn:tidemark:problem:unknown-rule", ""),
+                        "there is no rule overdue; `tidemark sql \"SHOW RULES\"` shows those there "
+                        "are, and without --rule explicit timeouts are meant");
+    assert_string_equal(refusal_of("overdue", "urn:tidemark:problem:unknown-timeout", ""),
+                        "there is no order-17 of overdue, or not yet: it is there when the "
+                        "watermark has passed its start; `tidemark timeouts list --rule overdue` "
+                        "shows those there are");
 }
 
 static void a_refusal_says_what_is_there_and_what_to_do(void **state)
@@ -117,15 +138,11 @@ static void a_refusal_says_what_is_there_and_what_to_do(void **state)
         refusal("urn:tidemark:problem:other-generation", "3 s ago"),
         "order-17 is at generation 3 now, cancelled; leave --generation out to mean "
         "whichever is there");
-    assert_string_equal(refusal("urn:tidemark:problem:unknown-rule", ""),
-                        "there is no rule overdue; `tidemark sql \"SHOW RULES\"` shows those there "
-                        "are, and without --rule explicit timeouts are meant");
     assert_non_null(
         strstr(refusal("urn:tidemark:problem:conflict", "due in 3 s"), ", due in 3 s;"));
-    assert_string_equal(refusal("urn:tidemark:problem:unknown-timeout", ""),
-                        "there is no order-17 of overdue, or not yet: it is there when the "
-                        "watermark has passed its start; `tidemark timeouts list --rule overdue` "
-                        "shows those there are");
+    assert_string_equal(
+        refusal("urn:tidemark:problem:unknown-timeout", ""),
+        "there is no timeout order-17; `tidemark timeouts list` shows those there are");
     assert_non_null(strstr(refusal("urn:tidemark:problem:no-room", ""), "--memory"));
 }
 
@@ -145,6 +162,7 @@ int main(void)
         cmocka_unit_test(a_moment_lies_ahead_or_behind),
         cmocka_unit_test(a_bar_is_as_long_as_its_part_of_the_largest),
         cmocka_unit_test(what_is_not_nothing_has_a_bar),
+        cmocka_unit_test(a_refusal_about_a_rule_names_it),
         cmocka_unit_test(a_refusal_says_what_is_there_and_what_to_do),
         cmocka_unit_test(what_is_no_refusal_of_timeouts_is_left_to_the_server),
     };

@@ -94,6 +94,32 @@ void world_records(struct world *world, struct bytes frame)
     world->position += 4096;
 }
 
+struct timeout_result world_command(
+    struct world *world, enum timeout_op op, uint32_t rule, const char *key, int64_t extend)
+{
+    static uint8_t memory[4096];
+    struct buf frame = buf_of(memory, sizeof(memory));
+    const struct timeout_command command = {
+        .op = op, .rule = rule, .key = bytes_of_string(key), .within_us = extend * US_PER_SECOND};
+    uint64_t hash = timeout_rule_hash(rule, command.key, SEED);
+    size_t body = timeouts_begin(&frame, 1);
+    timeout_command_put(&frame, &command, timeout_partition(hash, world->options.partitions));
+    record_end(&frame, body);
+    timeouts_stamp(&frame, body, (struct clock_time){world->clock * US_PER_SECOND}, WATERMARK_NONE);
+    assert_false(frame.overflow);
+    struct timeout_result result = {.outcome = TIMEOUT_UNANSWERED};
+    for (uint32_t n = 0; n < world->options.engine_count; n++) {
+        struct reader in = reader_of(buf_bytes(&frame));
+        struct record record;
+        struct applied applied = {.results = &result};
+        assert_true(record_next(&in, frame.data, &record));
+        engine_apply(world->engines[n], &record, world->position, &applied);
+    }
+    assert_int_not_equal(result.outcome, TIMEOUT_UNANSWERED);
+    world->position += 4096;
+    return result;
+}
+
 uint32_t world_rule(struct world *world, const char *sql)
 {
     static uint8_t memory[LANG_ARENA_BYTES];

@@ -61,6 +61,11 @@ struct world_event {
 void world_send(struct world *world, const struct world_event *events, uint32_t count);
 void world_event(struct world *world, const char *type, const char *key, int64_t time);
 
+/* A command on what a rule began of a key, at the world's clock: its result, and the same from all engines.
+ * `extend`: seconds of a heartbeat, 0: as the rule says. */
+struct timeout_result world_command(
+    struct world *world, enum timeout_op op, uint32_t rule, const char *key, int64_t extend);
+
 /* Declares a source; its lane is told by the pulses from now on. Returns its number. */
 uint32_t world_source(struct world *world, const char *name);
 

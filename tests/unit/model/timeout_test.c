@@ -50,6 +50,14 @@ static const struct timeout_command samples[] = {
      .has_event_time = true,
      .event_time = {INT64_MAX}},
     {.op = TIMEOUT_COMPLETE, .key = TEXT("c")},
+    {.op = TIMEOUT_COMPLETE, .rule = 1, .key = TEXT("")},
+    {.op = TIMEOUT_CANCEL, .rule = UINT32_MAX, .key = TEXT("c")},
+    {.op = TIMEOUT_HEARTBEAT,
+     .rule = 128,
+     .key = TEXT("c"),
+     .within_us = TIMEOUT_WITHIN_MAX_US,
+     .has_event_time = true,
+     .event_time = {-1}},
     {.op = TIMEOUT_CANCEL, .key = TEXT("\xc3\xa9\0z"), .generation = 1},
     {.op = TIMEOUT_HEARTBEAT, .key = TEXT("d")},
     {.op = TIMEOUT_HEARTBEAT, .key = TEXT("d"), .within_us = 5, .generation = 128},
@@ -79,6 +87,7 @@ static struct bytes body_of(struct buf *out, const struct timeout_command *comma
 static void assert_same(const struct timeout_command *a, const struct timeout_command *b)
 {
     assert_int_equal(a->op, b->op);
+    assert_int_equal(a->rule, b->rule);
     assert_true(bytes_equal(a->key, b->key));
     assert_int_equal(a->generation, b->generation);
     assert_int_equal(a->has_version, b->has_version);
