@@ -129,8 +129,7 @@ void watch_free(struct watch *watch, void *block, size_t size);
 struct watch_key *
 watch_key_find(const struct watch *watch, uint32_t rule_place, uint64_t hash, struct bytes text);
 
-/* The way to a key, in two steps, so that those of many keys overlap: brings in its slot, then its place,
- * which is returned as a guess; NULL: it is not there. */
+/* The way to a key in two steps, those of many at once: its slot, then its place, a guess or NULL. */
 void watch_slot_prefetch(const struct watch *watch, uint64_t hash);
 const struct watch_place *watch_place_prefetch(const struct watch *watch, uint64_t hash);
 
