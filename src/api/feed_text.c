@@ -106,6 +106,18 @@ put_fired_id(struct out *out, const struct gateway_facts *facts, const struct no
     out_char(out, '"');
 }
 
+/* When it fired; of a note about an earlier firing also when that was taken back, or answered. */
+static void put_firing(struct out *out, const struct note *note)
+{
+    bool fires = note->kind == NOTE_TIMEOUT_FIRED;
+    put_time(out, "fired_at", fires ? note->clock.us : note->fired.us);
+    if (note->kind == NOTE_TIMEOUT_RETRACTED) {
+        put_time(out, "retracted_at", note->clock.us);
+    } else if (note->kind == NOTE_TIMEOUT_COMPLETED_LATE) {
+        put_time(out, "completed_at", note->clock.us);
+    }
+}
+
 static void put_timeout(struct out *out, const struct gateway_facts *facts, const struct note *note)
 {
     out_text(out, "{\"rule\":");
@@ -125,7 +137,7 @@ static void put_timeout(struct out *out, const struct gateway_facts *facts, cons
     out_member(out, "clock");
     out_string_text(out, (note->flags & NOTE_BY_EVENTS) != 0 ? "event" : "processing");
     put_time(out, "deadline", note->deadline);
-    put_time(out, "fired_at", note->clock.us);
+    put_firing(out, note);
     put_time(out, "started", note->started);
     put_time(out, "last_seen", note->last_seen);
     if (note->kind != NOTE_TIMEOUT_FIRED && note->rule != 0) {

@@ -57,7 +57,10 @@ static void put_life(struct out *out, const struct timeout_object *object)
 
 static void put_end(struct out *out, const struct timeout_object *object)
 {
-    if (object->state == TIMEOUT_FIRED || object->state == TIMEOUT_RETRACTED) {
+    if (object->state == TIMEOUT_RETRACTED) {
+        put_time(out, "fired_at", object->fired.us);
+        put_time(out, "retracted_at", object->ended.us);
+    } else if (object->state == TIMEOUT_FIRED) {
         put_time(out, "fired_at", object->ended.us);
     } else if (object->state != TIMEOUT_PENDING) {
         put_time(out, "ended", object->ended.us);

@@ -107,6 +107,9 @@ static void line_say(struct bytes event)
     put_time(&out, data.text, "deadline", "  due ");
     put_time(&out, data.text, "started", ", started ");
     put_time(&out, data.text, "last_seen", ", last seen ");
+    if (strcmp(type, "tidemark.timeout.fired") != 0) {
+        put_time(&out, data.text, "fired_at", ", fired ");
+    }
     put_holding(&out, data.text);
     controls_hide(&out);
     say("%.*s\n", (int)out.len, line);

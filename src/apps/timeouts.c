@@ -154,7 +154,8 @@ void timeouts_state_put(struct buf *out,
     int64_t us = 0;
     bool events = timeouts_by_events(object);
     json_member_text(object, "state", state, sizeof(state));
-    if (timeouts_time(object, "ended", &us) || timeouts_time(object, "fired_at", &us)) {
+    if (timeouts_time(object, "ended", &us) || timeouts_time(object, "retracted_at", &us) ||
+        timeouts_time(object, "fired_at", &us)) {
         buf_put_text(out, state);
         buf_put_text(out, " ");
         moment_put(out, us, call->now_us);

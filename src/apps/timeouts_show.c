@@ -88,7 +88,8 @@ static void story_say(const struct timeouts_call *call,
                       struct bytes object,
                       const struct timeouts_clock *watermark)
 {
-    static const struct moment ends[] = {{"fired_at", "fired"}, {"ended", "ended"}};
+    static const struct moment ends[] = {
+        {"fired_at", "fired"}, {"retracted_at", "retracted"}, {"ended", "ended"}};
     char key[KEY_TEXT_MAX];
     char text[120];
     char state[32];

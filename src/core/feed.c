@@ -44,10 +44,16 @@ static size_t string_len(struct bytes text)
     return varint_len(text.len) + text.len;
 }
 
+/* It tells of a firing that was told before. */
+static bool is_about_firing(enum note_kind kind)
+{
+    return kind == NOTE_TIMEOUT_RETRACTED || kind == NOTE_TIMEOUT_COMPLETED_LATE;
+}
+
 static size_t note_len(const struct note *note)
 {
-    return NOTE_FIXED + string_len(note->rule_name) + string_len(note->key) +
-           string_len(note->data);
+    return NOTE_FIXED + (is_about_firing(note->kind) ? sizeof(int64_t) : 0) +
+           string_len(note->rule_name) + string_len(note->key) + string_len(note->data);
 }
 
 static void note_write(const struct note *note, struct buf *out)
@@ -61,6 +67,9 @@ static void note_write(const struct note *note, struct buf *out)
     buf_put_i64(out, note->deadline);
     buf_put_i64(out, note->started);
     buf_put_i64(out, note->last_seen);
+    if (is_about_firing(note->kind)) {
+        buf_put_i64(out, note->fired.us);
+    }
     buf_put_string(out, note->rule_name);
     buf_put_string(out, note->key);
     buf_put_string(out, note->data);
@@ -79,6 +88,7 @@ bool note_read(struct bytes encoded, struct note *note)
     note->deadline = read_i64(&in);
     note->started = read_i64(&in);
     note->last_seen = read_i64(&in);
+    note->fired.us = is_about_firing(note->kind) ? read_i64(&in) : 0;
     note->rule_name = read_string(&in);
     note->key = read_string(&in);
     note->data = read_string(&in);

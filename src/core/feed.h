@@ -9,8 +9,8 @@
  * mark; marks are a list of their own, so that a reader's place is found in a few steps.
  *
  *   note:  u8 kind, i64 clock of the pulse, u64 position of the pulse, u8 flags, u32 rule (id; 0: an
- *          explicit timeout), u32 generation, i64 deadline, i64 started, i64 last seen,
- *          string rule name, string key, string data
+ *          explicit timeout), u32 generation, i64 deadline, i64 started, i64 last seen, i64 fired
+ *          (retracted and completed late only), string rule name, string key, string data
  *
  * Invariants:
  *  1. Places rise strictly from `first` to `last`; forgotten < first, last <= newest; no place is given
@@ -57,6 +57,7 @@ struct note {
     int64_t deadline;
     int64_t started;
     int64_t last_seen;
+    struct clock_time fired; /* retracted, completed late: the firing that it is about */
     struct bytes rule_name;
     struct bytes key;
     struct bytes data; /* JSON text or empty */

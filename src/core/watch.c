@@ -424,6 +424,7 @@ void watch_show(const struct watch_turn *now,
         .deadline = instance->deadline,
         .created = instance->created,
         .ended = instance->ended,
+        .fired = watch_fired(instance, rule->kind == RULE_SILENCE),
         .decided_at = instance->decided_at,
     };
 }

@@ -144,23 +144,29 @@ static void make_room_for_ended(const struct watch_act *act, struct watch_key *k
 
 void watch_end(const struct watch_act *act, struct watch_instance *instance, enum timeout_state to)
 {
-    bool was_pending = instance->state == TIMEOUT_PENDING;
-    CHECK(was_pending || (instance->state == TIMEOUT_FIRED && to == TIMEOUT_RETRACTED));
+    CHECK(instance->state == TIMEOUT_PENDING && to != TIMEOUT_RETRACTED);
     set_state(act, instance, to);
     act->part->fired += to == TIMEOUT_FIRED;
-    act->part->retracted += to == TIMEOUT_RETRACTED;
     instance->ended = act->turn->clock;
-    if (!was_pending) {
-        unlist_ended(act->watch, instance);
-    } else {
-        due_remove(&act->part->deadlines, &instance->node);
-        if (!is_silence(act)) {
-            make_room_for_ended(act, instance->key); /* the key stays: this one is still open */
-            unlist_open(instance);
-            watch_list_ended_of_key(instance);
-        }
+    due_remove(&act->part->deadlines, &instance->node);
+    if (!is_silence(act)) {
+        make_room_for_ended(act, instance->key); /* the key stays: this one is still open */
+        unlist_open(instance);
+        watch_list_ended_of_key(instance);
     }
     watch_list_ended(act->watch, instance);
+}
+
+void watch_retract(const struct watch_act *act, struct watch_instance *instance)
+{
+    CHECK(instance->state == TIMEOUT_FIRED && !is_silence(act));
+    set_state(act, instance, TIMEOUT_RETRACTED);
+    act->part->retracted++;
+    instance->fired = instance->ended; /* nothing asks any more which event started it */
+    instance->ended = act->turn->clock;
+    unlist_ended(act->watch, instance);
+    watch_list_ended(act->watch, instance);
+    watch_tell(act, instance, NOTE_TIMEOUT_RETRACTED);
 }
 
 static void unlist_ended_of_key(struct watch_instance *instance)
@@ -188,6 +194,16 @@ bool watch_reopen(const struct watch_act *act, struct watch_instance *instance)
     return true;
 }
 
+bool watch_keeps_firing(const struct watch_instance *instance, bool silence)
+{
+    return silence || instance->state == TIMEOUT_RETRACTED;
+}
+
+struct clock_time watch_fired(const struct watch_instance *instance, bool silence)
+{
+    return watch_keeps_firing(instance, silence) ? instance->fired : instance->ended;
+}
+
 void watch_tell(const struct watch_act *act,
                 const struct watch_instance *instance,
                 enum note_kind kind)
@@ -206,6 +222,7 @@ void watch_tell(const struct watch_act *act,
         .deadline = instance->deadline,
         .started = instance->start,
         .last_seen = instance->last_seen,
+        .fired = watch_fired(instance, is_silence(act)),
         .rule_name = act->rule->rule.name,
         .key = watch_key_text(instance->key),
     };

@@ -42,7 +42,10 @@ struct watch_instance {
     struct clock_time created;
     struct clock_time ended;
     uint64_t decided_at;
-    struct log_place place; /* of the event that started it */
+    union {
+        struct log_place place;  /* TIMEOUT: of the event that started it */
+        struct clock_time fired; /* SILENCE, and RETRACTED: its last firing */
+    };
 };
 
 /* By key and start: tells all instances of a rule apart. */
@@ -167,13 +170,15 @@ watch_open(const struct watch_act *act, struct watch_key *key, int64_t start, in
 /* When it fires, if nothing comes. */
 int64_t watch_fires_at(const struct watch_act *act, const struct watch_instance *instance);
 
-/* Pending to another state, or a fired one to RETRACTED: it stands with the ended ones from now on. */
+/* A pending one ends; a fired one is taken back, which is told; an ended one is pending again, if there is
+ * room. */
 void watch_end(const struct watch_act *act, struct watch_instance *instance, enum timeout_state to);
-
-/* An ended one is pending again; false: no room. */
+void watch_retract(const struct watch_act *act, struct watch_instance *instance);
 bool watch_reopen(const struct watch_act *act, struct watch_instance *instance);
 
-/* Tells something of an instance. */
+/* Whether `fired` is what it keeps, and not `place`; and when one that fired did so last. */
+bool watch_keeps_firing(const struct watch_instance *instance, bool silence);
+struct clock_time watch_fired(const struct watch_instance *instance, bool silence);
 void watch_tell(const struct watch_act *act,
                 const struct watch_instance *instance,
                 enum note_kind kind);

@@ -8,7 +8,8 @@
  *   u64 n, n ended instances, oldest first: u32 key's place, instance
  *
  *   instance:    u32 state and flags, u32 generation, i64 start, last seen, deadline, within, created,
- *                ended, u64 decided at, log place; of a SILENCE also i64 lo, told start, u32 n, n runs
+ *                ended, u64 decided at, then its log place, or of a SILENCE or a RETRACTED one i64 fired;
+ *                of a SILENCE also i64 lo, told start, u32 n, n runs
  *   log place:   u64 frame, u32 record, u32 row
  *
  * Places and the order of heap and lists are part of it, so that load(save(x)) goes on exactly as x
@@ -77,7 +78,11 @@ save_instance(const struct watch *watch, struct watch_instance *instance, struct
     write_i64(out, instance->created.us);
     write_i64(out, instance->ended.us);
     write_u64(out, instance->decided_at);
-    save_log_place(&instance->place, out);
+    if (watch_keeps_firing(instance, silence)) {
+        write_i64(out, instance->fired.us);
+    } else {
+        save_log_place(&instance->place, out);
+    }
     if (silence) {
         save_silence(watch_silence_of(instance), out);
     }
@@ -189,7 +194,11 @@ load_instance(struct watch *watch, struct watch_key *key, struct loader *in)
     instance->created.us = load_i64(in);
     instance->ended.us = load_i64(in);
     instance->decided_at = load_u64(in);
-    instance->place = load_log_place(in);
+    if (watch_keeps_firing(instance, silence)) {
+        instance->fired.us = load_i64(in);
+    } else {
+        instance->place = load_log_place(in);
+    }
     if (silence) {
         watch_silence_of(instance)->told = (flags & INSTANCE_TOLD) != 0;
         watch_silence_of(instance)->lo = load_i64(in);

@@ -185,6 +185,7 @@ void watch_silence_fire(const struct watch_act *act, struct watch_instance *inst
     watch_tell(act, instance, NOTE_TIMEOUT_FIRED);
     silence->told = true;
     silence->told_start = instance->start;
+    instance->fired = act->turn->clock;
     struct watch_run *next = silence->runs;
     if (next == NULL) {
         watch_end(act, instance, TIMEOUT_FIRED);

@@ -132,8 +132,7 @@ static void satisfy_fired(const struct watch_act *act, const struct watch_signal
             continue;
         }
         if (retracts(act)) {
-            watch_end(act, ended, TIMEOUT_RETRACTED);
-            watch_tell(act, ended, NOTE_TIMEOUT_RETRACTED);
+            watch_retract(act, ended);
         } else {
             tell_late_once(act, ended);
         }
@@ -178,10 +177,11 @@ static void keep_alive_fired(const struct watch_act *act, const struct watch_sig
             tell_late_once(act, ended);
             continue;
         }
-        watch_end(act, ended, TIMEOUT_RETRACTED);
-        watch_tell(act, ended, NOTE_TIMEOUT_RETRACTED);
+        struct log_place place = ended->place; /* which it needs to live on */
+        watch_retract(act, ended);
         see(ended, signal->time);
         if (watch_reopen(act, ended)) {
+            ended->place = place;
             ended->generation++;
             catch_up(act, ended, signal);
         }

@@ -5,7 +5,7 @@
  *               aggregate's result, in the definition's order
  *   TIMEOUT row: u32 length of the rest, u8 state, u8 clock, u32 generation, u64 version, u8 flags
  *               (RESULT_TIMEOUT_*), i64 within, i64 deadline, i64 event time, i64 created, i64 last seen,
- *               i64 ended, u64 decided at, string key, string data
+ *               i64 ended, i64 fired, u64 decided at, string key, string data
  *   FEED row:   u32 length of the rest, u64 ordinal, u32 partition, u32 number, string note (core/feed.h)
  *   COUNT row (TIMEOUT_COUNTS: one per state; TIMEOUTS_DUE: one per span): u32 length of the rest,
  *               u32 state or span, u64 count

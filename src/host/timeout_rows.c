@@ -54,6 +54,7 @@ void timeout_row_put(struct buf *out, const struct timeout_row *row)
     buf_put_i64(out, object->created.us);
     buf_put_i64(out, object->last_seen.us);
     buf_put_i64(out, object->ended.us);
+    buf_put_i64(out, object->fired.us);
     buf_put_u64(out, object->decided_at);
     buf_put_string(out, row->key);
     buf_put_string(out, row->data);
@@ -79,6 +80,7 @@ bool timeout_row_next(struct reader *rows, struct timeout_row *row)
     object->created.us = read_i64(&in);
     object->last_seen.us = read_i64(&in);
     object->ended.us = read_i64(&in);
+    object->fired.us = read_i64(&in);
     object->decided_at = read_u64(&in);
     row->key = read_string(&in);
     row->data = read_string(&in);

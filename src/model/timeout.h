@@ -76,8 +76,8 @@ struct timeout_command {
     struct bytes data; /* create: JSON text without white space around its parts; or empty */
 };
 
-/* What one timeout is now. Times of `deadline`, `started` and `ended` are by its own clock but for
- * `created`, `fired_at` and `ended`, which are the engine's. */
+/* What one timeout is now. Times are by its own clock but for `created`, `fired` and `ended`, which are
+ * the engine's. */
 struct timeout_object {
     enum timeout_state state;
     enum timeout_clock clock;
@@ -93,7 +93,8 @@ struct timeout_object {
     struct event_time event_time; /* as given */
     struct clock_time created;
     struct clock_time last_seen; /* created, or the last heartbeat */
-    struct clock_time ended;     /* fired, completed or cancelled */
+    struct clock_time ended;     /* fired, completed, cancelled or retracted */
+    struct clock_time fired;     /* retracted: when it had fired */
     uint64_t decided_at;         /* log position of the record that changed it last */
 };
 

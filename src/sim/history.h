@@ -78,6 +78,7 @@ struct heard_note {
     int64_t deadline;
     int64_t started;
     int64_t last_seen;
+    struct clock_time fired; /* of a note about an earlier firing */
     uint64_t data_digest;
 };
 

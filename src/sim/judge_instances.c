@@ -128,7 +128,8 @@ static bool same_instance(const struct seen_instance *a, const struct seen_insta
     return a->key == b->key && left->state == right->state && left->clock == right->clock &&
            left->deadline == right->deadline && left->event_time.us == right->event_time.us &&
            left->last_seen.us == right->last_seen.us && left->ended.us == right->ended.us &&
-           left->held == right->held && left->born_late == right->born_late;
+           left->fired.us == right->fired.us && left->held == right->held &&
+           left->born_late == right->born_late;
 }
 
 /* Each of the latter is one of the former. */

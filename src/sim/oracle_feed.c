@@ -68,7 +68,7 @@ static bool same_note(const struct heard_note *a, const struct heard_note *b)
 {
     return a->kind == b->kind && a->flags == b->flags && a->generation == b->generation &&
            a->clock.us == b->clock.us && a->position == b->position && a->deadline == b->deadline &&
-           a->started == b->started && a->last_seen == b->last_seen &&
+           a->started == b->started && a->last_seen == b->last_seen && a->fired.us == b->fired.us &&
            a->data_digest == b->data_digest;
 }
 

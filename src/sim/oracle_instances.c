@@ -2,8 +2,8 @@
  *
  * What is claimed: a reader is shown a rule's instances as they were at one pulse, not before what he
  * knew, not after what was durable. Then
- *  1. each timeout that had started is there, with its deadline, its last sign of life and its state;
- *     and no other is;
+ *  1. each timeout that had started is there, with its deadline, its last sign of life and its state,
+ *     and when it fired; and no other is;
  *  2. of a silence nothing is shown but what began with an event of its key.
  *
  * By events a start is shown when W has passed it, and changes when W passes what changes it: whether W
@@ -44,6 +44,20 @@ static bool ended_late(const struct rule_life *life, const struct rule_fate *fat
            fate->end <= life->pulses[fate->ended_at - 1].watermark;
 }
 
+/* What fired, or was taken back, says when it fired. */
+static bool firing_is(const struct rule_life *life,
+                      const struct rule_fate *fate,
+                      const struct timeout_object *object)
+{
+    bool back = object->state == TIMEOUT_RETRACTED;
+    if (!back && object->state != TIMEOUT_FIRED) {
+        return true;
+    }
+    size_t pulse = fate->note_count == 0 ? NO_PULSE : fate->notes[fate->note_count - 1].fired;
+    int64_t fired = back ? object->fired.us : object->ended.us;
+    return pulse != NO_PULSE && fired == life->pulses[pulse].clock;
+}
+
 static bool instance_is(const struct shown *shown,
                         const struct sign *start,
                         size_t pulse,
@@ -68,7 +82,7 @@ static bool instance_is(const struct shown *shown,
     bool same = ended_late(life, &fate) || fate.taken ||
                 (object->deadline == fate.deadline && object->last_seen.us == fate.last_seen);
     return object->clock == clock && state_fits(&fate, object->state) && same &&
-           (!object->held || may_hold);
+           firing_is(life, &fate, object) && (!object->held || may_hold);
 }
 
 /* All of the key's were as they were shown, at this pulse. */

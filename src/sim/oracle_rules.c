@@ -8,7 +8,7 @@
  * less than the grace:
  *  1. It fires at the pulse at which the model says so, and never else, and its note says what it must.
  *  2. Of a timeout that fired by events the first evidence is told, at the next pulse: as a retraction
- *     or as completed late, as the rule says. A heartbeat that takes it back gives it time anew.
+ *     or as completed late, as the rule says, with the clock at that firing. A heartbeat that takes it back gives it time anew.
  *  3. No note is without an event that it is about, or of a rule that is not there.
  *
  * Left open: what came behind W itself, by more than the grace, also behind a silence; keys with so many
@@ -352,7 +352,9 @@ static bool note_is(const struct judge *judge,
 {
     uint8_t flags = (uint8_t)((rule->by_clock ? 0 : NOTE_BY_EVENTS) |
                               (rule->silence ? NOTE_SILENCE : 0) | (note->flags & NOTE_BORN_LATE));
+    bool fires = note->kind == NOTE_TIMEOUT_FIRED;
     return note->kind == right->kind && note->flags == flags &&
+           note->fired.us == (fires ? 0 : judge->pulses[right->fired].clock) &&
            note->place.ordinal == judge->pulses[right->pulse].ordinal &&
            note->deadline == right->deadline && note->last_seen == right->last_seen;
 }

@@ -35,8 +35,14 @@ static void tell(struct rule_fate *fate, enum note_kind kind, size_t pulse)
         fate->open = true;
         return;
     }
-    fate->notes[fate->note_count++] = (struct rule_note){
-        .kind = kind, .pulse = pulse, .deadline = fate->deadline, .last_seen = fate->last_seen};
+    bool fires = kind == NOTE_TIMEOUT_FIRED;
+    fate->notes[fate->note_count] =
+        (struct rule_note){.kind = kind,
+                           .pulse = pulse,
+                           .fired = fires ? pulse : fate->notes[fate->note_count - 1].fired,
+                           .deadline = fate->deadline,
+                           .last_seen = fate->last_seen};
+    fate->note_count++;
 }
 
 /* --- by events --- */

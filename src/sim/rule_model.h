@@ -47,6 +47,7 @@ struct rule_life {
 struct rule_note {
     enum note_kind kind;
     size_t pulse;
+    size_t fired; /* the pulse of the firing that it is, or is about */
     int64_t deadline;
     int64_t last_seen;
 };

@@ -171,6 +171,7 @@ bool heard_note_of(const struct feed_row *row, struct heard_note *note)
                                 .deadline = row->note.deadline,
                                 .started = row->note.started,
                                 .last_seen = row->note.last_seen,
+                                .fired = row->note.fired,
                                 .data_digest = hash64(row->note.data, 0)};
     if (row->note.kind == NOTE_ENGINE_LAGGING) {
         note->key = LAGGING_KEY;

@@ -528,7 +528,7 @@ class Genesis(Shapes):
         self.account.look(self, server)
         said = server.output()
         server.discard()
-        self.assertRegex(said, r"version 7\b.*\b3\b")
+        self.assertRegex(said, r"version 7\b.*\b4\b")
         self.assertNotIn("damaged", said)
 
 

@@ -67,6 +67,10 @@ class Stories(unittest.TestCase):
         create(self.server, key, deadline="2001-01-01T00:00:00Z")
         self.eventually(lambda: get(self.server, key)["state"] == "fired")
 
+    def restart(self):
+        self.server.kill9()
+        self.server.start()
+
     def state(self, rule, key):
         reply = self.server.request("GET", path(key) + f"?rule={quoted(rule)}")
         self.assertEqual(200, reply.status, reply)
@@ -243,6 +247,40 @@ class Timeouts(Stories):
         taken_back = [item for item in items if item["type"] == RETRACTED]
         self.assertEqual(4, len({item["id"] for item in items}))
         self.assertEqual(fired, [item["data"]["fired_id"] for item in taken_back])
+
+    def test_a_firing_keeps_its_time_whatever_becomes_of_it(self):
+        """Taken back, told as completed late, or fired anew: each note and each object says when its firing was."""
+        beats = "AFTER type = 'start' EXPECT type = 'end' HEARTBEAT type = 'beat' WITHIN INTERVAL '10 minutes' PER subject"
+        self.server.sql(f"CREATE TIMEOUT back AS {beats} LATE RETRACT")
+        self.server.sql(f"CREATE TIMEOUT told AS {beats}")
+        self.server.sql("CREATE SILENCE quiet AS EXPECT type = 'start' EVERY INTERVAL '10 minutes' PER subject")
+        for key in ("ends", "lives"):
+            self.say("start", "10:00:00", key)
+        self.tick("10:30:00")
+        self.eventually(lambda: len(self.told()) == 6)
+        self.restart()
+        self.say("end", "10:10:00", "ends")
+        self.say("beat", "10:10:00", "lives")
+        self.say("start", "10:01:00", "ends")
+        # "back" fires anew for "lives" and, of the other start, for "ends"; so does "told" for the latter.
+        self.eventually(lambda: len(self.told(RETRACTED)) == 2 and len(self.told(COMPLETED_LATE)) == 3 and
+                        ("back", "lives", "10:20:00") in self.told())
+        self.restart()
+        self.say("end", "10:20:00", "lives")
+        self.eventually(lambda: len(self.told(RETRACTED)) == 3)
+        items = self.told_all()
+        fired = {item["id"]: item for item in items if item["type"] == FIRED}
+        for item in items:
+            data = item["data"]
+            if item["type"] != FIRED:
+                self.assertEqual(fired[data["fired_id"]]["data"]["fired_at"], data["fired_at"], item)
+                self.assertLess(time_us(data["fired_at"]), time_us(item["time"]), item)
+        for key in ("ends", "lives"):
+            taken = [item["data"] for item in items if item["type"] == RETRACTED and item["subject"] == key][-1]
+            reply = self.server.request("GET", path(key) + "?rule=back").json
+            shown = [one for one in reply["instances"] if one["started"] == at("10:00:00")][0]
+            self.assertEqual(("retracted", taken["fired_at"], taken["retracted_at"]),
+                             (shown["state"], shown["fired_at"], shown["retracted_at"]))
 
     def test_a_late_event_satisfies_what_is_still_open(self):
         self.server.sql("CREATE TIMEOUT slow AS AFTER type = 'a' EXPECT type = 'b' WITHIN INTERVAL '2 hours' PER subject")

@@ -7,7 +7,7 @@
 #define SNAPSHOT_HEADER_BYTES 16u             /* before each block */
 #define SNAPSHOT_FOOTER_BYTES 64u
 #define SNAPSHOT_NAME_BYTES   32
-#define SNAPSHOT_VERSION      3u
+#define SNAPSHOT_VERSION      4u
 
 struct snapshot_footer {
     uint32_t version;

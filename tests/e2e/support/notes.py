@@ -72,8 +72,10 @@ def check_item(case, item):
     if item["type"].startswith("tidemark.timeout."):
         case.assertIsInstance(item.get("data"), dict, item)
         case.assertIn("subject", item)
-        for name in ("deadline", "fired_at"):
+        taken = {RETRACTED: "retracted_at", COMPLETED_LATE: "completed_at"}.get(item["type"])
+        for name in ("deadline", "fired_at", *([taken] if taken else [])):
             case.assertRegex(item["data"].get(name, ""), UTC, item)
+        case.assertEqual(item["time"], item["data"][taken or "fired_at"], item)
 
 
 def check_feed(case, items):

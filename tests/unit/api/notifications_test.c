@@ -405,7 +405,11 @@ static const char *told(const struct note *note, const char *member)
     assert_false(out.buf.overflow);
     (void)snprintf(name, sizeof(name), "\"%s\":\"", member);
     const char *found = strstr((const char *)out.buf.data, name);
-    (void)snprintf(text, 64, "%.32s", found == NULL ? "" : found + strlen(name));
+    (void)snprintf(text,
+                   64,
+                   "%.*s",
+                   found == NULL ? 0 : (int)strcspn(found + strlen(name), "\""),
+                   found == NULL ? "" : found + strlen(name));
     out_free(&out);
     return text;
 }
@@ -446,6 +450,7 @@ static void a_retraction_names_the_firing_that_it_takes_back(void **state)
 {
     (void)state;
     static const enum note_kind kinds[] = {NOTE_TIMEOUT_RETRACTED, NOTE_TIMEOUT_COMPLETED_LATE};
+    static const char *const taken[] = {"retracted_at", "completed_at"};
     for (size_t i = 0; i < 2; i++) {
         for (uint32_t generation = 0; generation < 2; generation++) {
             const struct note fired = {.kind = NOTE_TIMEOUT_FIRED,
@@ -460,6 +465,12 @@ static void a_retraction_names_the_firing_that_it_takes_back(void **state)
             late.kind = kinds[i];
             late.position = 200;
             late.last_seen = 6 * US_PER_SECOND;
+            late.clock.us = 9 * US_PER_SECOND;
+            late.fired.us = 7 * US_PER_SECOND;
+            assert_string_equal(told(&late, "fired_at"), "1970-01-01T00:00:07Z");
+            assert_string_equal(told(&late, taken[i]), "1970-01-01T00:00:09Z");
+            assert_string_equal(told(&late, taken[1 - i]), "");
+            assert_string_equal(told(&fired, taken[i]), "");
             assert_string_equal(told(&late, "fired_id"), told(&fired, "id"));
             late.generation++;
             assert_string_not_equal(told(&late, "fired_id"), told(&fired, "id"));

@@ -437,6 +437,26 @@ static void commands_reach_what_a_rule_began(void **state)
     assert_int_equal(client->gateway->commands, sent);
 }
 
+static void a_firing_that_was_taken_back_keeps_its_time(void **state)
+{
+    (void)state;
+    const struct timeout_row row = {
+        .object = {.state = TIMEOUT_RETRACTED,
+                   .clock = TIMEOUT_BY_EVENTS,
+                   .has_event_time = true,
+                   .fired = {7 * US_PER_SECOND},
+                   .ended = {9 * US_PER_SECOND}},
+        .key = BYTES("k"),
+    };
+    timeout_row_put(&client->gateway->rows[1], &row);
+    client->gateway->row_counts[1]++;
+    assert_int_equal(fake_call(client, "GET", "/v1/timeouts/k?rule=r", "", NULL), 200);
+    assert_true(fake_has(client,
+                         "\"fired_at\":\"1970-01-01T00:00:07Z\","
+                         "\"retracted_at\":\"1970-01-01T00:00:09Z\","));
+    assert_false(fake_has(client, "\"ended\""));
+}
+
 static void an_unknown_rule_is_told_by_its_parameter(void **state)
 {
     (void)state;
@@ -548,6 +568,7 @@ int main(void)
         TEST(a_timeout_is_read_from_its_owner),
         TEST(a_rule_tells_all_instances_of_a_key_the_newest_first),
         TEST(commands_reach_what_a_rule_began),
+        TEST(a_firing_that_was_taken_back_keeps_its_time),
         TEST(an_unknown_rule_is_told_by_its_parameter),
         TEST(the_instances_of_a_rule_are_a_list_of_their_own),
         TEST(a_list_ends_where_its_last_partition_does),

@@ -100,6 +100,7 @@ static void a_note_is_read_as_it_was_added(void **state)
                         .deadline = INT64_MAX,
                         .started = INT64_MIN,
                         .last_seen = -1,
+                        .fired = {INT64_MIN + 7},
                         .rule_name = BYTES("overdue"),
                         .key = BYTES("order-17"),
                         .data = bytes_of(data, sizeof(data))};
@@ -116,6 +117,7 @@ static void a_note_is_read_as_it_was_added(void **state)
     assert_true(back.deadline == note.deadline);
     assert_true(back.started == note.started);
     assert_true(back.last_seen == note.last_seen);
+    assert_true(back.fired.us == note.fired.us);
     assert_true(bytes_equal(back.rule_name, note.rule_name));
     assert_true(bytes_equal(back.key, note.key));
     assert_true(bytes_equal(back.data, note.data));
@@ -151,6 +153,10 @@ static void bytes_that_are_no_note_are_refused(void **state)
     assert_false(note_read(bytes_of(raw, len), &note)); /* a flag of the engine */
     raw[17] = 16;
     assert_false(note_read(bytes_of(raw, len), &note)); /* no such flag */
+    raw[17] = 0;
+    assert_true(note_read(bytes_of(raw, len), &note));
+    raw[0] = NOTE_TIMEOUT_RETRACTED;
+    assert_false(note_read(bytes_of(raw, len), &note)); /* of which firing? */
 }
 
 static void notes_stand_in_the_order_in_which_they_were_decided(void **state)

@@ -200,15 +200,18 @@ static void late_evidence_is_told_once_as_completed_late(void **state)
     (void)state;
     uint32_t rule = world_rule(&world, OVERDUE);
     world_event(&world, "start", "a", 0);
+    world.clock = 7;
     world_pulse(&world, 20);
     assert_told(&world, "fired a 0..10 seen 0\n");
+    world.clock = 8;
     world_event(&world, "stop", "a", 11); /* behind the deadline: nothing */
     world_pulse(&world, 21);
     assert_told(&world, "");
     world_event(&world, "stop", "a", 10);
     world_event(&world, "stop", "a", 9);
+    world.clock = 30;
     world_pulse(&world, 22);
-    assert_told(&world, "completed_late a 0..10 seen 0\n");
+    assert_told(&world, "completed_late a 0..10 seen 0, fired 7\n");
     assert_int_equal(world_count(&world, rule, TIMEOUT_FIRED), 1);
 }
 
@@ -217,12 +220,14 @@ static void late_evidence_takes_the_firing_back_when_the_rule_says_so(void **sta
     (void)state;
     uint32_t rule = world_rule(&world, OVERDUE "LATE RETRACT");
     world_event(&world, "start", "a", 0);
+    world.clock = 7;
     world_pulse(&world, 20);
     assert_told(&world, "fired a 0..10 seen 0\n");
     world_event(&world, "stop", "a", 10);
     world_event(&world, "stop", "a", 9);
+    world.clock = 30;
     world_pulse(&world, 22);
-    assert_told(&world, "retracted a 0..10 seen 0\n");
+    assert_told(&world, "retracted a 0..10 seen 0, fired 7\n");
     assert_int_equal(world_count(&world, rule, TIMEOUT_RETRACTED), 1);
     assert_int_equal(world_count(&world, rule, TIMEOUT_FIRED), 0);
 }
@@ -232,13 +237,64 @@ static void a_late_heartbeat_lets_a_retracted_one_live_on(void **state)
     (void)state;
     world_rule(&world, OVERDUE "LATE RETRACT");
     world_event(&world, "start", "a", 0);
+    world.clock = 3;
     world_pulse(&world, 12);
     assert_told(&world, "fired a 0..10 seen 0\n");
     world_event(&world, "beat", "a", 9);
+    world.clock = 5;
     world_pulse(&world, 13);
-    assert_told(&world, "retracted a 0..10 seen 0\n");
+    assert_told(&world, "retracted a 0..10 seen 0, fired 3\n");
+    world.clock = 7;
     world_pulse(&world, 20);
     assert_told(&world, "fired a 0..19 seen 9 again 1\n");
+    world_event(&world, "stop", "a", 19);
+    world.clock = 8;
+    world_pulse(&world, 21);
+    assert_told(&world, "retracted a 0..19 seen 9 again 1, fired 7\n"); /* the firing of its own */
+}
+
+/* The one instance of the key. */
+static struct timeout_object look(const struct world *of, uint32_t rule, const char *text)
+{
+    struct bytes name = bytes_of_string(text);
+    uint64_t hash = signal_hash(of->engines[0], rule, name);
+    struct engine *engine = of->owners[signal_shard(of->engines[0], hash)];
+    const struct watch *watch = &engine->partitions[signal_shard(engine, hash)]->watch;
+    const struct watch_key *key = watch_look(watch, world_place(of, rule), hash, name);
+    assert_non_null(key);
+    struct watch_turn now = rules_now(engine);
+    const struct watch_instance *at = NULL;
+    struct watch_view view;
+    assert_true(watch_view_next(key, &now, &at, &view));
+    return view.object;
+}
+
+static void what_was_taken_back_knows_when_it_had_fired(void **state)
+{
+    (void)state;
+    struct world copy;
+    uint32_t rule = world_rule(&world, OVERDUE "LATE RETRACT");
+    world_event(&world, "start", "a", 0);
+    world.clock = 7;
+    world_pulse(&world, 20);
+    world_copy(&world, 1, &copy);
+    world_event(&world, "stop", "a", 9);
+    world_event(&copy, "stop", "a", 9);
+    world.clock = copy.clock = 30;
+    world_pulse(&world, 22);
+    world_pulse(&copy, 22);
+    assert_int_equal(world_digest(&copy), world_digest(&world));
+    world_deinit(&copy);
+    world_copy(&world, 1, &copy);
+    assert_int_equal(world_digest(&copy), world_digest(&world));
+    const struct world *worlds[] = {&world, &copy};
+    for (size_t n = 0; n < 2; n++) {
+        struct timeout_object object = look(worlds[n], rule, "a");
+        assert_int_equal(object.state, TIMEOUT_RETRACTED);
+        assert_true(object.fired.us == 7 * US_PER_SECOND);
+        assert_true(object.ended.us == 30 * US_PER_SECOND);
+    }
+    world_deinit(&copy);
 }
 
 static void evidence_behind_the_watermark_satisfies_an_open_one(void **state)
@@ -336,19 +392,48 @@ static void a_late_reading_of_a_silence_is_told_once(void **state)
     (void)state;
     world_rule(&world, QUIET);
     world_event(&world, "reading", "a", 0);
+    world.clock = 3;
     world_pulse(&world, 15);
     assert_told(&world, "fired a 0..10 seen 0\n");
     world_event(&world, "reading", "a", 9);
+    world.clock = 4;
     world_pulse(&world, 16);
-    assert_told(&world, "completed_late a 0..10 seen 0\n");
+    assert_told(&world, "completed_late a 0..10 seen 0, fired 3\n");
+    world.clock = 5;
     world_pulse(&world, 20);
     assert_told(&world, "fired a 9..19 seen 9\n");
     world_event(&world, "reading", "a", 25);
+    world.clock = 6;
     world_pulse(&world, 26);
-    world_event(&world, "reading", "a", 18); /* although it is armed anew */
-    world_event(&world, "reading", "a", 17);
-    world_pulse(&world, 27);
-    assert_told(&world, "completed_late a 9..19 seen 9\n");
+    struct world copy;
+    world_copy(&world, 1, &copy);
+    struct world *worlds[] = {&world, &copy};
+    for (size_t n = 0; n < 2; n++) {
+        world_event(worlds[n], "reading", "a", 18); /* although it is armed anew */
+        world_event(worlds[n], "reading", "a", 17);
+        worlds[n]->clock = 7;
+        world_pulse(worlds[n], 27);
+        assert_told(worlds[n], "completed_late a 9..19 seen 9, fired 5\n");
+    }
+    assert_int_equal(world_digest(&copy), world_digest(&world));
+    world_deinit(&copy);
+}
+
+static void a_silence_of_many_runs_knows_when_each_fired(void **state)
+{
+    (void)state;
+    world_rule(&world, QUIET);
+    world_event(&world, "reading", "a", 0);
+    world_event(&world, "reading", "a", 20); /* waits behind it as a run of its own */
+    world.clock = 3;
+    world_pulse(&world, 15);
+    assert_told(&world, "fired a 0..10 seen 0\n");
+    world.clock = 4;
+    world_pulse(&world, 16);
+    world_event(&world, "reading", "a", 5);
+    world.clock = 5;
+    world_pulse(&world, 17);
+    assert_told(&world, "completed_late a 0..10 seen 0, fired 3\n");
 }
 
 static void a_finished_source_is_not_silent(void **state)
@@ -716,6 +801,7 @@ int main(void)
         STORY(late_evidence_is_told_once_as_completed_late),
         STORY(late_evidence_takes_the_firing_back_when_the_rule_says_so),
         STORY(a_late_heartbeat_lets_a_retracted_one_live_on),
+        STORY(what_was_taken_back_knows_when_it_had_fired),
         STORY(evidence_behind_the_watermark_satisfies_an_open_one),
         STORY(within_its_grace_a_late_start_finds_what_had_acted_before),
         STORY(a_late_start_whose_deadline_has_passed_is_born_late),
@@ -723,6 +809,7 @@ int main(void)
         STORY(a_silence_fires_once_and_the_next_event_arms_it_anew),
         STORY(a_silence_that_was_over_before_the_pulse_is_told),
         STORY(a_late_reading_of_a_silence_is_told_once),
+        STORY(a_silence_of_many_runs_knows_when_each_fired),
         STORY(a_finished_source_is_not_silent),
         STORY(when_all_is_final_every_timeout_fires),
         STORY(by_the_engines_clock_the_order_of_the_log_decides),

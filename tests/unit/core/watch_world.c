@@ -282,9 +282,15 @@ static void line_of(const struct feed_entry *entry, struct told *told)
     if (note.generation > 0) {
         (void)snprintf(generation, sizeof(generation), " again %u", note.generation);
     }
+    char fired[40] = "";
+    if (note.kind != NOTE_TIMEOUT_FIRED) {
+        assert_true(note.fired.us <= note.clock.us);
+        (void)snprintf(
+            fired, sizeof(fired), ", fired %lld", (long long)(note.fired.us / US_PER_SECOND));
+    }
     (void)snprintf(told->text,
                    sizeof(told->text),
-                   "%s %.*s %lld..%lld seen %lld%s%s\n",
+                   "%s %.*s %lld..%lld seen %lld%s%s%s\n",
                    kind_names[note.kind],
                    (int)note.key.len,
                    (const char *)note.key.data,
@@ -292,7 +298,8 @@ static void line_of(const struct feed_entry *entry, struct told *told)
                    (long long)(note.deadline / US_PER_SECOND),
                    (long long)(note.last_seen / US_PER_SECOND),
                    (note.flags & NOTE_BORN_LATE) != 0 ? " born late" : "",
-                   generation);
+                   generation,
+                   fired);
 }
 
 const char *world_told(struct world *world)

@@ -74,6 +74,7 @@ void world_pulse(struct world *world, int64_t watermark);
 
 /* What was told since the last call, a line each, sorted within a pulse:
  *     "fired a 0..10 seen 0" = kind, key, started..deadline, last seen
+ *     "retracted a 0..10 seen 0, fired 5" = and the clock at the firing that is taken back
  *     "holds 5..7 why 64", "held 5..9 why 64" = an episode of HOLD, since..told, reasons */
 const char *world_told(struct world *world);
 

@@ -156,11 +156,15 @@ static void evidence_behind_the_firing_takes_it_back(void **state)
     event(0);
     pulse(AT(5));
     event(4);
-    pulse(AT(5));
+    pulse_at(AT(61), AT(5));
     tell(NOTE_TIMEOUT_FIRED, 1, AT(4));
     assert_false(holds());
     tell(NOTE_TIMEOUT_RETRACTED, 2, AT(4));
+    notes[1].fired.us = AT(60);
     assert_true(holds());
+    notes[1].fired.us = AT(61); /* its own time, and not the firing's */
+    assert_false(holds());
+    notes[1].fired.us = AT(60);
     notes[1].kind = NOTE_TIMEOUT_COMPLETED_LATE; /* the rule says RETRACT */
     assert_false(holds());
 }
