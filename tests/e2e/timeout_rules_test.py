@@ -5,7 +5,7 @@ import unittest
 
 from support import cases, notes
 from support.notes import COMPLETED_LATE, FIRED, RETRACTED
-from support.server import Server, quoted
+from support.server import Server, quoted, run
 from support.timeouts import TIMEOUTS, create, get, path
 from truth_lib import time_us
 
@@ -281,6 +281,21 @@ class Timeouts(Stories):
             shown = [one for one in reply["instances"] if one["started"] == at("10:00:00")][0]
             self.assertEqual(("retracted", taken["fired_at"], taken["retracted_at"]),
                              (shown["state"], shown["fired_at"], shown["retracted_at"]))
+
+    def test_the_command_line_shows_when_a_false_alarm_was(self):
+        self.server.sql(f"CREATE TIMEOUT unpaid AS {ORDERS} LATE RETRACT")
+        self.say("order.placed", "10:00:00", "o1")
+        self.tick("11:00:00")
+        self.expect(("unpaid", "o1", "10:15:00"))
+        self.say("order.paid", "10:10:00", "o1")
+        self.expect(("unpaid", "o1", "10:15:00"), kind=RETRACTED)
+        url = ["--url", f"http://127.0.0.1:{self.server.port}"]
+        shown = run(["timeouts", "show", "o1", "--rule", "unpaid", *url])
+        self.assertEqual(0, shown.returncode, shown)
+        self.assertRegex(shown.stdout, r"(?m)^o1: retracted .* ago\n(.*\n)*  fired +\S+ \S+ .*\n  retracted +\S+ \S+ ")
+        told = run(["tail", "notifications", "--type", RETRACTED, "--limit", "1", *url])
+        self.assertEqual(0, told.returncode, told)
+        self.assertRegex(told.stdout, r"  timeout\.retracted  o1  of unpaid  due .*, fired \d\S+ \S+\n$")
 
     def test_a_late_event_satisfies_what_is_still_open(self):
         self.server.sql("CREATE TIMEOUT slow AS AFTER type = 'a' EXPECT type = 'b' WITHIN INTERVAL '2 hours' PER subject")
