@@ -2,7 +2,7 @@
 #include "core/watch.h"
 
 #include "base/check.h"
-#include "core/watch_parts.h"
+#include "core/watch_keys.h"
 
 /* What is done many times is done for so many at once, so that their misses of the cache overlap. */
 #define RUN 16

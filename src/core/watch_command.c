@@ -6,7 +6,7 @@
  *
  * A START that waits for the watermark has begun nothing yet: a command before that meets no instance.
  * Nothing here needs memory, so a command always happens. */
-#include "core/watch_parts.h"
+#include "core/watch_keys.h"
 
 #include "base/check.h"
 

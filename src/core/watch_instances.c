@@ -2,7 +2,7 @@
  *
  * The one place that moves an instance between its lists, so that counts, `deadlines` and `ended` agree
  * with its state. */
-#include "core/watch_parts.h"
+#include "core/watch_keys.h"
 
 #include "base/check.h"
 

@@ -7,7 +7,7 @@
  *                                                          whoever has many keys to find asks for all of
  *                                                          one step before the first of the next
  */
-#include "core/watch_parts.h"
+#include "core/watch_keys.h"
 
 #include "base/check.h"
 

@@ -14,7 +14,7 @@
  *
  * Places and the order of heap and lists are part of it, so that load(save(x)) goes on exactly as x
  * would, and has its digest. */
-#include "core/watch_parts.h"
+#include "core/watch_keys.h"
 
 #include "base/check.h"
 #include "core/signals.h"

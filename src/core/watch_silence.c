@@ -4,7 +4,7 @@
  *  1. The current run and `runs` rise in time; between two neighbours there is more than EVERY, within
  *     a run never.
  *  2. A fired silence has no runs behind the current one. */
-#include "core/watch_parts.h"
+#include "core/watch_keys.h"
 
 #include "base/check.h"
 

@@ -1,7 +1,7 @@
 /* The table of keys: found by rule, hash and text, also among keys whose hashes are alike. */
 #include "../base/support.h"
 
-#include "core/watch_parts.h"
+#include "core/watch_keys.h"
 
 #define KEYS_MAX 400
 #define ALIKE    5 /* keys share the lower half of their hash, by fives */

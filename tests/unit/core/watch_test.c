@@ -102,70 +102,6 @@ static void a_cancelled_one_is_not_told(void **state)
     assert_int_equal(world_count(&world, rule, TIMEOUT_CANCELLED), 1);
 }
 
-static void commands_end_all_that_waits_of_a_key(void **state)
-{
-    (void)state;
-    uint32_t rule = world_rule(&world, OVERDUE);
-    assert_int_equal(world_command(&world, TIMEOUT_COMPLETE, rule, "a", 0).outcome,
-                     TIMEOUT_UNKNOWN);
-    world_event(&world, "start", "a", 0);
-    world_event(&world, "start", "a", 5);
-    world_event(&world, "start", "b", 0);
-    /* What waits for the watermark has not begun. */
-    assert_int_equal(world_command(&world, TIMEOUT_COMPLETE, rule, "a", 0).outcome,
-                     TIMEOUT_UNKNOWN);
-    world_pulse(&world, 6);
-    struct timeout_result done = world_command(&world, TIMEOUT_COMPLETE, rule, "a", 0);
-    assert_int_equal(done.outcome, TIMEOUT_CHANGED);
-    assert_int_equal(done.object.state, TIMEOUT_COMPLETED);
-    assert_int_equal(done.object.event_time.us, 5 * US_PER_SECOND);
-    assert_int_equal(world_count(&world, rule, TIMEOUT_COMPLETED), 2);
-    assert_int_equal(world_command(&world, TIMEOUT_COMPLETE, rule, "a", 0).outcome,
-                     TIMEOUT_UNCHANGED);
-    assert_int_equal(world_command(&world, TIMEOUT_CANCEL, rule, "a", 0).outcome, TIMEOUT_ENDED);
-    assert_int_equal(world_command(&world, TIMEOUT_HEARTBEAT, rule, "a", 0).outcome, TIMEOUT_ENDED);
-    assert_int_equal(world_command(&world, TIMEOUT_CANCEL, rule + 1, "b", 0).outcome,
-                     TIMEOUT_UNKNOWN);
-    world_pulse(&world, 100);
-    assert_told(&world, "fired b 0..10 seen 0\n");
-    struct timeout_result late = world_command(&world, TIMEOUT_CANCEL, rule, "b", 0);
-    assert_int_equal(late.outcome, TIMEOUT_ALREADY_FIRED);
-    assert_int_equal(late.object.state, TIMEOUT_FIRED);
-}
-
-static void a_command_keeps_alive_and_never_shortens(void **state)
-{
-    (void)state;
-    uint32_t rule =
-        world_rule(&world,
-                   "CREATE TIMEOUT alive AS AFTER type = 'start' EXPECT type = 'stop' WITHIN "
-                   "INTERVAL '10 seconds' PER subject CLOCK PROCESSING");
-    int64_t began = world.clock;
-    world_event(&world, "start", "a", 0);
-    world_pulse(&world, 0);
-    struct timeout_result beat = world_command(&world, TIMEOUT_HEARTBEAT, rule, "a", 300);
-    assert_int_equal(beat.outcome, TIMEOUT_CHANGED);
-    assert_int_equal(beat.object.deadline, (world.clock + 300) * US_PER_SECOND);
-    int64_t until = world.clock + 300;
-    assert_int_equal(world_command(&world, TIMEOUT_HEARTBEAT, rule, "a", 0).object.deadline,
-                     until * US_PER_SECOND);
-    assert_true(until > began + 10);
-    world.clock = until - 1;
-    world_pulse(&world, 0);
-    assert_told(&world, "");
-    world.clock = until;
-    world_pulse(&world, 0);
-    assert_int_equal(world_count(&world, rule, TIMEOUT_FIRED), 1);
-    (void)world_told(&world);
-    uint32_t quiet = world_rule(
-        &world,
-        "CREATE SILENCE quiet AS EXPECT type = 'start' EVERY INTERVAL '1 hour' PER subject");
-    world_event(&world, "start", "a", 1);
-    world_pulse(&world, 2);
-    assert_int_equal(world_command(&world, TIMEOUT_CANCEL, quiet, "a", 0).outcome, TIMEOUT_UNKNOWN);
-    assert_int_equal(world_count(&world, quiet, TIMEOUT_PENDING), 1);
-}
-
 static void each_start_of_a_key_waits_for_itself(void **state)
 {
     (void)state;
@@ -794,8 +730,6 @@ int main(void)
         STORY(an_expect_that_arrives_first_satisfies_the_start_that_follows),
         STORY(heartbeats_act_in_the_order_of_their_times),
         STORY(a_cancelled_one_is_not_told),
-        STORY(commands_end_all_that_waits_of_a_key),
-        STORY(a_command_keeps_alive_and_never_shortens),
         STORY(each_start_of_a_key_waits_for_itself),
         STORY(one_condition_may_be_start_and_end_of_neighbours),
         STORY(late_evidence_is_told_once_as_completed_late),
