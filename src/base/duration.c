@@ -1,10 +1,11 @@
 /* ISO 8601 durations of fixed length.
  *
  *     P nW                                 weeks stand alone (section 5.5.2)
- *     P [nD] [T [nH] [nM] [n[.1-6]S]]      at least one part, at least one behind T, in this order
+ *     P [nD] [T [nH] [nM] [nS]]            at least one part, at least one behind T, in this order
  *
- * A comma as the decimal sign, a fraction anywhere but in the seconds, a sign, lower case, years
- * and months are refused: each has a second reading somewhere.
+ * The last part may have a fraction, behind a point or a comma: PT1.5H, P0,5D, P1DT0.25S. Nothing is
+ * rounded: one that is no whole number of microseconds is refused. So are a sign and lower case, which
+ * have a second reading elsewhere, and years and months, which have no fixed length.
  *
  * Invariants:
  *  1. 0 <= result <= DURATION_MAX_US, checked before each addition.
@@ -20,13 +21,16 @@
 #define US_PER_WEEK     (7 * US_PER_DAY)
 #define DURATION_MAX_US 10000000000000000LL
 
+#define FRACTION_SCALE_MAX 1000000000000000000LL /* 10^18 */
+
 /* The parts in their order. */
 enum part { PART_NONE, PART_DAY, PART_HOUR, PART_MINUTE, PART_SECOND, PART_WEEK };
 
+/* whole + fraction / scale. */
 struct part_number {
     int64_t whole;
-    int64_t fraction_us;
-    bool has_fraction;
+    int64_t fraction; /* < scale */
+    int64_t scale;    /* a power of ten; 1: there is no fraction */
 };
 
 static bool digit_at(struct reader *in, uint8_t *digit)
@@ -38,23 +42,31 @@ static bool digit_at(struct reader *in, uint8_t *digit)
     return true;
 }
 
+/* Behind the scale's digits only zeros may follow. That refuses nothing: whole microseconds need at
+ * most 13 digits, since 2^13 is the largest power of two that divides a unit (the day, the week). */
 static bool fraction_read(struct reader *in, struct part_number *number)
 {
     uint8_t digit = 0;
-    int64_t weight_us = US_PER_SECOND / 10;
-    number->has_fraction = true;
-    for (; digit_at(in, &digit); weight_us /= 10) {
-        if (weight_us == 0) {
-            return false;
+    int64_t scale = 1;
+    bool any = false;
+    while (digit_at(in, &digit)) {
+        any = true;
+        if (scale == FRACTION_SCALE_MAX) {
+            if (digit != 0) {
+                return false;
+            }
+            continue;
         }
-        number->fraction_us += digit * weight_us;
+        scale *= 10;
+        number->fraction = number->fraction * 10 + digit;
     }
-    return weight_us < US_PER_SECOND / 10;
+    number->scale = scale;
+    return any;
 }
 
 static bool number_read(struct reader *in, struct part_number *number)
 {
-    *number = (struct part_number){.whole = 0};
+    *number = (struct part_number){.scale = 1};
     uint8_t digit = 0;
     bool any = false;
     while (digit_at(in, &digit)) {
@@ -64,7 +76,7 @@ static bool number_read(struct reader *in, struct part_number *number)
             return false;
         }
     }
-    if (any && in->at < in->end && *in->at == '.') {
+    if (any && in->at < in->end && (*in->at == '.' || *in->at == ',')) {
         in->at++;
         return fraction_read(in, number);
     }
@@ -109,10 +121,20 @@ static int64_t unit_us(enum part part)
     return 0;
 }
 
+/* The fraction of a unit in microseconds; false when they are not whole. */
+static bool fraction_us(const struct part_number *number, int64_t unit, int64_t *us)
+{
+    int128 scaled = (int128)number->fraction * unit;
+    CHECK(number->fraction < number->scale);
+    *us = (int64_t)(scaled / number->scale); /* < unit */
+    return scaled % number->scale == 0;
+}
+
 /* Reads "12H" and the like, which must come after `last`, and adds it. */
 static bool part_read(struct reader *in, bool in_time, enum part *last, int64_t *total_us)
 {
-    struct part_number number = {.whole = 0};
+    struct part_number number;
+    int64_t rest_us = 0;
     if (!number_read(in, &number) || in->at == in->end) {
         return false;
     }
@@ -120,14 +142,14 @@ static bool part_read(struct reader *in, bool in_time, enum part *last, int64_t 
     if (part <= *last || (part == PART_WEEK && *last != PART_NONE)) {
         return false;
     }
-    if (number.has_fraction && part != PART_SECOND) {
+    if (number.scale > 1 && in->at < in->end) { /* only the last part may have a fraction */
         return false;
     }
     int64_t left_us = DURATION_MAX_US - *total_us;
-    if (number.whole > left_us / unit_us(part)) {
+    if (number.whole > left_us / unit_us(part) || !fraction_us(&number, unit_us(part), &rest_us)) {
         return false;
     }
-    *total_us += number.whole * unit_us(part) + number.fraction_us;
+    *total_us += number.whole * unit_us(part) + rest_us;
     *last = part;
     return *total_us <= DURATION_MAX_US;
 }

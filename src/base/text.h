@@ -50,9 +50,9 @@ void civil_from_days(int64_t days, int64_t *year, int *month, int *day);
 #define TIMESTAMP_MIN_US (-62135596800000000LL)
 #define TIMESTAMP_END_US (253402300800000000LL)
 
-/* ISO 8601 duration: weeks alone, or days, hours, minutes, seconds (with fraction to the
- * microsecond); years and months are refused, since they have no fixed length. Not negative; at
- * most 10^16 us. */
+/* ISO 8601 duration: weeks alone, or days, hours, minutes, seconds; the last part may have a
+ * fraction, if it makes whole microseconds. Years and months are refused, since they have no fixed
+ * length. Not negative; at most 10^16 us. */
 enum err duration_parse(struct bytes text, int64_t *us) MUST_CHECK;
 
 /* "PT5M", "P1DT2H", "PT0.5S", "PT0S"; a negative one gets a minus in front. At most 40 bytes. */

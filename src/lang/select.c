@@ -107,7 +107,8 @@ static bool parse_window_size(struct parser *p, struct definition *definition)
             p, ERR_SQL_MEANING, "a window's offset is not available yet", p->token.text);
     }
     definition->window_us = span.us;
-    definition->origin_us = span.weeks ? ORIGIN_OF_WEEKS_US : 0;
+    /* Less than a Monday's distance from 1970 (half a week): the windows meet it all the same. */
+    definition->origin_us = span.weeks ? ORIGIN_OF_WEEKS_US % span.us : 0;
     return true;
 }
 

@@ -21,7 +21,8 @@ CYCLE_US = 146_097 * 86_400_000_000  # 400 years: the calendar's period, so that
 DURATION_MAX_US = 10 ** 16
 TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))",
                   re.ASCII)
-DURATION = re.compile(r"P(?:(\d+)W|(?=\d|T\d)(?:(\d+)D)?(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d{1,6})?)S)?)?)",
+COUNT = r"(\d+(?:[.,]\d+)?)"
+DURATION = re.compile(f"P(?:{COUNT}W|(?=\\d|T\\d)(?:{COUNT}D)?(?:T(?=\\d)(?:{COUNT}H)?(?:{COUNT}M)?(?:{COUNT}S)?)?)",
                       re.ASCII)
 NUMBER = re.compile(r" *([+-]?)(\d*)(?:(\.)(\d*))?(?:[eE]([+-]?\d+))? *", re.ASCII)
 
@@ -50,13 +51,13 @@ def time_us(text):
 
 
 def duration_us(text):
+    """Microseconds, or None: only the last part may have a fraction, and then of whole microseconds."""
     match = DURATION.fullmatch(text)
-    if not match:
+    if not match or re.search(r"[.,]\d+[WDHM].", text):
         return None
     units = zip(match.groups(), (604_800, 86_400, 3600, 60, 1))
-    total = sum(fractions.Fraction(count) * seconds for count, seconds in units if count) * 1_000_000
-    assert total.denominator == 1
-    return int(total) if total <= DURATION_MAX_US else None
+    total = sum(fractions.Fraction(count.replace(",", ".")) * seconds for count, seconds in units if count) * 1_000_000
+    return int(total) if total <= DURATION_MAX_US and total.denominator == 1 else None
 
 
 def sql_time_us(text):
@@ -133,6 +134,8 @@ DURATIONS = ["P2W", "P1D", "PT1H", "PT1M", "PT1S", "PT0S", "P1DT2H3M4.5S", "PT0.
              "P1Y", "P1M", "P1W1D", "P1WT1H", "PT1W", "P-1D", "-P1D", "+P1D", "p1d", "PT1h", "PT1,5S", "PT1.5M", "PT1.S",
              "PT.5S", "PT1.1234567S", "PT1M1H", "P1D1D", "PT1S1S", "P1DT1D", "PTT1S", "PT1S ", " PT1S", "", "1D", "P1",
              "PT10000000000S", "PT10000000000.000001S", "P115740DT17H46M40S", "P115740DT17H46M40.000001S",
+             "PT1.5H", "PT0.5M", "P0.5D", "P0,5W", "PT0,5S", "P1DT1.5H", "PT1.5H1S", "P1.5DT1H", "PT0.0000005M", "PT0.00000005M",
+             "PT0.3333333333333H", "P0.0001220703125W", "P0.00006103515625D", "PT1.10000000000000000000000000S", "PT1.,5S",
              "P16534W", "P16535W", "P99999999999999999999D", "PT277777777777H", "PT0000000000000000000000001S"]
 
 
@@ -219,7 +222,10 @@ class Random(unittest.TestCase):
             days = f"{count()}D" if draw.random() < 0.6 else ""
             seconds = f"{count()}S" if draw.random() < 0.5 else f"{count()}.{draw.randrange(10 ** 6)}S"
             time = "".join(part for part in (f"{count()}H", f"{count()}M", seconds) if draw.random() < 0.6)
-            return draw.choice((f"P{count()}W", f"P{days}" + (f"T{time}" if time else "")))
+            text = draw.choice((f"P{count()}W", f"P{days}" + (f"T{time}" if time else "")))
+            if draw.random() < 0.3 and text[-1] in "WDHM":
+                text = f"{text[:-1]}{draw.choice('.,')}{draw.choice(('5', '25', '125', str(draw.randrange(10 ** 6))))}{text[-1]}"
+            return text
         self.run_cases("D", a_duration, "0123456789PTWDHMS.,-", duration_us)
 
     def test_numbers_in_sql(self):

@@ -77,6 +77,9 @@ CREATES = [
     ("an empty duration", body(within=""), (422,), DURATION, "within"),
     ("a duration with its parts the wrong way round", body(within="PT5S1M"), (422,), DURATION, "within"),
     ("a duration with something behind it", body(within="PT5S "), (422,), DURATION, "within"),
+    ("a fraction that is not of the last part", body(within="PT1.5H30M"), (422,), DURATION, "within"),
+    ("a fraction finer than a microsecond", body(within="PT0.0000001S"), (422,), DURATION, "within"),
+    ("a fraction of a month", body(within="P0.5M"), (422,), DURATION, "within"),
     ("a duration that is a number", body(within=900), (400, 422), None, "within"),
     ("a duration that is null", body(within=None), (400, 422), None, "within"),
     ("a duration that is an object", body(within={}), (400, 422), None, "within"),
@@ -419,6 +422,12 @@ class TheFarEndsAreTaken(cases.Case):
         else:
             self.check_problem(reply, 422, kind=DURATION, says="within")
         self.made(deadline="3026-11-22T08:00:00Z")
+
+    def test_a_fraction_of_the_last_part(self):
+        for text, us in (("PT1.5H", 90 * DAY // 1440), ("PT0.5M", 30_000_000), ("P0.5D", DAY // 2), ("P0,5W", 7 * DAY // 2),
+                         ("PT3600,000001S", 3_600_000_001), ("P1DT0.25H", DAY + DAY // 96)):
+            made = self.made(within=text)
+            self.assertEqual(us, time_us(made["deadline"]) - time_us(made["created"]), text)
 
     def test_the_last_microsecond(self):
         self.assertEqual("9999-12-31T23:59:59.999999Z", self.made(deadline="9999-12-31T23:59:59.999999Z")["deadline"])

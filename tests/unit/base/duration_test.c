@@ -30,6 +30,27 @@ static void valid_durations_are_read(void **state)
         {"PT36H", 36 * HOUR},
         {"PT10000000000S", MAX},
         {"P115740DT17H46M40S", MAX},
+        {"PT1.5H", HOUR + HOUR / 2},
+        {"PT0.5M", 30 * SECOND},
+        {"P0.5D", DAY / 2},
+        {"P1.5D", DAY + DAY / 2},
+        {"P0.5W", 7 * DAY / 2},
+        {"PT0,5S", SECOND / 2},
+        {"PT1,5H", HOUR + HOUR / 2},
+        {"P0,25W", 7 * DAY / 4},
+        {"P1DT1.5H", DAY + HOUR + HOUR / 2},
+        {"PT1H0.1M", HOUR + 6 * SECOND},
+        {"P1DT0.25S", DAY + SECOND / 4},
+        {"PT0.0000005M", 30},
+        {"PT0.00000005M", 3},
+        {"PT0.0009765625H", 3515625},
+        {"P0.0001220703125D", 10546875},
+        {"P0.0001220703125W", 73828125},
+        {"PT0.1234560000S", 123456},
+        {"PT0.50000000000000000000000000000000000S", SECOND / 2},
+        {"PT0.000S", 0},
+        {"P115740DT17.75H", 115740 * DAY + 17 * HOUR + 3 * HOUR / 4},
+        {"PT9999999999.999999S", MAX - 1},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         int64_t us = -1;
@@ -64,14 +85,34 @@ static void everything_else_is_refused(void **state)
         "PT5M ",
         " PT5M",
         "PT 5M",
-        "PT1.5M",
-        "P1.5D",
-        "P0.5W",
-        "PT1.5H",
         "PT.5S",
         "PT5.S",
-        "PT1,5S",
         "PT0.1234567S",
+        "PT0.0000001S",
+        "PT0.00000001M",
+        "PT0.1H30M",
+        "PT1.5H0S",
+        "PT0,5M1S",
+        "P0.5DT1H",
+        "P1.5DT",
+        "P0.5W1D",
+        "PT,5S",
+        "PT5,H",
+        "PT5.M",
+        "P.5D",
+        "PT1.5",
+        "PT1.5.5S",
+        "PT1,5.5S",
+        "PT1.-5H",
+        "P0.5Y",
+        "P0.5M",
+        "PT0.3333333333H",
+        "P0.33333333333333333333D",
+        "P0.00006103515625D",
+        "PT0.0000000000000000001H",
+        "P115740.75D",
+        "P16534.5W",
+        "PT2777777.7777777778H",
         "PT1S1M",
         "PT1M1M",
         "PT1M1H",
@@ -149,6 +190,54 @@ static void random_durations_read_back(void **state)
     }
 }
 
+/* Against 128 bits: digits after the sign, of a unit, in whole microseconds or not at all. */
+static void random_fractions_are_exact_or_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *before;
+        char after;
+        int64_t unit_us;
+    } units[] = {{"PT", 'S', SECOND},
+                 {"PT", 'M', 60 * SECOND},
+                 {"PT", 'H', HOUR},
+                 {"P", 'D', DAY},
+                 {"P", 'W', 7 * DAY}};
+    uint64_t random = seed_of_run("duration fraction");
+    for (int i = 0; i < 50000; i++) {
+        size_t n = random_below(&random, 5);
+        int digits = 1 + (int)random_below(&random, 14);
+        int64_t scale = 1;
+        for (int k = 0; k < digits; k++) {
+            scale *= 10;
+        }
+        int64_t fraction = (int64_t)random_below(&random, (uint64_t)scale);
+        /* A power of five makes it likelier that it comes out whole. */
+        int64_t five = (int64_t[]){1, 125, 78125, 1220703125}[random_below(&random, 4)];
+        fraction -= fraction % five;
+        int64_t whole = (int64_t)random_below(&random, 1000);
+        char text[64];
+        (void)snprintf(text,
+                       sizeof(text),
+                       "%s%lld%c%0*lld%c",
+                       units[n].before,
+                       (long long)whole,
+                       random_below(&random, 2) == 0 ? '.' : ',',
+                       digits,
+                       (long long)fraction,
+                       units[n].after);
+        int128 scaled = (int128)fraction * units[n].unit_us;
+        int64_t us = -1;
+        enum err err = duration_parse(bytes_of_string(text), &us);
+        enum err expected = scaled % scale == 0 ? OK : ERR_DURATION;
+        int64_t expected_us =
+            expected == OK ? whole * units[n].unit_us + (int64_t)(scaled / scale) : -1;
+        if (err != expected || us != expected_us) {
+            fail_msg("%s: %s %lld", text, err_name(err), (long long)us);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +245,7 @@ int main(void)
         cmocka_unit_test(everything_else_is_refused),
         cmocka_unit_test(durations_are_written_in_the_largest_units),
         cmocka_unit_test(random_durations_read_back),
+        cmocka_unit_test(random_fractions_are_exact_or_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
