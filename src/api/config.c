@@ -142,6 +142,24 @@ bool config_duration(struct call *call,
     return true;
 }
 
+static bool time_good(struct call *call, const char *name, enum err err)
+{
+    if (err != OK) {
+        call_fail_member(call, ERR_UNPROCESSABLE, bytes_of_string(name), TIME_ADVICE);
+    }
+    return err == OK;
+}
+
+bool config_time(struct call *call, const struct config_member *member, int64_t *us)
+{
+    return !member->given || time_good(call, member->name, timestamp_parse(member->text, us));
+}
+
+bool config_time_param(struct call *call, const char *name, int64_t *us)
+{
+    return time_good(call, name, params_time(&call->params, name, us));
+}
+
 /* "12" with its quotes. */
 static bool tag_version(struct bytes tag, uint64_t *version)
 {

@@ -3,6 +3,9 @@
 
 #include "api/call.h"
 
+/* What is said of a text that is no such time. */
+#define TIME_ADVICE "it must be an RFC 3339 date and time with an offset, within the years 1-9999"
+
 struct config_member {
     const char *name;
     bool is_bool; /* else a string */
@@ -20,6 +23,13 @@ bool config_duration(struct call *call,
                      const struct config_member *member,
                      int64_t max_us,
                      int64_t *us);
+
+/* An RFC 3339 time, if the member was given: else 422, named. Unlike that of an event, which CloudEvents
+ * makes malformed without a right time (400), this text is one that is well-formed but of no use. */
+bool config_time(struct call *call, const struct config_member *member, int64_t *us);
+
+/* The same of a query parameter. */
+bool config_time_param(struct call *call, const char *name, int64_t *us);
 
 /* An If-Match or If-None-Match header as a condition on the version: *given is false when there is
  * none, 0 means that there must be no object. False: answered (412, 422). */

@@ -5,6 +5,7 @@
  *   /v1/late          ask the runners ─► merge by log position */
 #include "api/events_read.h"
 
+#include "api/config.h"
 #include "api/cursor.h"
 #include "api/problem.h"
 #include "api/sort.h"
@@ -20,18 +21,8 @@
 
 static bool read_range(struct call *call, int64_t *from, int64_t *to, uint32_t *limit)
 {
-    if (params_time(&call->params, "from", from) != OK) {
-        call_fail_member(call, ERR_TIME, BYTES("from"), "it must be RFC 3339");
-        return false;
-    }
-    if (params_time(&call->params, "to", to) != OK) {
-        call_fail_member(call, ERR_TIME, BYTES("to"), "it must be RFC 3339");
-        return false;
-    }
-    if (!cursor_limit(call, limit)) {
-        return false;
-    }
-    return true;
+    return config_time_param(call, "from", from) && config_time_param(call, "to", to) &&
+           cursor_limit(call, limit);
 }
 
 static void list_back(struct call *call)

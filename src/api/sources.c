@@ -9,7 +9,6 @@
 #include "api/lane_text.h"
 #include "api/problem.h"
 #include "base/check.h"
-#include "base/text.h"
 
 #define DISORDER_DEFAULT_US   (5 * US_PER_SECOND)
 #define IDLE_AFTER_DEFAULT_US (30 * US_PER_SECOND)
@@ -176,8 +175,7 @@ void sources_watermark(struct call *call)
         call_fail(call, ERR_UNPROCESSABLE, "give either time or final");
         return;
     }
-    if (members[0].given && timestamp_parse(members[0].text, &time) != OK) {
-        call_fail_member(call, ERR_TIME, BYTES("time"), "it must be RFC 3339");
+    if (!config_time(call, &members[0], &time)) {
         return;
     }
     struct proposal *proposal = call_proposal(call, PROPOSE_LANE);

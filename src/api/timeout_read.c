@@ -15,6 +15,7 @@
  *  2. The first thing that is wrong is told; a text that is not JSON at all comes before it. */
 #include "api/timeout_read.h"
 
+#include "api/config.h"
 #include "base/text.h"
 
 enum member {
@@ -227,7 +228,7 @@ static bool take_duration(struct reading *reading, enum member member, struct by
 static bool take_time(struct reading *reading, enum member member, struct bytes text, int64_t *us)
 {
     return timestamp_parse(text, us) == OK ||
-           refuse_known(reading, ERR_TIME, member, "it must be RFC 3339, within the years 1-9999");
+           refuse_known(reading, ERR_UNPROCESSABLE, member, TIME_ADVICE);
 }
 
 static bool take_text(struct reading *reading, enum member member, struct bytes text)

@@ -9,6 +9,7 @@
  * Those of a rule are walked likewise, key by key; all instances of a key are on one page.
  *
  * With filters that hardly anything passes, a page may end before it is full: its cursor goes on. */
+#include "api/config.h"
 #include "api/cursor.h"
 #include "api/problem.h"
 #include "api/stats.h"
@@ -145,11 +146,7 @@ static bool page_filters(struct call *call, struct timeout_page *page)
             return false;
         }
     }
-    if (params_time(&call->params, "due_before", &page->due_before) != OK) {
-        call_fail_member(call, ERR_TIME, BYTES("due_before"), "it must be RFC 3339");
-        return false;
-    }
-    return true;
+    return config_time_param(call, "due_before", &page->due_before);
 }
 
 static bool page_bounds(struct call *call, struct timeout_page *page)
@@ -300,11 +297,8 @@ void timeouts_due(struct call *call)
     int64_t span_us = 0;
     uint64_t count = 0;
     enum timeout_clock clock = TIMEOUT_BY_PROCESSING;
-    if (params_time(&call->params, "from", &from) != OK) {
-        call_fail_member(call, ERR_TIME, BYTES("from"), "it must be RFC 3339");
-        return;
-    }
-    if (!due_span(call, &span_us, &count) || !due_clock(call, &clock)) {
+    if (!config_time_param(call, "from", &from) || !due_span(call, &span_us, &count) ||
+        !due_clock(call, &clock)) {
         return;
     }
     struct query *query = call_query(call, QUERY_TIMEOUTS_DUE);

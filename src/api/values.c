@@ -7,6 +7,7 @@
  * The answer is a function of the state at `as_of`, so its hash is its entity tag. */
 #include "api/values.h"
 
+#include "api/config.h"
 #include "api/cursor.h"
 #include "api/problem.h"
 #include "api/stats.h"
@@ -48,15 +49,8 @@ static bool read_filters(struct call *call, struct query *query)
 
 static bool read_times(struct call *call, struct query *query)
 {
-    if (params_time(&call->params, "from", &query->from) != OK) {
-        call_fail_member(call, ERR_TIME, BYTES("from"), "it must be RFC 3339");
-        return false;
-    }
-    if (params_time(&call->params, "to", &query->to) != OK) {
-        call_fail_member(call, ERR_TIME, BYTES("to"), "it must be RFC 3339");
-        return false;
-    }
-    return true;
+    return config_time_param(call, "from", &query->from) &&
+           config_time_param(call, "to", &query->to);
 }
 
 static bool read_window(struct call *call, struct query *query)

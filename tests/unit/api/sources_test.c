@@ -104,8 +104,9 @@ static void a_producer_speaks_about_its_watermark(void **state)
     assert_int_equal(fake_call(client, "POST", target, JSON, "{\"final\":false}"), 200);
     assert_int_equal(client->gateway->last.command, LANE_REOPEN);
     assert_int_equal(fake_call(client, "POST", target, JSON, "{}"), 422);
-    assert_int_equal(fake_call(client, "POST", target, JSON, "{\"time\":\"now\"}"), 400);
-    assert_true(fake_has(client, "invalid-time"));
+    assert_int_equal(fake_call(client, "POST", target, JSON, "{\"time\":\"now\"}"), 422);
+    assert_true(fake_has(client, "problem:unprocessable\""));
+    assert_true(fake_has(client, "\"member\":\"time\""));
     assert_int_equal(fake_call(client, "POST", target, JSON, "{\"final\":\"yes\"}"), 422);
 }
 

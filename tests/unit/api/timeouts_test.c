@@ -141,8 +141,11 @@ static void refused_creates_name_the_member_and_reach_nobody(void **state)
         {"{\"key\":\"k\",\"within\":\"P36526D\"}", 422, "invalid-duration"},
         {"{\"key\":\"k\",\"within\":\"P99999999999999999999D\"}", 422, "invalid-duration"},
         {"{\"key\":\"k\",\"within\":\"P1M\"}", 422, "\"member\":\"within\""},
-        {"{\"key\":\"k\",\"deadline\":\"0000-12-31T23:59:59Z\"}", 400, "invalid-time"},
-        {"{\"key\":\"k\",\"deadline\":\"soon\"}", 400, "\"member\":\"deadline\""},
+        {"{\"key\":\"k\",\"deadline\":\"0000-12-31T23:59:59Z\"}", 422, "problem:unprocessable\""},
+        {"{\"key\":\"k\",\"deadline\":\"soon\"}", 422, "\"member\":\"deadline\""},
+        {"{\"key\":\"k\",\"within\":\"PT1S\",\"event_time\":\"2013-01-01\"}",
+         422,
+         "\"member\":\"event_time\""},
         {"{\"key\":\"k\",\"within\":\"P36525D\",\"clock\":\"event\","
          "\"event_time\":\"9999-01-01T00:00:00Z\"}",
          422,
@@ -502,7 +505,8 @@ static void a_list_ends_where_its_last_partition_does(void **state)
     assert_true(fake_has(client, "\"key\":\"b\""));
     assert_int_equal(client->gateway->last_query.timeout_states, 1u << TIMEOUT_PENDING);
     assert_int_equal(fake_call(client, "GET", "/v1/timeouts?state=gone", "", NULL), 422);
-    assert_int_equal(fake_call(client, "GET", "/v1/timeouts?due_before=x", "", NULL), 400);
+    assert_int_equal(fake_call(client, "GET", "/v1/timeouts?due_before=x", "", NULL), 422);
+    assert_true(fake_has(client, "\"member\":\"due_before\""));
     assert_int_equal(fake_call(client, "GET", "/v1/timeouts?limit=0", "", NULL), 422);
     assert_int_equal(fake_call(client, "GET", "/v1/timeouts?cursor=x", "", NULL), 400);
 }
@@ -547,6 +551,8 @@ static void counts_are_summed_over_the_runners(void **state)
                         "\"clock\":\"processing\",\"items\":["
                         "{\"from\":\"2013-01-01T00:00:00Z\",\"count\":0},"
                         "{\"from\":\"2013-01-01T01:00:00Z\",\"count\":10}]}");
+    assert_int_equal(fake_call(client, "GET", "/v1/timeouts:due?from=now", "", NULL), 422);
+    assert_true(fake_has(client, "\"member\":\"from\""));
     assert_int_equal(fake_call(client, "GET", "/v1/timeouts:due?span=PT0S", "", NULL), 422);
     assert_int_equal(fake_call(client, "GET", "/v1/timeouts:due?count=0", "", NULL), 422);
     assert_int_equal(fake_call(client, "GET", "/v1/timeouts:due?clock=x", "", NULL), 422);
