@@ -2,6 +2,7 @@
 #include "api/config.h"
 
 #include "api/problem.h"
+#include "base/check.h"
 #include "base/json.h"
 #include "base/text.h"
 
@@ -79,29 +80,20 @@ fail_unknown(struct call *call, struct config_member *members, size_t count, str
     call_fail_member(call, ERR_UNKNOWN_MEMBER, name, known);
 }
 
-static void fail_text(struct call *call, const struct json_scanner *scanner, enum err err)
+static bool
+members_read(struct call *call, struct bytes object, struct config_member *members, size_t count)
 {
-    char detail[80];
-    (void)snprintf(detail, sizeof(detail), "at byte %zu", (size_t)(scanner->at - scanner->begin));
-    call_fail(call, err, err == ERR_WRONG_TYPE ? "the body must be an object" : detail);
-}
-
-bool config_read(struct call *call, struct config_member *members, size_t count)
-{
-    struct json_scanner scanner = json_scanner_of(buf_bytes(&call->body.whole));
-    enum err err = json_object_begin(&scanner);
-    bool more = err == OK;
+    struct json_scanner scanner = json_scanner_of(object);
+    bool more = true;
+    CHECK(json_object_begin(&scanner) == OK);
     while (more) {
         struct json_value name;
         struct json_value value;
-        err = json_object_next(&scanner, &name, &more);
-        if (err != OK || !more) {
+        CHECK(json_object_next(&scanner, &name, &more) == OK);
+        if (!more) {
             break;
         }
-        err = json_value(&scanner, &value);
-        if (err != OK) {
-            break;
-        }
+        CHECK(json_value(&scanner, &value) == OK);
         struct bytes text = plain_text(call, &name);
         if (!has_memory(call, text)) {
             return false;
@@ -115,13 +107,26 @@ bool config_read(struct call *call, struct config_member *members, size_t count)
             return false;
         }
     }
-    if (err == OK) {
-        err = json_end(&scanner);
-    }
+    return true;
+}
+
+/* The whole text is checked before any member is looked at: that it is not JSON comes first. */
+bool config_read(struct call *call, struct config_member *members, size_t count)
+{
+    struct json_scanner scanner = json_scanner_of(buf_bytes(&call->body.whole));
+    struct json_value whole;
+    enum err err = json_whole(&scanner, &whole);
     if (err != OK) {
-        fail_text(call, &scanner, err);
+        char detail[80];
+        (void)snprintf(detail, sizeof(detail), "at byte %zu", (size_t)(scanner.at - scanner.begin));
+        call_fail(call, err, detail);
+        return false;
     }
-    return err == OK;
+    if (whole.kind != JSON_OBJECT) {
+        call_fail(call, ERR_UNPROCESSABLE, "the body must be a JSON object");
+        return false;
+    }
+    return members_read(call, whole.text, members, count);
 }
 
 bool config_duration(struct call *call,

@@ -14,8 +14,8 @@ struct config_member {
     bool value;
 };
 
-/* Reads the call's whole body. Not JSON, a member twice, or of the wrong type: 400; an unknown
- * member: 422, named. False: the call was answered. */
+/* Reads the call's whole body. Not JSON, or a member twice: 400; no object, a member that is unknown or of
+ * the wrong type: 422, the member named. False: the call was answered. */
 bool config_read(struct call *call, struct config_member *members, size_t count);
 
 /* An ISO 8601 duration in [0, max_us], if the member was given: else 422, named. */

@@ -32,6 +32,8 @@ enum member {
     MEMBERS,
 };
 
+#define NOT_JSON "it is not one JSON text"
+
 #define BIT(member) (1u << (member))
 #define CREATE_MEMBERS                                                                             \
     (BIT(MEMBER_KEY) | BIT(MEMBER_WITHIN) | BIT(MEMBER_DEADLINE) | BIT(MEMBER_CLOCK) |             \
@@ -391,8 +393,7 @@ static enum err whole_check(struct bytes text)
 {
     struct json_scanner scanner = json_scanner_of(text);
     struct json_value whole;
-    enum err err = json_value(&scanner, &whole);
-    return err == OK ? json_end(&scanner) : err;
+    return json_whole(&scanner, &whole);
 }
 
 bool timeout_read(struct memory *memory,
@@ -412,9 +413,9 @@ bool timeout_read(struct memory *memory,
     if (err == ERR_WRONG_TYPE) {
         err = whole_check(text);
         return refuse(&reading,
-                      err == OK ? ERR_WRONG_TYPE : err,
+                      err == OK ? ERR_UNPROCESSABLE : err,
                       (struct bytes){0},
-                      "a command is a JSON object");
+                      err == OK ? "a command is a JSON object" : NOT_JSON);
     }
     bool good = err == OK && members_read(&reading, &scanner, &err);
     if (good) {
@@ -423,7 +424,7 @@ bool timeout_read(struct memory *memory,
         err = whole_check(text);
     }
     if (err != OK) {
-        return refuse(&reading, err, (struct bytes){0}, "it is not one JSON text");
+        return refuse(&reading, err, (struct bytes){0}, NOT_JSON);
     }
     return good && complete(&reading);
 }

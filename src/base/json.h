@@ -79,6 +79,9 @@ enum err json_peek(struct json_scanner *s, enum json_kind *kind) MUST_CHECK;
 /* Only white space is left. */
 enum err json_end(struct json_scanner *s) MUST_CHECK;
 
+/* One value of any kind and nothing behind it: what a whole text must be. */
+enum err json_whole(struct json_scanner *s, struct json_value *value) MUST_CHECK;
+
 /* Resolves the escapes of a validated string content into out: at most content.len bytes. */
 void json_unescape(struct bytes content, struct buf *out);
 

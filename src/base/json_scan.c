@@ -485,3 +485,9 @@ enum err json_end(struct json_scanner *s)
     s->at = skip_space(s->at, s->end);
     return s->at == s->end ? OK : ERR_JSON;
 }
+
+enum err json_whole(struct json_scanner *s, struct json_value *value)
+{
+    enum err err = json_value(s, value);
+    return err == OK ? json_end(s) : err;
+}

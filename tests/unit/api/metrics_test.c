@@ -58,7 +58,7 @@ static void sql_may_come_in_json(void **state)
     assert_int_equal(fake_call(client, "POST", "/v1/sql", JSON, "{}"), 422);
     assert_true(fake_has(client, "unprocessable"));
     assert_int_equal(fake_call(client, "POST", "/v1/sql", JSON, "{\"sql\":\"x\"} y"), 400);
-    assert_int_equal(fake_call(client, "POST", "/v1/sql", JSON, "[]"), 400);
+    assert_int_equal(fake_call(client, "POST", "/v1/sql", JSON, "[]"), 422);
     assert_int_equal(fake_call(client, "POST", "/v1/sql", TEXT, "\xff"), 400);
     assert_int_equal(fake_call(client, "POST", "/v1/sql", TEXT, " -- nothing"), 400);
 }

@@ -381,7 +381,11 @@ static void bad_acks_are_refused(void **state)
         {"{\"consumer\":\"\",\"cursor\":\"0\"}", 422, "\"member\":\"consumer\""},
         {"{\"consumer\":\"x\",\"cursor\":\"0\"}", 422, "\"member\":\"cursor\""},
         {"{\"consumer\":\"x\",\"cursor\":\"0\",\"more\":\"1\"}", 422, "unknown-member"},
-        {"[]", 400, "wrong-type"},
+        {"[]", 422, "problem:unprocessable\""},
+        {"true", 422, "JSON object"},
+        {"[", 400, "invalid-json"},
+        {"{\"more\":\"1\"", 400, "invalid-json"},
+        {"{\"consumer\":\"x\",\"consumer\":\"x\"}", 400, "duplicate-member"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         assert_int_equal(fake_call(client, "POST", "/v1/notifications:ack", JSON, rows[i].body),

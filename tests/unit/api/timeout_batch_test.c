@@ -73,10 +73,12 @@ static void lines_that_are_no_commands_reach_nobody(void **state)
         "{\"op\":\"cancel\"}",
         "{\"op\":\"cancel\",\"key\":\"a\",\"within\":\"PT1S\"}",
         "[]",
+        "null",
+        "{",
     };
-    for (size_t i = 0; i < 5; i++) {
+    for (size_t i = 0; i < 7; i++) {
         assert_int_equal(fake_call(client, "POST", "/v1/timeouts:batch", LINES, bad[i]), 200);
-        assert_true(fake_has(client, i == 4 ? "\"status\":400" : "\"status\":422"));
+        assert_true(fake_has(client, i == 6 ? "\"status\":400" : "\"status\":422"));
     }
     assert_int_equal(fake_call(client, "POST", "/v1/timeouts:batch", LINES, " \n"), 422);
     assert_int_equal(
