@@ -170,11 +170,8 @@ static bool head_keep(struct call *call, const struct http_request *request, str
             return false;
         }
     }
-    struct bytes match = http_field_find(request, "If-Match");
+    call->if_match = if_match_read(request);
     struct bytes none_match = http_field_find(request, "If-None-Match");
-    if (match.data != NULL) {
-        call->if_match = memory_copy(&call->memory, match);
-    }
     if (none_match.data != NULL) {
         call->if_none_match = memory_copy(&call->memory, none_match);
     }

@@ -17,6 +17,7 @@
 
 #include "api/body.h"
 #include "api/host_rules.h"
+#include "api/if_match.h"
 #include "api/memory.h"
 #include "api/out.h"
 #include "api/params.h"
@@ -66,7 +67,7 @@ struct call {
     const struct route *route;
     enum http_method method;
     struct bytes name; /* the decoded {name} of the path */
-    struct bytes if_match;
+    struct if_match if_match;
     struct bytes if_none_match;
     bool is_json; /* a body of SQL is wrapped: {"sql": ...} */
     struct params params;

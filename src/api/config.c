@@ -165,52 +165,18 @@ bool config_time_param(struct call *call, const char *name, int64_t *us)
     return time_good(call, name, params_time(&call->params, name, us));
 }
 
-/* "12" with its quotes. */
-static bool tag_version(struct bytes tag, uint64_t *version)
+bool config_condition(struct call *call, struct condition *condition)
 {
-    if (tag.len < 3 || tag.data[0] != '"' || tag.data[tag.len - 1] != '"') {
+    const struct if_match *read = &call->if_match;
+    if (read->refusal != NULL) {
+        call_fail(call, ERR_UNPROCESSABLE, read->refusal);
         return false;
     }
-    return u64_parse(bytes_slice(tag, 1, tag.len - 2), version) && *version > 0;
-}
-
-bool config_version(struct call *call, bool *given, uint64_t *version)
-{
-    *given = false;
-    *version = 0;
-    if (call->if_none_match.data != NULL) {
-        if (!bytes_equal(call->if_none_match, BYTES("*")) || call->if_match.data != NULL) {
-            call_fail(call, ERR_UNPROCESSABLE, "a write takes If-None-Match: * alone");
-            return false;
-        }
-        *given = true;
-    }
-    if (call->if_match.data == NULL) {
-        return true;
-    }
-    if (bytes_equal(call->if_match, BYTES("*"))) {
-        call_fail(call, ERR_UNPROCESSABLE, "If-Match takes one entity tag, as a read returned it");
-        return false;
-    }
-    *given = true;
-    if (!tag_version(call->if_match, version)) {
+    if (read->condition.kind == CONDITION_LISTED && read->condition.count == 0) {
         call_fail(call, ERR_PRECONDITION, "no object here has that entity tag");
         return false;
     }
-    return true;
-}
-
-bool config_condition(struct call *call, struct proposal *proposal)
-{
-    uint64_t version = 0;
-    if (!config_version(call, &proposal->has_if_match, &version)) {
-        return false;
-    }
-    if (version > UINT32_MAX) {
-        call_fail(call, ERR_PRECONDITION, "no object here has that entity tag");
-        return false;
-    }
-    proposal->if_match = (uint32_t)version;
+    *condition = read->condition;
     return true;
 }
 
@@ -229,7 +195,7 @@ void config_define(struct call *call,
                    void (*then)(struct call *call))
 {
     struct proposal *proposal = call_proposal(call, kind);
-    if (proposal != NULL && config_condition(call, proposal)) {
+    if (proposal != NULL && config_condition(call, &proposal->condition)) {
         proposal->name = call->name;
         proposal->definition = definition;
         proposal->mode = DEFINE_PUT;
@@ -254,7 +220,7 @@ static void dropped(struct call *call)
 void config_drop(struct call *call, enum proposal_kind kind)
 {
     struct proposal *proposal = call_proposal(call, kind);
-    if (proposal != NULL && config_condition(call, proposal)) {
+    if (proposal != NULL && config_condition(call, &proposal->condition)) {
         proposal->name = call->name;
         call_propose(call, dropped);
     }

@@ -31,12 +31,8 @@ bool config_time(struct call *call, const struct config_member *member, int64_t 
 /* The same of a query parameter. */
 bool config_time_param(struct call *call, const char *name, int64_t *us);
 
-/* An If-Match or If-None-Match header as a condition on the version: *given is false when there is
- * none, 0 means that there must be no object. False: answered (412, 422). */
-bool config_version(struct call *call, bool *given, uint64_t *version);
-
-/* The same as the proposal's condition. */
-bool config_condition(struct call *call, struct proposal *proposal);
+/* What If-Match and If-None-Match say. False: answered (412: nothing here has such a tag; 422). */
+bool config_condition(struct call *call, struct condition *condition);
 
 /* The parameter `dry_run` (false when absent). False: answered with 422. */
 bool config_dry_run(struct call *call, bool *dry_run);

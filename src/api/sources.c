@@ -152,7 +152,7 @@ void sources_put(struct call *call)
         return;
     }
     struct proposal *proposal = call_proposal(call, PROPOSE_SOURCE);
-    if (proposal != NULL && config_condition(call, proposal)) {
+    if (proposal != NULL && config_condition(call, &proposal->condition)) {
         proposal->name = call->name;
         proposal->source = source;
         call_propose(call, write_back);
@@ -179,7 +179,7 @@ void sources_watermark(struct call *call)
         return;
     }
     struct proposal *proposal = call_proposal(call, PROPOSE_LANE);
-    if (proposal == NULL) {
+    if (proposal == NULL || !config_condition(call, &proposal->condition)) {
         return;
     }
     proposal->name = call->name;

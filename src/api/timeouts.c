@@ -14,6 +14,12 @@
  * With ?rule= a command is for what that rule began of the key: the rule's number is asked for first, and
  * the answer shows an instance, as it is shown by a read (timeout_instances.c).
  *
+ * A command's record carries one version that it expects. If-Match: * and lists of tags are broken down
+ * to that: the first guess goes into the log, and when it was wrong the result tells the version there is
+ * instead, which is tried next if the condition names it, too. A command that found another version has
+ * changed nothing, so only the last one counts, and what is answered was true when the log gave it its
+ * place. Versions rise, so a list is at its end after as many tries as it has tags.
+ *
  * Sending a command twice is safe without any memory of requests: the key says which timeout is meant,
  * and a create with the same parameters, or a second end of the same kind, finds itself done. */
 #include "api/timeouts.h"
@@ -27,6 +33,9 @@
 #include "host/timeout_rows.h"
 #include "model/rule.h"
 
+/* So many versions a command is tried with; a key that changes each time meanwhile ends it before. */
+#define TRIES_MAX CONDITION_VERSIONS_MAX
+
 /* So long a command's answer waits for the data that it shows. */
 #define DATA_WAIT_US US_PER_SECOND
 
@@ -35,6 +44,8 @@ struct timeout_write {
     struct timeout_command command;
     struct bytes rule; /* its name; data NULL: an explicit timeout is meant */
     struct timeout_result result;
+    struct condition condition;
+    uint32_t tries;
     size_t record_cap;
     uint8_t record[];
 };
@@ -164,12 +175,28 @@ static void data_ask(struct call *call)
     }
 }
 
+/* Whether it was refused for its version, and the condition holds for the one that there is. */
+static bool version_missed(const struct timeout_write *write)
+{
+    const struct timeout_object *object = &write->result.object;
+    return write->result.outcome == TIMEOUT_OTHER_VERSION && object->state != TIMEOUT_ABSENT &&
+           object->version != write->command.version &&
+           condition_holds(&write->condition, object->version);
+}
+
+static void write_send(struct call *call);
+
 static void write_back(struct call *call)
 {
     const struct proposal *proposal = call->proposal;
-    const struct timeout_write *write = call->timeout_write;
+    struct timeout_write *write = call->timeout_write;
     if (proposal->err != OK) {
         call_fail(call, proposal->err, proposal->detail);
+        return;
+    }
+    if (version_missed(write)) {
+        write->command.version = write->result.object.version;
+        write_send(call);
         return;
     }
     struct bytes data = data_known(&write->command, write->result.outcome);
@@ -182,13 +209,19 @@ static void write_back(struct call *call)
     }
 }
 
-/* If-Match and If-None-Match as the command's condition. */
-static bool condition_read(struct call *call, struct timeout_command *command)
+/* The version that the command is tried with first: of a list the newest, of any the one that a timeout is
+ * created with. */
+static uint64_t version_guess(const struct condition *condition)
 {
-    return config_version(call, &command->has_version, &command->version);
+    uint64_t newest = condition->kind == CONDITION_PRESENT ? 1 : 0;
+    for (uint32_t i = 0; i < condition->count; i++) {
+        newest = condition->versions[i] > newest ? condition->versions[i] : newest;
+    }
+    return newest;
 }
 
-static void write_propose(struct call *call)
+/* Proposes the command as it is now. */
+static void write_send(struct call *call)
 {
     struct timeout_write *write = call->timeout_write;
     const struct timeout_command *command = &write->command;
@@ -196,10 +229,17 @@ static void write_propose(struct call *call)
     uint64_t hash = command->rule == 0
                         ? timeout_hash(command->key, facts->seed)
                         : timeout_rule_hash(command->rule, command->key, facts->seed);
+    if (write->tries++ == TRIES_MAX) {
+        call_fail(call,
+                  ERR_UNAVAILABLE,
+                  "the timeout changes too fast for this If-Match; nothing was done");
+        return;
+    }
     struct proposal *proposal = call_proposal(call, PROPOSE_TIMEOUTS);
     if (proposal == NULL) {
         return;
     }
+    write->result = (struct timeout_result){.outcome = TIMEOUT_UNANSWERED};
     struct buf record = buf_of(write->record, write->record_cap);
     size_t body = timeouts_begin(&record, 1);
     timeout_command_put(&record, command, timeout_partition(hash, facts->partitions));
@@ -233,7 +273,7 @@ static void rule_back(struct call *call)
         return;
     }
     call->timeout_write->command.rule = inspection->rules[0].metric;
-    write_propose(call);
+    write_send(call);
 }
 
 /* The rule of that name, for its number. */
@@ -254,16 +294,23 @@ static void rule_ask(struct call *call)
     }
 }
 
-/* Keeps the command until it is answered. False: there is no memory, and the call is answered. */
+/* Keeps the command until it is answered. False: it was answered already. */
 static bool write_begin(struct call *call, const struct timeout_command *command, struct bytes rule)
 {
+    struct condition condition;
+    if (!config_condition(call, &condition)) {
+        return false;
+    }
     size_t cap = RECORD_HEADER_BYTES + TIMEOUT_HEADER_BYTES + timeout_command_bytes_max(command);
     struct timeout_write *write = memory_take(&call->memory, sizeof(*write) + cap);
     if (write == NULL) {
         call_fail(call, memory_err(&call->memory), "there is no memory for this command");
         return false;
     }
-    *write = (struct timeout_write){.command = *command, .rule = rule, .record_cap = cap};
+    *write = (struct timeout_write){
+        .command = *command, .rule = rule, .condition = condition, .record_cap = cap};
+    write->command.has_version = condition.kind != CONDITION_NONE;
+    write->command.version = version_guess(&condition);
     call->timeout_write = write;
     return true;
 }
@@ -296,8 +343,8 @@ static void command_run(struct call *call, enum timeout_op op)
         call_fail_member(call, refusal.err, refusal.member, refusal.detail);
         return;
     }
-    if (condition_read(call, &command) && write_begin(call, &command, rule)) {
-        (rule.data == NULL ? write_propose : rule_ask)(call);
+    if (write_begin(call, &command, rule)) {
+        (rule.data == NULL ? write_send : rule_ask)(call);
     }
 }
 

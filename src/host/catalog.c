@@ -57,8 +57,8 @@ static void refuse(struct proposal *proposal, enum err err, const char *text)
 static bool precondition_holds(struct proposal *proposal, const struct catalog_entry *entry)
 {
     uint32_t version = entry == NULL ? 0 : entry->info.version;
-    if (proposal->has_if_match && proposal->if_match != version) {
-        refuse(proposal, ERR_PRECONDITION, "not at the version of If-Match");
+    if (!condition_holds(&proposal->condition, version)) {
+        refuse(proposal, ERR_PRECONDITION, "not at a version of If-Match");
         return false;
     }
     return true;

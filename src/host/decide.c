@@ -12,14 +12,22 @@ static void refuse(struct proposal *proposal, enum err err, const char *detail)
     (void)snprintf(proposal->detail, sizeof(proposal->detail), "%s", detail);
 }
 
+static bool precondition_holds(struct proposal *proposal, uint32_t version)
+{
+    if (!condition_holds(&proposal->condition, version)) {
+        refuse(proposal, ERR_PRECONDITION, "the source is not at a version of If-Match");
+        return false;
+    }
+    return true;
+}
+
 static void put_source(struct sequencer *sequencer, struct proposal *proposal, struct buf *out)
 {
     uint32_t lane = tide_lane_of(&sequencer->tide, proposal->name);
     bool is_default = bytes_equal(proposal->name, BYTES("*"));
     bool exists = lane != LANE_DEFAULT || is_default;
     uint32_t version = exists ? sequencer->tide.lanes[lane].version : 0;
-    if (proposal->has_if_match && proposal->if_match != version) {
-        refuse(proposal, ERR_PRECONDITION, "the source is not at the version of If-Match");
+    if (!precondition_holds(proposal, version)) {
         return;
     }
     if (!exists) {
@@ -61,8 +69,7 @@ static void put_forget(struct sequencer *sequencer, struct proposal *proposal, s
                is_default ? "the default lane can't be forgotten" : "that source was not declared");
         return;
     }
-    if (proposal->has_if_match && proposal->if_match != sequencer->tide.lanes[lane].version) {
-        refuse(proposal, ERR_PRECONDITION, "the source is not at the version of If-Match");
+    if (!precondition_holds(proposal, sequencer->tide.lanes[lane].version)) {
         return;
     }
     forget_put(out, lane);
@@ -77,6 +84,9 @@ static void put_lane(struct sequencer *sequencer, struct proposal *proposal, str
         return;
     }
     const struct tide_lane *lane = &sequencer->tide.lanes[number];
+    if (!precondition_holds(proposal, lane->version)) {
+        return;
+    }
     bool advance = proposal->command == LANE_ADVANCE;
     if (advance && lane->final) {
         refuse(proposal, ERR_CONFLICT, "the source is final; reopen it with {\"final\":false}");

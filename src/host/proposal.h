@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/feed.h"
+#include "host/condition.h"
 #include "host/letter.h"
 #include "model/rule.h"
 
@@ -54,8 +55,8 @@ struct proposal {
     struct bytes definition;  /* DEFINE, RULE_DEFINE: encoded; borrowed until done */
     enum rule_kind rule_kind; /* RULE_DROP: only one of this kind; 0: of either */
     enum define_mode mode;    /* DEFINE */
-    bool has_if_match;    /* DEFINE, DROP, SOURCE, FORGET: refuse (ERR_PRECONDITION) unless ... */
-    uint32_t if_match;    /* ... the version is this; 0 = unless it does not exist */
+    struct condition
+        condition;        /* DEFINE, DROP, SOURCE, FORGET, LANE: else refuse (ERR_PRECONDITION) */
     struct source source; /* SOURCE: kind and durations */
     enum lane_command_kind command; /* LANE */
     int64_t time;                   /* LANE, LANE_ADVANCE */

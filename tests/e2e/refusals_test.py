@@ -498,7 +498,14 @@ class ARequestIsRefused(Untouched):
         self.assertTrue(tag)
         for method, path, body in (("PUT", source, DECLARED), ("DELETE", source, None),
                                    ("PUT", metric, {"sql": f"SELECT count(*) AS other {TUMBLE}"})):
-            reply = self.server.request(method, path, body, headers={"If-Match": '"nonsense"'})
+            for match in ('"nonsense"', '"98", "99"', "W/" + tag, f'{tag}, nonsense', f'{tag}, *'):
+                reply = self.server.request(method, path, body, headers={"If-Match": match})
+                self.check_problem(reply, 412)
+        for path, body in ((source + "nobody", DECLARED), (metric + "_nobody", {"sql": f"SELECT count(*) AS n {TUMBLE}"})):
+            self.check_problem(self.server.request("PUT", path, body, headers={"If-Match": "*"}), 412)
+        for match in ('"99"', "W/" + self.server.request("GET", source).headers["etag"]):
+            reply = self.server.request("POST", source + "/watermark", {"time": "2020-01-01T00:00:00Z"},
+                                        headers={"If-Match": match})
             self.check_problem(reply, 412)
 
 

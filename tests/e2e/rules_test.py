@@ -78,7 +78,10 @@ class Rules(cases.Case):
         reply = self.server.request("GET", path)
         self.assertEqual(('"2"', EXPECT), (reply.headers["etag"], reply.json["sql"]))
         self.check_problem(self.server.request("DELETE", path, headers={"If-Match": '"1"'}), 412)
-        self.assertEqual(204, self.server.request("DELETE", path).status)
+        self.assertEqual(200, self.server.request("PUT", path, {"sql": AFTER}, {"If-Match": "*"}).status)
+        self.check_problem(self.server.request("DELETE", path, headers={"If-Match": '"1", "2"'}), 412)
+        self.assertEqual(204, self.server.request("DELETE", path, headers={"If-Match": '"2", "3"'}).status)
+        self.check_problem(self.server.request("PUT", path, {"sql": AFTER}, {"If-Match": "*"}), 412)
         self.check_problem(self.server.request("DELETE", path), 404, kind="unknown-rule")
         self.check_problem(self.server.request("GET", path), 404, kind="unknown-rule")
 

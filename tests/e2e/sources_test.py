@@ -79,6 +79,11 @@ class Lanes(unittest.TestCase):
         self.send("/told", at("11:00:00"))
         self.assertEqual((2, False, False), self.rows()[at("11:00:00")])
         self.assertIn(self.holders()["/told"], ("explicit", "no event yet"))
+        told = "/v1/sources/" + quoted("/told")
+        tag = self.server.request("GET", told).headers["etag"]
+        for match, status in (('"99"', 412), ("W/" + tag, 412), ('"99", ' + tag, 200), ("*", 200)):
+            reply = self.server.request("POST", told + "/watermark", {"time": at("10:15:00")}, {"If-Match": match})
+            self.assertEqual((status, match), (reply.status, match), reply)
         self.assertEqual(200, self.server.watermark("/told", time=at("10:15:00")).status)
         self.assertEqual(at("10:15:00"), self.now())
         self.assertEqual({"/told": "explicit"}, self.holders())

@@ -194,6 +194,44 @@ class Answers(timeouts.Case):
         self.assertEqual("pending", get(self.server, key)["state"])
         self.assertEqual(200, act(self.server, key, "complete", headers={"If-Match": second}).status)
 
+    def test_if_match_takes_a_star_and_lists(self):
+        key = self.made()["key"]
+        for match, status in (('*', 200), ('"1", "2"', 200), ('"9","3" , W/"7"', 200), ('"1", "2", "3"', 412), ('W/"4"', 412),
+                              ('"4", 5', 412), ('"4', 412), ('*, "4"', 412), (",".join(f'"{n}"' for n in range(1, 18)), 422)):
+            reply = act(self.server, key, "heartbeat", headers={"If-Match": match})
+            self.assertEqual(status, reply.status, (match, reply))
+        self.assertEqual('"4"', self.server.request("GET", path(key)).headers["etag"])
+        self.check_problem(self.server.request("POST", TIMEOUTS, {"key": key, "within": "PT1H", "on_exists": "replace"},
+                                               {"If-Match": '"3"'}), 412)
+        reply = self.server.request("POST", TIMEOUTS, {"key": key, "within": "PT1H", "on_exists": "replace"}, {"If-Match": "*"})
+        self.assertEqual((201, 2), (reply.status, reply.json["generation"]))
+        self.assertEqual(200, act(self.server, key, "complete", headers={"If-Match": "*"}).status)
+
+    def test_a_star_is_false_where_nothing_is(self):
+        key = self.name("nobody")
+        for action in ("complete", "cancel", "heartbeat"):
+            self.check_problem(act(self.server, key, action, headers={"If-Match": "*"}), 412)
+        self.check_problem(self.server.request("POST", TIMEOUTS, {"key": key, "within": "PT1H"}, {"If-Match": "*"}), 412)
+        self.check_problem(self.server.request("GET", path(key)), 404)
+
+    def test_a_star_holds_whoever_else_changes_the_key(self):
+        key = self.made()["key"]
+        statuses = []
+
+        def beat():
+            client = another(self.server)
+            for _ in range(20):
+                statuses.append(act(client, key, "heartbeat", headers={"If-Match": "*"}).status)
+            client.close()
+        threads = [threading.Thread(target=beat) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(80, len(statuses))
+        self.assertLessEqual(set(statuses), {200, 503}, statuses)  # 503: it lost sixteen times
+        self.assertEqual(f'"{1 + statuses.count(200)}"', self.server.request("GET", path(key)).headers["etag"])
+
     def test_no_two_versions_of_a_key_share_an_etag(self):
         key = self.made()["key"]
         tags = [self.server.request("GET", path(key)).headers["etag"]]

@@ -228,14 +228,16 @@ static void if_match_guards_metrics(void **state)
     (void)state;
     story_begin(&story, &(struct world_options){0});
     struct proposal proposal = {
-        .kind = PROPOSE_DROP, .name = BYTES("arrivals"), .has_if_match = true};
+        .kind = PROPOSE_DROP,
+        .name = BYTES("arrivals"),
+        .condition = {.kind = CONDITION_LISTED, .count = 1, .versions = {1}},
+    };
     story_define(&story, ARRIVALS, DEFINE_CREATE);
     story_drop(&story, "arrivals", 0);
     story_drop(&story, "arrivals", 2);
     story_define(&story, ARRIVALS_BY_HOUR, DEFINE_PUT);
     story_drop(&story, "arrivals", 1);
     story_drop(&story, "arrivals", 2);
-    proposal.if_match = 1;
     const struct ticket *gone = world_propose(&story.world, &proposal);
     story_settle(&story);
     story_line(&story, "drop of what is gone: %s", story_outcome(gone));

@@ -191,8 +191,11 @@ void story_drop(struct story *story, const char *name, int64_t if_match)
 {
     struct proposal proposal = {
         .kind = PROPOSE_DROP,
-        .has_if_match = if_match >= 0,
-        .if_match = if_match >= 0 ? (uint32_t)if_match : 0,
+        .condition.kind = if_match < 0    ? CONDITION_NONE
+                          : if_match == 0 ? CONDITION_ABSENT
+                                          : CONDITION_LISTED,
+        .condition.count = if_match > 0 ? 1 : 0,
+        .condition.versions = {if_match > 0 ? (uint64_t)if_match : 0},
     };
     propose(story, "drop", name, &proposal);
 }

@@ -166,7 +166,7 @@ static enum err define(struct gateway *gateway, struct proposal *proposal)
     struct fake_metric *metric = metric_find(gateway, proposal->name, true);
     CHECK(metric != NULL);
     uint32_t version = metric->used ? metric->version : 0;
-    if (proposal->has_if_match && proposal->if_match != version) {
+    if (!condition_holds(&proposal->condition, version)) {
         return ERR_PRECONDITION;
     }
     bool same = metric->used && bytes_equal(bytes_of(metric->definition, metric->definition_len),
@@ -194,7 +194,7 @@ static enum err declare(struct gateway *gateway, struct proposal *proposal)
     struct fake_source *source = source_find(gateway, proposal->name, true);
     CHECK(source != NULL);
     uint32_t version = source->used ? source->version : 0;
-    if (proposal->has_if_match && proposal->if_match != version) {
+    if (!condition_holds(&proposal->condition, version)) {
         return ERR_PRECONDITION;
     }
     proposal->created = !source->used;
@@ -212,6 +212,9 @@ static enum err lane(struct gateway *gateway, struct proposal *proposal)
     struct fake_source *source = source_find(gateway, proposal->name, false);
     if (source == NULL) {
         return ERR_UNKNOWN_SOURCE;
+    }
+    if (!condition_holds(&proposal->condition, source->version)) {
+        return ERR_PRECONDITION;
     }
     if (proposal->command == LANE_ADVANCE) {
         if (proposal->time < source->watermark) {

@@ -191,7 +191,14 @@ static void conditions_guard_a_change(void **state)
                      200);
     assert_int_equal(fake_call(client, "PUT", "/v1/metrics/m", TEXT "If-Match: W/\"1\"\n", SELECT),
                      412);
-    assert_int_equal(fake_call(client, "PUT", "/v1/metrics/m", TEXT "If-Match: *\n", SELECT), 422);
+    assert_int_equal(fake_call(client, "PUT", "/v1/metrics/m", TEXT "If-Match: *\n", SELECT), 200);
+    assert_int_equal(
+        fake_call(client, "PUT", "/v1/metrics/m", TEXT "If-Match: \"7\", \"1\"\n", SELECT), 200);
+    assert_int_equal(
+        fake_call(client, "PUT", "/v1/metrics/m", TEXT "If-Match: \"7\", \"8\"\n", SELECT), 412);
+    assert_int_equal(fake_call(client, "PUT", "/v1/metrics/m", TEXT "If-Match: \"1\", 1\n", SELECT),
+                     412);
+    assert_int_equal(fake_call(client, "PUT", "/v1/metrics/n", TEXT "If-Match: *\n", SELECT), 412);
 }
 
 static void delete_is_404_the_second_time(void **state)

@@ -103,6 +103,17 @@ static void a_producer_speaks_about_its_watermark(void **state)
     assert_true(fake_has(client, "\"final\":true"));
     assert_int_equal(fake_call(client, "POST", target, JSON, "{\"final\":false}"), 200);
     assert_int_equal(client->gateway->last.command, LANE_REOPEN);
+    assert_int_equal(
+        fake_call(client, "POST", target, JSON "If-Match: \"9\"\n", "{\"final\":false}"), 412);
+    assert_int_equal(
+        fake_call(client, "POST", target, JSON "If-Match: W/\"1\"\n", "{\"final\":false}"), 412);
+    assert_int_equal(
+        fake_call(client, "POST", target, JSON "If-None-Match: *\n", "{\"final\":false}"), 412);
+    assert_int_equal(fake_call(client, "POST", target, JSON "If-Match: *\n", "{\"final\":false}"),
+                     200);
+    assert_int_equal(
+        fake_call(client, "POST", target, JSON "If-Match: \"9\", \"1\"\n", "{\"final\":false}"),
+        200);
     assert_int_equal(fake_call(client, "POST", target, JSON, "{}"), 422);
     assert_int_equal(fake_call(client, "POST", target, JSON, "{\"time\":\"now\"}"), 422);
     assert_true(fake_has(client, "problem:unprocessable\""));

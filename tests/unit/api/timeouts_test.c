@@ -275,6 +275,83 @@ static void ends_and_heartbeats_take_their_members(void **state)
     assert_int_equal(fake_call(client, "POST", "/v1/timeouts/a%0Ab/cancel", "", NULL), 422);
 }
 
+/* The n-th command to come finds this version (0: nothing), and goes through if it names it. */
+static void finds(uint32_t nth, uint64_t version, bool goes_through)
+{
+    struct gateway *gateway = client->gateway;
+    gateway->results[(gateway->commands + nth) % 4] = (struct timeout_result){
+        .outcome = goes_through ? TIMEOUT_CHANGED : TIMEOUT_OTHER_VERSION,
+        .object = {.state = version == 0 ? TIMEOUT_ABSENT : TIMEOUT_PENDING,
+                   .generation = 1,
+                   .version = version},
+    };
+}
+
+static int heartbeat_if(const char *fields)
+{
+    return fake_call(client, "POST", "/v1/timeouts/k/heartbeat", fields, NULL);
+}
+
+static void if_match_takes_a_star_and_lists(void **state)
+{
+    (void)state;
+    const struct gateway *gateway = client->gateway;
+    finds(0, 1, true);
+    assert_int_equal(heartbeat_if("If-Match: *\n"), 200);
+    assert_int_equal(gateway->commands, 1);
+    assert_true(gateway->command.has_version);
+    assert_int_equal(gateway->command.version, 1);
+    /* A first guess that was wrong says which is right; here it changes once more before that. */
+    finds(0, 5, false);
+    finds(1, 6, false);
+    finds(2, 7, true);
+    assert_int_equal(heartbeat_if("If-Match: *\n"), 200);
+    assert_int_equal(gateway->commands, 4);
+    assert_int_equal(gateway->command.version, 6);
+    finds(0, 0, false);
+    assert_int_equal(heartbeat_if("If-Match: *\n"), 412);
+    assert_int_equal(gateway->commands, 5);
+    finds(0, 2, false);
+    finds(1, 3, true);
+    assert_int_equal(heartbeat_if("If-Match: \"2\", \"4\", W/\"9\"\n"), 200);
+    assert_int_equal(gateway->commands, 7);
+    assert_int_equal(gateway->command.version, 2);
+    finds(0, 3, false);
+    assert_int_equal(heartbeat_if("If-Match: \"2\"\nIf-Match: \"4\"\n"), 412);
+    assert_int_equal(gateway->commands, 8);
+    assert_int_equal(gateway->command.version, 4);
+    finds(0, 3, false);
+    assert_int_equal(heartbeat_if("If-None-Match: *\n"), 412);
+    assert_int_equal(gateway->commands, 9);
+    assert_int_equal(gateway->command.version, 0);
+}
+
+static void a_condition_that_names_no_version_reaches_nobody(void **state)
+{
+    (void)state;
+    assert_int_equal(heartbeat_if("If-Match: W/\"1\"\n"), 412);
+    assert_int_equal(heartbeat_if("If-Match: \"1\", *\n"), 412);
+    assert_int_equal(heartbeat_if("If-Match: *\nIf-None-Match: *\n"), 422);
+    assert_int_equal(heartbeat_if("If-None-Match: \"1\"\n"), 422);
+    assert_int_equal(
+        heartbeat_if(
+            "If-Match: \"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\",\"10\",\"11\","
+            "\"12\",\"13\",\"14\",\"15\",\"16\",\"17\"\n"),
+        422);
+    assert_true(fake_has(client, "at most 16"));
+    assert_int_equal(client->gateway->proposals, 0);
+}
+
+static void a_key_that_changes_all_the_time_is_given_up(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 4; i++) {
+        finds(i, 5 + i, false);
+    }
+    assert_int_equal(heartbeat_if("If-Match: *\n"), 503);
+    assert_int_equal(client->gateway->commands, 16);
+}
+
 static void put_row(uint32_t runner, const char *key, bool held)
 {
     const struct timeout_row row = {
@@ -574,6 +651,9 @@ int main(void)
         TEST(a_key_may_have_256_bytes_and_not_one_more),
         TEST(data_may_have_64_kib),
         TEST(outcomes_have_their_statuses),
+        TEST(if_match_takes_a_star_and_lists),
+        TEST(a_condition_that_names_no_version_reaches_nobody),
+        TEST(a_key_that_changes_all_the_time_is_given_up),
         TEST(ends_and_heartbeats_take_their_members),
         TEST(data_is_read_behind_a_command_that_did_not_bring_it),
         TEST(a_timeout_is_read_from_its_owner),

@@ -88,6 +88,11 @@ static struct proposal drop_rule(const char *name, enum rule_kind kind)
         .kind = PROPOSE_RULE_DROP, .name = bytes_of_string(name), .rule_kind = kind};
 }
 
+static struct condition at_version(uint64_t version)
+{
+    return (struct condition){.kind = CONDITION_LISTED, .count = 1, .versions = {version}};
+}
+
 static struct proposal drop(const char *name)
 {
     return (struct proposal){.kind = PROPOSE_DROP, .name = bytes_of_string(name)};
@@ -179,31 +184,34 @@ static void if_match_is_checked_before_anything_else(void **state)
 {
     (void)state;
     struct proposal proposal = define("a", 1, DEFINE_PUT);
-    proposal.has_if_match = true;
-    proposal.if_match = 1;
+    proposal.condition = at_version(1);
     assert_int_equal(take(&proposal, 0), 0);
     assert_int_equal(proposal.err, ERR_PRECONDITION); /* it does not exist */
     proposal = define("a", 1, DEFINE_PUT);
-    proposal.has_if_match = true; /* 0: only if it does not exist */
+    proposal.condition.kind = CONDITION_ABSENT;
     assert_int_equal(take(&proposal, 0), 1);
     proposal = define("a", 1, DEFINE_PUT);
-    proposal.has_if_match = true;
+    proposal.condition.kind = CONDITION_ABSENT;
     assert_int_equal(take(&proposal, 0), 0);
     assert_int_equal(proposal.err, ERR_PRECONDITION); /* though the definition is the same */
     proposal = define("a", 2, DEFINE_PUT);
-    proposal.has_if_match = true;
-    proposal.if_match = 1;
+    proposal.condition = at_version(1);
     assert_int_equal(take(&proposal, 0), 2);
     struct proposal gone = drop("a");
-    gone.has_if_match = true;
-    gone.if_match = 1;
+    gone.condition = at_version(1);
     assert_int_equal(take(&gone, 0), 0);
     assert_int_equal(gone.err, ERR_PRECONDITION);
+    proposal = define("a", 3, DEFINE_PUT);
+    proposal.condition.kind = CONDITION_PRESENT;
+    assert_int_equal(take(&proposal, 0), 2);
     gone = drop("a");
-    gone.has_if_match = true;
-    gone.if_match = 2;
+    gone.condition = (struct condition){CONDITION_LISTED, 3, {7, 3, 1}};
     assert_int_equal(take(&gone, 0), 1);
     assert_null(catalog_find(&catalog.metrics, BYTES("a")));
+    proposal = define("a", 3, DEFINE_PUT);
+    proposal.condition.kind = CONDITION_PRESENT;
+    assert_int_equal(take(&proposal, 0), 0);
+    assert_int_equal(proposal.err, ERR_PRECONDITION);
 }
 
 static void dropping_what_is_not_there_is_refused(void **state)
@@ -326,13 +334,11 @@ static void rules_are_created_replaced_and_dropped_as_metrics_are(void **state)
     assert_int_equal(take(&proposal, 0), 0);
     assert_int_equal(proposal.err, OK);
     proposal = define_rule("r", RULE_SILENCE, 2, DEFINE_PUT);
-    proposal.has_if_match = true;
-    proposal.if_match = 2;
+    proposal.condition = at_version(2);
     assert_int_equal(take(&proposal, 0), 0);
     assert_int_equal(proposal.err, ERR_PRECONDITION);
     proposal = define_rule("r", RULE_SILENCE, 2, DEFINE_PUT);
-    proposal.has_if_match = true;
-    proposal.if_match = 1;
+    proposal.condition = at_version(1);
     assert_int_equal(take(&proposal, 8192), 2); /* a drop and a definition */
     assert_int_equal(proposal.version, 2);
     assert_int_equal(catalog.rules.count, 1);
