@@ -33,7 +33,7 @@
 #include "host/timeout_rows.h"
 #include "model/rule.h"
 
-/* So many versions a command is tried with; a key that changes each time meanwhile ends it before. */
+/* With so many versions a command is tried; then a key that others changed each time is given up. */
 #define TRIES_MAX CONDITION_VERSIONS_MAX
 
 /* So long a command's answer waits for the data that it shows. */
