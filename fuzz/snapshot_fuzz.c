@@ -4,19 +4,27 @@
 
 #include "adapters/disk_system/disk_system.h"
 #include "adapters/snapshot_dir/snapshot_file.h"
+#include "adapters/snapshot_dir/snapshot_format.h"
 #include "base/check.h"
 #include "base/hash.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define POSITION 4096
+#define POSITION   4096
+#define VERSION_AT 8 /* in the footer */
 
-/* Gives the footer at the end a right checksum. */
+/* Gives the footer at the end a right checksum, and for version 0 that of today: so the corpus outlives
+ * a change of it. */
 static void sign(uint8_t *file, size_t size)
 {
     if (size >= SNAPSHOT_FOOTER_BYTES) {
         uint8_t *footer = file + size - SNAPSHOT_FOOTER_BYTES;
+        struct reader version = reader_of(bytes_of(footer + VERSION_AT, 4));
+        if (read_u32(&version) == 0) {
+            struct buf today = buf_of(footer + VERSION_AT, 4);
+            buf_put_u32(&today, SNAPSHOT_VERSION);
+        }
         struct buf out = buf_of(footer + SNAPSHOT_FOOTER_BYTES - 4, 4);
         buf_put_u32(&out, crc32c(0, bytes_of(footer, SNAPSHOT_FOOTER_BYTES - 4)));
     }
