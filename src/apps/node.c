@@ -12,6 +12,7 @@
 #include "adapters/snapshot_dir/snapshot_dir.h"
 #include "adapters/snapshot_dir/snapshot_format.h"
 #include "adapters/spill_file/spill_file.h"
+#include "adapters/thread_system/thread_system.h"
 #include "apps/crash.h"
 #include "apps/directory.h"
 #include "apps/say.h"
@@ -342,6 +343,7 @@ static void *sequencer_main(void *ctx)
     if (!sequencer->abandoned) {
         crash_forget(); /* every record of the log can be applied */
     }
+    thread_ask_short_slices();
     live(node);
     return NULL;
 }

@@ -12,6 +12,7 @@
 #include "adapters/codec/codec.h"
 #include "adapters/http_server/http_listen.h"
 #include "adapters/http_server/http_server.h"
+#include "adapters/thread_system/thread_system.h"
 #include "api/api.h"
 #include "apps/version.h"
 #include "base/check.h"
@@ -157,6 +158,7 @@ static void network_drain(struct network_thread *network)
 static void *network_main(void *ctx)
 {
     struct network_thread *network = ctx;
+    thread_ask_short_slices();
     while (atomic_load(&stop_signal) == 0) {
         network_turn(network);
     }

@@ -261,10 +261,11 @@ static struct frame *wait_for_frame(struct sequencer *sequencer, uint32_t free_w
         struct frame *found = NULL;
         uint32_t free_count = 0;
         for (uint32_t n = 0; n < SEQUENCER_FRAMES; n++) {
-            found = sequencer->frames[n]->free ? sequencer->frames[n] : found;
+            bool large = n < SEQUENCER_FRAMES_LARGE;
+            found = large && sequencer->frames[n]->free ? sequencer->frames[n] : found;
             free_count += sequencer->frames[n]->free;
         }
-        if (free_count >= free_wanted) {
+        if (free_count >= free_wanted && found != NULL) {
             return found;
         }
         waker_prepare(waker);

@@ -21,7 +21,7 @@
 #include "host/query.h"
 #include "ports/clock.h"
 
-#define RUNNER_FRAMES_MAX 8
+#define RUNNER_FRAMES_MAX 32
 
 enum runner_state {
     RUNNER_IDLE,

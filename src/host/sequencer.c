@@ -46,7 +46,9 @@ bool sequencer_init(struct sequencer *sequencer, const struct sequencer_options 
     consumers_init(&sequencer->consumers);
     answers_init(&sequencer->answers, &options->answers, options->genesis.seed);
     for (uint32_t n = 0; n < SEQUENCER_FRAMES; n++) {
-        sequencer->frames[n] = frame_create(sequencer->options.frame_bytes_max);
+        size_t bytes = sequencer->options.frame_bytes_max;
+        bool small = n >= SEQUENCER_FRAMES_LARGE && bytes > SEQUENCER_FRAME_SMALL;
+        sequencer->frames[n] = frame_create(small ? SEQUENCER_FRAME_SMALL : bytes);
         if (sequencer->frames[n] == NULL) {
             return false;
         }
@@ -79,10 +81,9 @@ static void look_at_clock(struct sequencer *sequencer)
     }
 }
 
-/* The process stood still (stopped, suspended): what was sent meanwhile lies unread, so nobody may be
- * called silent because of that time. Looked for behind the clock: whatever time the clock jumped by is
- * seen here, at whatever instruction the process was stopped; and if it was between the two, the clock is
- * looked at once more, so that the stop counts from its end. */
+/* The process stood still (stopped, suspended): what was sent meanwhile lies unread, so nobody is silent
+ * because of that time. Looked for behind the clock: whatever time the clock jumped by is seen here, and
+ * if the stop was between the two, the clock is looked at once more, so that it counts from its end. */
 static void watch_turns(struct sequencer *sequencer)
 {
     const struct clock_port *clock = &sequencer->options.clock;
@@ -270,11 +271,14 @@ static void take_letter(struct sequencer *sequencer, struct letter *letter)
 
 /* --- filling a frame --- */
 
+/* One that takes what waits longest: a large one if there is one; NULL: none. */
 static struct frame *free_frame(const struct sequencer *sequencer)
 {
+    size_t need = sequencer->first == NULL ? FRAME_RESERVE : room_needed(sequencer->first);
     for (uint32_t n = 0; n < SEQUENCER_FRAMES; n++) {
-        if (sequencer->frames[n]->free) {
-            return sequencer->frames[n];
+        struct frame *frame = sequencer->frames[n];
+        if (frame->free && need <= frame->log.capacity - LOG_FRAME_HEADER) {
+            return frame;
         }
     }
     return NULL;
