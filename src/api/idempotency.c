@@ -41,10 +41,10 @@ struct idempotency {
 
 /* --- the header --- */
 
-/* The text of a string of RFC 8941 §3.3.3, or the value as it is. False: it is no key. */
 /* What was kept is told again, with one field more. */
 _Static_assert(KEPT_ANSWER_FIELDS_MAX < ANSWER_FIELDS_MAX, "a kept answer fits into an answer");
 
+/* The text of a string of RFC 8941 §3.3.3, or the value as it is. False: it is no key. */
 static bool key_read(struct bytes value, struct idempotency *key)
 {
     bool quoted = value.len > 0 && value.data[0] == '"';

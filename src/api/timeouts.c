@@ -18,7 +18,7 @@
  * to that: the first guess goes into the log, and when it was wrong the result tells the version there is
  * instead, which is tried next if the condition names it, too. A command that found another version has
  * changed nothing, so only the last one counts, and what is answered was true when the log gave it its
- * place. Versions rise, so a list is at its end after as many tries as it has tags.
+ * place. Versions rise, so a list is at its end after one try more than it has tags.
  *
  * Sending a command twice is safe without any memory of requests: the key says which timeout is meant,
  * and a create with the same parameters, or a second end of the same kind, finds itself done. */
@@ -34,7 +34,7 @@
 #include "model/rule.h"
 
 /* With so many versions a command is tried; then a key that others changed each time is given up. */
-#define TRIES_MAX CONDITION_VERSIONS_MAX
+#define TRIES_MAX (CONDITION_VERSIONS_MAX + 1)
 
 /* So long a command's answer waits for the data that it shows. */
 #define DATA_WAIT_US US_PER_SECOND

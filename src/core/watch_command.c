@@ -29,9 +29,12 @@ static void extend(const struct watch_act *act,
     int64_t seen = told ? command->event_time.us : act->turn->clock.us;
     int64_t reach = command->within_us > 0 ? command->within_us : instance->within_us;
     int64_t deadline = time_add(seen, reach);
-    instance->deadline = deadline > instance->deadline ? deadline : instance->deadline;
     instance->last_seen = seen > instance->last_seen ? seen : instance->last_seen;
     instance->decided_at = act->turn->position;
+    if (deadline > instance->deadline) {
+        instance->deadline = deadline;
+        watch_catch_up(act, instance, NULL);
+    }
 }
 
 static void carry_out(const struct watch_act *act,

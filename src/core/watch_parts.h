@@ -162,6 +162,11 @@ void watch_list_ended_of_key(struct watch_instance *instance);
 
 /* --- what signals do (watch_timeout.c, watch_silence.c) --- */
 
+/* A late signal opened this instance, or something made its reach longer: what has acted already and stands
+ * behind that signal in event time (NULL: wherever it stands) acts on this instance too. */
+void watch_catch_up(const struct watch_act *act,
+                    struct watch_instance *instance,
+                    const struct watch_signal *late);
 void watch_timeout_signal(const struct watch_act *act, const struct watch_signal *signal);
 void watch_silence_event(const struct watch_act *act, struct watch_key *key, int64_t time);
 

@@ -52,16 +52,15 @@ static enum timeout_state ends_as(const struct watch_signal *signal)
     return signal->kind == SIGNAL_EXPECT ? TIMEOUT_COMPLETED : TIMEOUT_CANCELLED;
 }
 
-/* A late signal opened this instance, or made its reach longer: what has acted already and stands behind
- * it in event time acts on this instance too. Of all others it did so when it came. */
-static void catch_up(const struct watch_act *act,
-                     struct watch_instance *instance,
-                     const struct watch_signal *late)
+void watch_catch_up(const struct watch_act *act,
+                    struct watch_instance *instance,
+                    const struct watch_signal *late)
 {
     for (const struct watch_signal *kept = instance->key->kept;
          kept != NULL && kept->time <= instance->deadline;
          kept = kept->next) {
-        if (!watch_acts_before(late, kept) || !concerns(act, instance, kept)) {
+        bool behind = late == NULL || watch_acts_before(late, kept);
+        if (!behind || !concerns(act, instance, kept)) {
             continue;
         }
         if (kept->kind != SIGNAL_HEARTBEAT) {
@@ -88,7 +87,7 @@ static void start(const struct watch_act *act, const struct watch_signal *signal
     instance->born_late =
         watch_by_events(act) && watch_fires_at(act, instance) < act->rule->horizon;
     if (signal->late) {
-        catch_up(act, instance, signal);
+        watch_catch_up(act, instance, signal);
     }
 }
 
@@ -154,7 +153,7 @@ static void keep_alive(const struct watch_act *act, const struct watch_signal *s
         int64_t before = open->deadline;
         see(open, signal->time);
         if (signal->late && open->deadline > before) {
-            catch_up(act, open, signal);
+            watch_catch_up(act, open, signal);
         }
     }
 }
@@ -183,7 +182,7 @@ static void keep_alive_fired(const struct watch_act *act, const struct watch_sig
         if (watch_reopen(act, ended)) {
             ended->place = place;
             ended->generation++;
-            catch_up(act, ended, signal);
+            watch_catch_up(act, ended, signal);
         }
     }
 }

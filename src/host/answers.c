@@ -207,12 +207,18 @@ static enum err claim_take(struct answers *answers, const struct claim *claim, u
 static enum err
 claim_replay(struct answers *answers, struct claim *claim, const struct answer_entry *entry)
 {
+    size_t lent = atomic_load(&answers->lent);
+    if (lent > 0 && lent + entry->len > ANSWERS_LENT_MAX) {
+        return ERR_OVERLOADED;
+    }
     uint8_t *copy = malloc(entry->len);
     if (copy == NULL) {
         return ERR_UNAVAILABLE;
     }
     memcpy(copy, entry->bytes, entry->len);
     claim->answer = bytes_of(copy, entry->len);
+    claim->lent = &answers->lent;
+    atomic_fetch_add(&answers->lent, entry->len);
     answers->replays++;
     return OK;
 }
@@ -250,6 +256,10 @@ void answers_propose(struct answers *answers,
     CHECK(proposal->records.len > RECORD_HEADER_BYTES);
     size_t len = proposal->records.len - RECORD_HEADER_BYTES;
     CHECK(answers->reserved == NULL);
+    if (sizeof(struct answer_entry) + len > answers->limits.bytes_max / ANSWERS_ONE_PART) {
+        proposal->err = ERR_TOO_LARGE; /* it would drive out those of all others */
+        return;
+    }
     answers->reserved = malloc(sizeof(struct answer_entry) + len);
     if (answers->reserved == NULL || !buckets_make(answers)) {
         free(answers->reserved);

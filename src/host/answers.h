@@ -17,6 +17,8 @@
 #define ANSWERS_KEEP_US   US_PER_DAY
 #define ANSWERS_COUNT_MAX 1000000
 #define ANSWERS_BYTES_MAX ((size_t)64 * 1024 * 1024)
+#define ANSWERS_LENT_MAX  ((size_t)64 * 1024 * 1024) /* copies on their way to who repeats */
+#define ANSWERS_ONE_PART  2                          /* one takes at most this part of the room */
 
 struct answer_entry;
 
@@ -41,12 +43,13 @@ struct answers {
     bool frozen;
     uint64_t frozen_end; /* what is saved: entries numbered below it */
     uint64_t next_number;
-    uint32_t count;   /* of kept ones */
-    size_t bytes;     /* of them */
-    uint32_t in_use;  /* keys; at most one for each letter of a network thread */
-    uint64_t taken;   /* answers kept since the start */
-    uint64_t gone;    /* forgotten since the start */
-    uint64_t replays; /* told again since the start */
+    uint32_t count;      /* of kept ones */
+    size_t bytes;        /* of them */
+    uint32_t in_use;     /* keys; at most one for each letter of a network thread */
+    uint64_t taken;      /* answers kept since the start */
+    uint64_t gone;       /* forgotten since the start */
+    uint64_t replays;    /* told again since the start */
+    _Atomic size_t lent; /* bytes of copies that claims hold; network threads give them back */
 };
 
 void answers_init(struct answers *answers, const struct answers_limits *limits, uint64_t seed);

@@ -3,6 +3,8 @@
  * done before, and how it was answered. Nothing of it enters the log. */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "host/letter.h"
 #include "model/answer.h"
 
@@ -17,10 +19,11 @@ struct claim {
     struct bytes key;           /* borrowed until done */
     struct fingerprint request; /* TAKE */
 
-    /* The outcome of TAKE: ERR_KEY_REUSED, ERR_KEY_IN_USE, ERR_UNAVAILABLE (no memory); or OK, and the
+    /* The outcome of TAKE: ERR_KEY_REUSED, ERR_KEY_IN_USE, ERR_UNAVAILABLE (no memory), ERR_OVERLOADED; or OK, and the
      * claim is held unless there is an answer: the body of its record. claim_free releases it. */
     enum err err;
     struct bytes answer;
+    _Atomic size_t *lent; /* the engine's count of such copies; NULL: there is none */
 };
 
 void claim_free(struct claim *claim);

@@ -16,6 +16,10 @@
 void claim_free(struct claim *claim)
 {
     CHECK(claim != NULL);
+    if (claim->lent != NULL) {
+        atomic_fetch_sub(claim->lent, claim->answer.len);
+        claim->lent = NULL;
+    }
     free(bytes_owned(claim->answer));
     claim->answer = (struct bytes){0};
 }

@@ -246,33 +246,48 @@ bool sequencer_restore(struct sequencer *sequencer, uint64_t *from)
 
 /* --- replay --- */
 
-/* Waits for runners to give a frame back. */
-static struct frame *wait_for_frame(struct sequencer *sequencer, uint32_t free_wanted)
+/* What the runners have given back. */
+static void take_frames(struct sequencer *sequencer)
+{
+    struct post *post = sequencer->options.post;
+    for (struct letter *letter; (letter = post_take(post, POST_SEQUENCER)) != NULL;) {
+        CHECK(letter->kind == LETTER_FRAME);
+        struct frame *frame = (struct frame *)(void *)letter;
+        frame->missing--;
+        frame->free = frame->missing == 0;
+    }
+}
+
+static void await_letters(struct sequencer *sequencer)
 {
     struct post *post = sequencer->options.post;
     struct waker *waker = &post->wakers[POST_SEQUENCER];
-    while (true) {
-        for (struct letter *letter; (letter = post_take(post, POST_SEQUENCER)) != NULL;) {
-            CHECK(letter->kind == LETTER_FRAME);
-            struct frame *frame = (struct frame *)(void *)letter;
-            frame->missing--;
-            frame->free = frame->missing == 0;
-        }
-        struct frame *found = NULL;
-        uint32_t free_count = 0;
-        for (uint32_t n = 0; n < SEQUENCER_FRAMES; n++) {
-            bool large = n < SEQUENCER_FRAMES_LARGE;
-            found = large && sequencer->frames[n]->free ? sequencer->frames[n] : found;
-            free_count += sequencer->frames[n]->free;
-        }
-        if (free_count >= free_wanted && found != NULL) {
-            return found;
-        }
-        waker_prepare(waker);
-        if (!post_waiting(post, POST_SEQUENCER)) {
-            waker_wait(waker, -1);
-        }
-        waker_awake(waker);
+    waker_prepare(waker);
+    if (!post_waiting(post, POST_SEQUENCER)) {
+        waker_wait(waker, -1);
+    }
+    waker_awake(waker);
+}
+
+/* Waits for a frame that takes any of the log's. */
+static struct frame *wait_for_frame(struct sequencer *sequencer)
+{
+    take_frames(sequencer);
+    struct frame *frame = NULL;
+    while ((frame = frame_pool_find_large(&sequencer->frames)) == NULL) {
+        await_letters(sequencer);
+        take_frames(sequencer);
+    }
+    return frame;
+}
+
+/* Waits until the runners are through with all. */
+static void wait_for_all(struct sequencer *sequencer)
+{
+    take_frames(sequencer);
+    while (!frame_pool_all_free(&sequencer->frames)) {
+        await_letters(sequencer);
+        take_frames(sequencer);
     }
 }
 
@@ -334,7 +349,7 @@ static void send_replayed(struct sequencer *sequencer, struct frame *frame)
 
 static void replay_frame(struct sequencer *sequencer, const struct log_view *view)
 {
-    struct frame *frame = wait_for_frame(sequencer, 1);
+    struct frame *frame = wait_for_frame(sequencer);
     CHECK(view->body.len <= frame->log.capacity - LOG_FRAME_HEADER);
     memcpy(frame->log.data + LOG_FRAME_HEADER, view->body.data, view->body.len);
     frame->log.body_len = view->body.len;
@@ -349,7 +364,7 @@ static void replay_frame(struct sequencer *sequencer, const struct log_view *vie
  */
 static void end_with_pulse(struct sequencer *sequencer)
 {
-    struct frame *frame = wait_for_frame(sequencer, 1);
+    struct frame *frame = wait_for_frame(sequencer);
     struct buf out =
         buf_of(frame->log.data + LOG_FRAME_HEADER, frame->log.capacity - LOG_FRAME_HEADER);
     tide_pulse(&sequencer->tide, &out, ++sequencer->pulse_ordinal, sequencer->clock, 0);
@@ -365,7 +380,7 @@ static void end_with_pulse(struct sequencer *sequencer)
 /* A new log begins with what never changes in it. */
 static void write_genesis(struct sequencer *sequencer)
 {
-    struct frame *frame = sequencer->frames[0];
+    struct frame *frame = wait_for_frame(sequencer);
     struct buf out = buf_of(frame->log.data + LOG_FRAME_HEADER, frame->log.capacity / 2);
     genesis_put(&out, &sequencer->options.genesis);
     frame->log.body_len = out.len;
@@ -443,7 +458,7 @@ uint64_t sequencer_replay(struct sequencer *sequencer, uint64_t from)
     if (sequencer->handover && sequencer->options.replay_until != UINT64_MAX) {
         end_with_pulse(sequencer);
     }
-    (void)wait_for_frame(sequencer, SEQUENCER_FRAMES);
+    wait_for_all(sequencer);
     sequencer->event_count += events;
     struct clock_time last_alive = sequencer->clock;
     if (sequencer->options.steady != NULL) {

@@ -280,7 +280,7 @@ static bool peers_are_ready(const struct runner *runner)
 static void take_letter(struct runner *runner, struct letter *letter)
 {
     if (letter->kind == LETTER_FRAME) {
-        CHECK(runner->frame_count < RUNNER_FRAMES_MAX);
+        CHECK(runner->frame_count < FRAMES_MAX);
         runner->frames[runner->frame_count++] = (struct frame *)(void *)letter;
     } else if (letter->kind == LETTER_QUERY) {
         queue_query(runner, (struct query_part *)(void *)letter);

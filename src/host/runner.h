@@ -16,12 +16,10 @@
 
 #include "core/engine.h"
 #include "host/applying.h"
-#include "host/frame.h"
+#include "host/frame_pool.h"
 #include "host/post.h"
 #include "host/query.h"
 #include "ports/clock.h"
-
-#define RUNNER_FRAMES_MAX 32
 
 enum runner_state {
     RUNNER_IDLE,
@@ -45,7 +43,7 @@ struct runner {
     struct engine *const *owners; /* by partition: whose engine holds it */
     enum runner_state state;
 
-    struct frame *frames[RUNNER_FRAMES_MAX]; /* queue */
+    struct frame *frames[FRAMES_MAX]; /* queue */
     uint32_t frame_count;
     struct reader reader;              /* in frames[0] */
     uint32_t waiter;                   /* next one in frames[0] */

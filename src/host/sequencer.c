@@ -7,28 +7,9 @@
 
 #include <stdlib.h>
 
-#define FRAME_ALIGN         4096
 #define FRAME_RESERVE       ((size_t)128 * 1024) /* room that a pulse may need: lanes that changed */
 #define REFUSED_RECENTLY_US US_PER_SECOND
 #define REST_MAX_US         US_PER_SECOND /* between two turns: a longer one looks like a stop */
-
-static struct frame *frame_create(size_t bytes)
-{
-    struct frame *frame = calloc(1, sizeof(*frame));
-    if (frame == NULL) {
-        return NULL;
-    }
-    frame->letter.kind = LETTER_FRAME;
-    frame->letter.from = POST_SEQUENCER;
-    frame->free = true;
-    frame->log.capacity = bytes;
-    frame->log.data = aligned_alloc(FRAME_ALIGN, frame->log.capacity);
-    if (frame->log.data == NULL) {
-        free(frame);
-        return NULL;
-    }
-    return frame;
-}
 
 bool sequencer_init(struct sequencer *sequencer, const struct sequencer_options *options)
 {
@@ -45,25 +26,15 @@ bool sequencer_init(struct sequencer *sequencer, const struct sequencer_options 
     catalog_init(&sequencer->catalog);
     consumers_init(&sequencer->consumers);
     answers_init(&sequencer->answers, &options->answers, options->genesis.seed);
-    for (uint32_t n = 0; n < SEQUENCER_FRAMES; n++) {
-        size_t bytes = sequencer->options.frame_bytes_max;
-        bool small = n >= SEQUENCER_FRAMES_LARGE && bytes > SEQUENCER_FRAME_SMALL;
-        sequencer->frames[n] = frame_create(small ? SEQUENCER_FRAME_SMALL : bytes);
-        if (sequencer->frames[n] == NULL) {
-            return false;
-        }
+    if (!frame_pool_init(&sequencer->frames, sequencer->options.frame_bytes_max)) {
+        return false;
     }
     return tide_init(&sequencer->tide, options->genesis.seed);
 }
 
 void sequencer_deinit(struct sequencer *sequencer)
 {
-    for (uint32_t n = 0; n < SEQUENCER_FRAMES; n++) {
-        if (sequencer->frames[n] != NULL) {
-            free(sequencer->frames[n]->log.data);
-            free(sequencer->frames[n]);
-        }
-    }
+    frame_pool_deinit(&sequencer->frames);
     catalog_deinit(&sequencer->catalog);
     tide_deinit(&sequencer->tide);
     answers_deinit(&sequencer->answers);
@@ -122,7 +93,9 @@ static void enqueue(struct sequencer *sequencer, struct proposal *proposal)
     bool too_large = room_needed(proposal) > sequencer->options.frame_bytes_max - LOG_FRAME_HEADER;
     if (sequencer->full || sequencer->given_up || too_large) {
         proposal->err = too_large ? ERR_TOO_LARGE : ERR_NO_SPACE;
-        sequencer->last_refused = sequencer->clock;
+        if (proposal->kind != PROPOSE_ANSWER) { /* which is given all the same */
+            sequencer->last_refused = sequencer->clock;
+        }
         answer(sequencer, proposal);
         return;
     }
@@ -271,17 +244,12 @@ static void take_letter(struct sequencer *sequencer, struct letter *letter)
 
 /* --- filling a frame --- */
 
-/* One that takes what waits longest: a large one if there is one; NULL: none. */
+/* One that takes what waits longest; NULL: none. */
 static struct frame *free_frame(const struct sequencer *sequencer)
 {
-    size_t need = sequencer->first == NULL ? FRAME_RESERVE : room_needed(sequencer->first);
-    for (uint32_t n = 0; n < SEQUENCER_FRAMES; n++) {
-        struct frame *frame = sequencer->frames[n];
-        if (frame->free && need <= frame->log.capacity - LOG_FRAME_HEADER) {
-            return frame;
-        }
-    }
-    return NULL;
+    bool empty = sequencer->first == NULL;
+    size_t need = empty ? FRAME_RESERVE : room_needed(sequencer->first);
+    return frame_pool_find(&sequencer->frames, need);
 }
 
 static struct buf frame_buf(struct frame *frame)
@@ -487,7 +455,10 @@ static void fill(struct sequencer *sequencer, struct frame *frame)
     if (sequencer->skews_changed) {
         send_skews(sequencer); /* once for all of this frame */
     }
-    if (pulse_is_due(sequencer)) {
+    /* A pulse with somebody behind it would hold; a small frame that took not all is no reason for that. */
+    bool cut_short = sequencer->first != NULL && frame->log.body_len > 0 &&
+                     frame->log.capacity < sequencer->options.frame_bytes_max;
+    if (pulse_is_due(sequencer) && !cut_short) {
         put_pulse(sequencer, frame);
     }
 }
@@ -791,10 +762,6 @@ int64_t sequencer_patience_us(const struct sequencer *sequencer)
 
 bool sequencer_is_idle(const struct sequencer *sequencer)
 {
-    for (uint32_t n = 0; n < SEQUENCER_FRAMES; n++) {
-        if (!sequencer->frames[n]->free) {
-            return false;
-        }
-    }
-    return sequencer->first == NULL && !sequencer->handover && !sequencer->attempt.under_way;
+    return frame_pool_all_free(&sequencer->frames) && sequencer->first == NULL &&
+           !sequencer->handover && !sequencer->attempt.under_way;
 }

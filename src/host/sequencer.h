@@ -13,9 +13,8 @@
  *  1. Nothing is answered, and no runner sees a frame, before the frame is durable.
  *  2. A proposal's records lie in one frame.
  *  3. A pulse is the last record of its frame.
- *  4. At most FRAMES frames exist, FRAMES_LARGE of them of the greatest size: runners that fall behind
- *     hold back the log, and so the senders. The small ones let a trickle of events go on into the log
- *     while runners are at a pulse in which much fires; what fills large ones is held back as it was.
+ *  4. There are so many frames (frame_pool.h): runners that fall behind hold back the log, and so the
+ *     senders.
  *  5. A frame that waits for space while the process drains is given up: its proposals are refused
  *     and, as tide and catalogue are ahead of the log by then, nothing is written after it.
  */
@@ -26,7 +25,7 @@
 #include "host/applying.h"
 #include "host/catalog.h"
 #include "host/consumers.h"
-#include "host/frame.h"
+#include "host/frame_pool.h"
 #include "host/inspection.h"
 #include "host/post.h"
 #include "host/runner.h"
@@ -37,12 +36,9 @@
 #include "ports/payloads.h"
 #include "ports/snapshot.h"
 
-#define SEQUENCER_FRAMES       RUNNER_FRAMES_MAX
-#define SEQUENCER_FRAMES_LARGE 4
-#define SEQUENCER_FRAME_SMALL  ((size_t)512 * 1024) /* bytes of the others */
-#define SEQUENCER_EARLY_MAX    256 /* more than all workers of a bulk load have under way */
-#define SEQUENCER_TICK_US      100000
-#define SEQUENCER_SLOW_US      US_PER_SECOND
+#define SEQUENCER_EARLY_MAX 256 /* more than all workers of a bulk load have under way */
+#define SEQUENCER_TICK_US   100000
+#define SEQUENCER_SLOW_US   US_PER_SECOND
 
 struct sequencer_options {
     struct post *post;
@@ -93,7 +89,7 @@ struct sequencer {
     struct catalog catalog;
     struct consumers consumers;
     struct answers answers;
-    struct frame *frames[SEQUENCER_FRAMES];
+    struct frame_pool frames;
     struct frame *filling;  /* being filled or written */
     struct proposal *first; /* queue */
     struct proposal *last;

@@ -11,7 +11,8 @@
 
 #define IDEMPOTENCY_KEY_MAX    255
 #define KEPT_ANSWER_FIELDS_MAX 9
-#define KEPT_ANSWER_BYTES_MAX  ((size_t)12 * 1024 * 1024) /* of the whole record: of any batch */
+#define KEPT_ANSWER_BYTES_MAX                                                                      \
+    ((size_t)12 * 1024 * 1024) /* of the whole record: of nearly any batch */
 #define KEPT_ANSWER_STATUS_MIN 200
 #define KEPT_ANSWER_STATUS_MAX 599
 

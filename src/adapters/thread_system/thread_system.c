@@ -2,8 +2,7 @@
 
 #include <linux/sched.h>
 #include <linux/sched/types.h>
-#include <stdint.h>
-#include <sys/resource.h>
+#include <stdbool.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -11,12 +10,12 @@
 
 void thread_ask_short_slices(void)
 {
-    struct sched_attr wish = {
-        .size = sizeof(wish),
-        .sched_policy = SCHED_NORMAL,
-        .sched_flags = SCHED_FLAG_RESET_ON_FORK,
-        .sched_nice = getpriority(PRIO_PROCESS, 0),
-        .sched_runtime = SLICE_NS,
-    };
+    struct sched_attr wish = {0};
+    bool known = syscall(SYS_sched_getattr, 0, &wish, sizeof(wish), 0) == 0;
+    if (!known || wish.sched_policy != SCHED_NORMAL) {
+        return; /* whoever runs us has other plans */
+    }
+    wish.sched_flags |= SCHED_FLAG_RESET_ON_FORK;
+    wish.sched_runtime = SLICE_NS;
     (void)syscall(SYS_sched_setattr, 0, &wish, 0);
 }

@@ -349,7 +349,7 @@ static void a_key_that_changes_all_the_time_is_given_up(void **state)
         finds(i, 5 + i, false);
     }
     assert_int_equal(heartbeat_if("If-Match: *\n"), 503);
-    assert_int_equal(client->gateway->commands, 16);
+    assert_int_equal(client->gateway->commands, 17);
 }
 
 static void put_row(uint32_t runner, const char *key, bool held)

@@ -53,6 +53,21 @@ static void commands_end_all_that_waits_of_a_key(void **state)
     assert_int_equal(late.object.state, TIMEOUT_FIRED);
 }
 
+static void what_acted_in_vain_acts_on_an_instance_that_a_command_gives_more_time(void **state)
+{
+    (void)state;
+    uint32_t rule = world_rule(&world, OVERDUE "GRACE INTERVAL '20 seconds'");
+    world_event(&world, "start", "a", 0);
+    world_event(&world, "stop", "a", 12); /* behind the deadline */
+    world_pulse(&world, 15);
+    assert_int_equal(world_count(&world, rule, TIMEOUT_PENDING), 1);
+    struct timeout_result beat = world_command(&world, TIMEOUT_HEARTBEAT, rule, "a", 1000);
+    assert_int_equal(beat.outcome, TIMEOUT_CHANGED);
+    assert_int_equal(beat.object.state, TIMEOUT_COMPLETED);
+    world_pulse(&world, WATERMARK_FINAL);
+    assert_told(&world, "");
+}
+
 static void a_command_keeps_alive_and_never_shortens(void **state)
 {
     (void)state;
@@ -92,6 +107,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         STORY(commands_end_all_that_waits_of_a_key),
+        STORY(what_acted_in_vain_acts_on_an_instance_that_a_command_gives_more_time),
         STORY(a_command_keeps_alive_and_never_shortens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
