@@ -1,26 +1,5 @@
 /* Commands on what rules began: decided by the order of the log, whatever the watermark is. */
-#include "watch_world.h"
-
-#define OVERDUE                                                                                    \
-    "CREATE TIMEOUT overdue AS AFTER type = 'start' EXPECT type = 'stop' HEARTBEAT type = 'beat' " \
-    "CANCEL type = 'cancel' WITHIN INTERVAL '10 seconds' PER subject "
-
-static struct world world;
-
-static int start(void **state)
-{
-    (void)state;
-    struct world_options options = world_options(4, 2);
-    world_init(&world, &options);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    world_deinit(&world);
-    return 0;
-}
+#include "watch_story.h"
 
 static void commands_end_all_that_waits_of_a_key(void **state)
 {
@@ -100,8 +79,6 @@ static void a_command_keeps_alive_and_never_shortens(void **state)
     assert_int_equal(world_command(&world, TIMEOUT_CANCEL, quiet, "a", 0).outcome, TIMEOUT_UNKNOWN);
     assert_int_equal(world_count(&world, quiet, TIMEOUT_PENDING), 1);
 }
-
-#define STORY(name) cmocka_unit_test_setup_teardown(name, start, end)
 
 int main(void)
 {

@@ -1,31 +1,11 @@
 /* Rules over the stream, as stories. Times are seconds; `world_pulse(&world, w)`: the watermark is w. */
-#include "watch_world.h"
+#include "watch_story.h"
 
 #include "core/rules.h"
 #include "core/signals.h"
 
-#define OVERDUE                                                                                    \
-    "CREATE TIMEOUT overdue AS AFTER type = 'start' EXPECT type = 'stop' HEARTBEAT type = 'beat' " \
-    "CANCEL type = 'cancel' WITHIN INTERVAL '10 seconds' PER subject "
 #define QUIET                                                                                      \
     "CREATE SILENCE quiet AS EXPECT type = 'reading' EVERY INTERVAL '10 seconds' PER subject "
-
-static struct world world;
-
-static int start(void **state)
-{
-    (void)state;
-    struct world_options options = world_options(4, 2);
-    world_init(&world, &options);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    world_deinit(&world);
-    return 0;
-}
 
 static void exactly_at_the_deadline_is_in_time(void **state)
 {
@@ -719,8 +699,6 @@ static void what_is_due_comes_in_slices(void **state)
     world_pulse(&world, 1);
     assert_int_equal(world_count(&world, rule, TIMEOUT_FIRED), 40960);
 }
-
-#define STORY(name) cmocka_unit_test_setup_teardown(name, start, end)
 
 int main(void)
 {
