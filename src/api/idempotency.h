@@ -15,7 +15,8 @@
 
 #include "api/call.h"
 
-/* Reads the header of a write, before what depends on whether there is one. False: it can't be a key, and the call was answered. */
+/* Reads the header of a write, before what depends on whether there is one. False: it can't be a key, and
+ * the call was answered. */
 bool idempotency_head(struct call *call, const struct http_request *request);
 
 /* Runs the call's route: at once, or when its key has been claimed. */

@@ -40,7 +40,7 @@ uint64_t signal_hash(const struct engine *engine, uint32_t rule_id, struct bytes
 
 uint32_t signal_shard(const struct engine *engine, uint64_t hash)
 {
-    return (uint32_t)(((hash >> 32) * engine->limits.partitions) >> 32);
+    return timeout_partition(hash, engine->limits.partitions);
 }
 
 /* Room for one more signal; NULL when the partition's memory is used up. */

@@ -136,9 +136,9 @@ void watch_take(struct watch *watch, const struct watch_turn *turn, struct bytes
 /* Then: what W has passed acts, what is due fires into the feed, what ended long ago goes. */
 void watch_move(struct watch *watch, const struct watch_turn *turn);
 
-/* A command on what the rule at `place` began of a key, its hash at hand; turn->position and clock are the command's own. It
- * concerns all pending instances, however far W is: commands are decided by the order of the log. The
- * result shows the one that started last. */
+/* A command on what the rule at `place` began of a key, its hash at hand; turn->position and clock are the
+ * command's own. It concerns all pending instances, however far W is: commands are decided by the order of
+ * the log. The result shows the one that started last. */
 void watch_command(struct watch *watch,
                    const struct watch_turn *turn,
                    uint32_t place,

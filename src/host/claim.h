@@ -19,8 +19,9 @@ struct claim {
     struct bytes key;           /* borrowed until done */
     struct fingerprint request; /* TAKE */
 
-    /* The outcome of TAKE: ERR_KEY_REUSED, ERR_KEY_IN_USE, ERR_UNAVAILABLE (no memory), ERR_OVERLOADED; or OK, and the
-     * claim is held unless there is an answer: the body of its record. claim_free releases it. */
+    /* The outcome of TAKE: ERR_KEY_REUSED, ERR_KEY_IN_USE, ERR_UNAVAILABLE (no memory), ERR_OVERLOADED (too
+     * many copies on their way); or OK, and the claim is held unless there is an answer: the body of its
+     * record. claim_free releases it. */
     enum err err;
     struct bytes answer;
     _Atomic size_t *lent; /* the engine's count of such copies; NULL: there is none */

@@ -57,7 +57,8 @@ struct frame *frame_pool_find(const struct frame_pool *pool, size_t bytes)
             continue;
         }
         if (found != NULL) {
-            return n < FRAMES_LARGE ? found : frame; /* `found` is not the last large one, or is */
+            /* Two large ones: either may go. Else `found` may be the last, and a small one will do. */
+            return n < FRAMES_LARGE ? found : frame;
         }
         found = frame;
     }
